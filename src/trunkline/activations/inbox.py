@@ -1,0 +1,212 @@
+"""Texts on their way in: put together, read, matched, and committed in groups before their carrier hears yes.
+
+A commit costs one wait for the disk, however many texts it holds, so the texts that come while one group is being
+committed make up the next. A number's texts always go through the same lane, which keeps them in order; two lanes let
+one be read and matched while the other is on disk.
+"""
+
+import asyncio
+import dataclasses
+import hashlib
+import itertools
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from trunkline import phone
+from trunkline.activations.codes import Brands, extract
+from trunkline.activations.matching import Candidate, Match, Senders, match
+from trunkline.carriers import alphabets
+from trunkline.carriers.carrier import Alphabet, InboundText, StoreAway
+from trunkline.catalog.prices import Catalog, Snapshot
+from trunkline.storage.database import Database, Querier
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+log = logging.getLogger("trunkline.inbox")
+
+LANES = 2
+LONGEST_TEXT = 20_000  # characters kept; the longest text that 255 parts can carry is 39,015
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a text: delivered, repeated, late, unmatched, or kept as a part of one that is not whole."""
+
+    what: str
+    activation_id: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Text:
+    """A whole text, read."""
+
+    carrier: str
+    sender: str
+    recipient: str
+    body: str
+
+    def fingerprint(self) -> bytes:
+        parts = (self.carrier, self.sender, self.recipient, self.body)
+        return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=16).digest()
+
+
+class _Reader:
+    """What reading needs of the catalog, made anew when that changes."""
+
+    def __init__(self, catalog: Snapshot) -> None:
+        self.version = catalog.version
+        self.services = catalog.by_id
+        self.senders = Senders(catalog.services)
+        self.brands = Brands(
+            (service.slug, service.name, service.domain or "", service.aliases)
+            for service in catalog.services.values()
+            if service.service_id
+        )
+
+
+class Inbox:
+    """Takes texts from any carrier; ``put`` is the ``deliver`` that carriers are given."""
+
+    def __init__(self, database: Database, catalog: Catalog, *, group_size: int = 256, backlog: int = 10_000) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._reader: _Reader | None = None
+        self._group_size = group_size
+        self._backlog = backlog
+        self._lanes: list[deque[tuple[InboundText, asyncio.Future[None]]]] = [deque() for _ in range(LANES)]
+        self._running: list[asyncio.Task[None] | None] = [None] * LANES
+
+    def put(self, text: InboundText) -> "asyncio.Future[None]":
+        """The future is done once the text is committed; it raises StoreAway where the carrier must send it again."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        lane = hash(text.recipient) % LANES
+        queue = self._lanes[lane]
+        if len(queue) >= self._backlog:
+            done.set_exception(StoreAway("More texts are waiting for a commit than may."))
+            return done
+        queue.append((text, done))
+        if self._running[lane] is None:
+            self._running[lane] = loop.create_task(self._run(lane))
+        return done
+
+    async def _run(self, lane: int) -> None:
+        queue = self._lanes[lane]
+        try:
+            await asyncio.sleep(0)  # what the same read of the socket brought goes into one group
+            while queue:
+                group = [queue.popleft() for _ in range(min(len(queue), self._group_size))]
+                await self._commit([text for text, _ in group], [done for _, done in group])
+        finally:
+            self._running[lane] = None
+
+    async def _commit(self, texts: list[InboundText], futures: "list[asyncio.Future[None]]") -> None:
+        try:
+            await self.receive(texts)
+        except Exception as error:
+            if len(texts) > 1 and not isinstance(error, StoreAway):
+                # one text that cannot be stored must not hold up its neighbours
+                for text, future in zip(texts, futures, strict=True):
+                    await self._commit([text], [future])
+                return
+            if not isinstance(error, StoreAway):
+                log.exception("a text from %s to %s cannot be stored", texts[0].carrier, phone.mask(texts[0].recipient))
+            for future in futures:
+                if not future.done():
+                    future.set_exception(StoreAway("The text cannot be stored now."))
+            return
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
+
+    async def receive(self, texts: Sequence[InboundText]) -> list[Outcome]:
+        """Stores texts in one transaction; what became of each. Raises Unavailable where the database is away."""
+        reader = await self._current_reader()
+        if all(text.part is None for text in texts):
+            return await self._store(self._database, reader, [_read(text) for text in texts])
+        async with self._database.transaction() as connection:
+            whole = [await _assembled(connection, text) for text in texts]
+            stored = iter(await self._store(connection, reader, [text for text in whole if text is not None]))
+            return [next(stored) if text is not None else Outcome("part", None) for text in whole]
+
+    async def _current_reader(self) -> _Reader:
+        catalog = await self._catalog.snapshot()
+        if self._reader is None or self._reader.version != catalog.version:
+            self._reader = _Reader(catalog)
+        return self._reader
+
+    async def _store(self, connection: Querier, reader: _Reader, texts: Sequence[_Text]) -> list[Outcome]:
+        if not texts:
+            return []
+        numbers: dict[str, int] = {}
+        leases: dict[str, list[Candidate]] = {}
+        for row in await connection.fetch(SQL.candidates, list({text.recipient for text in texts})):
+            numbers[row["e164"]] = row["number_id"]
+            service = reader.services.get(row["service_id"])
+            if service is not None:
+                leases.setdefault(row["e164"], []).append(
+                    Candidate(row["activation_id"], service, row["sender_filter"], row["contains_filter"])
+                )
+        matches, codes = [], []
+        for text in texts:
+            found = extract(text.body, reader.brands)
+            codes.append(found.code)
+            if text.recipient in numbers:
+                sent_by = reader.senders.service(text.sender)
+                matches.append(match(text.body, text.sender, found.service, sent_by, leases.get(text.recipient, ())))
+            else:
+                matches.append(Match(None, "the number is not in the pool"))
+        rows = await connection.fetch(
+            SQL.receive,
+            [numbers.get(text.recipient) for text in texts],
+            [matched.activation_id for matched in matches],
+            [text.carrier for text in texts],
+            [text.sender for text in texts],
+            [text.recipient for text in texts],
+            [text.body for text in texts],
+            codes,
+            [matched.reason for matched in matches],
+            [text.fingerprint() for text in texts],
+        )
+        outcomes = [Outcome(row["outcome"], row["activation_id"]) for row in rows]
+        for text, outcome, matched in zip(texts, outcomes, matches, strict=True):
+            if outcome.what in ("unmatched", "late"):
+                log.info("a text from %s to %s: %s", text.carrier, phone.mask(text.recipient), matched.reason or "too late")
+        return outcomes
+
+
+def _read(text: InboundText) -> _Text:
+    return _text(text, alphabets.decode(text.payload, text.alphabet))
+
+
+def _text(text: InboundText, body: str) -> _Text:
+    """NUL is the one character that PostgreSQL cannot keep."""
+    kept = body.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
+    return _Text(text.carrier, text.sender.replace("\0", ""), text.recipient, kept)
+
+
+async def _assembled(connection: Querier, text: InboundText) -> _Text | None:
+    """The whole text, if this was all of it or its last missing part; None where parts are still to come."""
+    part = text.part
+    if part is None:
+        return _read(text)
+    rows = await connection.fetch(
+        SQL.assemble,
+        text.carrier,
+        text.sender,
+        text.recipient,
+        part.reference,
+        part.total,
+        part.number,
+        text.alphabet,
+        text.payload,
+    )
+    if not rows:
+        return None
+    # Joined before they are decoded: a surrogate pair or an escape may be split between two parts.
+    runs = itertools.groupby(rows, key=lambda row: str(row["alphabet"]))
+    body = "".join(
+        alphabets.decode(b"".join(row["payload"] for row in run), Alphabet(alphabet)) for alphabet, run in runs
+    )
+    return _text(text, body)

@@ -1,0 +1,214 @@
+"""The life of a lease: purchase, finish, expire. Each is one statement; its money moves in the same transaction."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from trunkline import clock, money
+from trunkline.activations import states
+from trunkline.activations.states import Activation, Detail, Lease
+from trunkline.carriers.registry import Terms
+from trunkline.errors import (
+    ActivationFinished,
+    CancelTooEarly,
+    InvalidRequest,
+    NoNumbersAvailable,
+    NoSmsReceived,
+    NotFound,
+    PaymentRequired,
+    PriceAboveMax,
+    ServiceNotEnabled,
+    SmsAlreadyReceived,
+    TrunklineError,
+    UnknownCountry,
+    UnknownService,
+)
+from trunkline.storage.database import Querier
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+
+MOST_LABELS = 10
+LONGEST_LABEL = 64
+LONGEST_VALUE = 256
+LONGEST_FILTER = 200
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a buyer asks for, checked; ``max_price`` in micros, ``ttl`` in seconds."""
+
+    country: str
+    service: str
+    max_micros: int | None
+    operator: str | None
+    ttl: int
+    sender: str | None
+    contains: str | None
+    labels: dict[str, str]
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Raises InvalidRequest for more than 10 labels, or one that is empty or long."""
+    if len(labels) > MOST_LABELS:
+        raise InvalidRequest(f"A lease has at most {MOST_LABELS} labels.", field="labels")
+    for name, value in labels.items():
+        if not 1 <= len(name) <= LONGEST_LABEL or len(value) > LONGEST_VALUE:
+            raise InvalidRequest(
+                f"A label's name has 1 to {LONGEST_LABEL} characters, its value at most {LONGEST_VALUE}.", field="labels"
+            )
+
+
+async def purchase(
+    connection: Querier,
+    account_id: int,
+    orders: Sequence[Order],
+    *,
+    test: bool,
+    terms: Mapping[str, Terms],
+    fee_micros: int,
+    countries: Mapping[str, object],
+    dry_run: bool = False,
+) -> list[Lease | TrunklineError]:
+    """Leases a number for each order, in one round trip and one transaction; a refused order changes nothing.
+
+    ``terms`` are those of the carriers whose numbers this buyer may lease; ``countries`` all that exist.
+    """
+    answers: list[Lease | TrunklineError] = [
+        UnknownCountry(f"There is no country {order.country!r}.", field="country") for order in orders
+    ]
+    known = [place for place, order in enumerate(orders) if order.country in countries]
+    asked = [orders[place] for place in known]
+    rows = await connection.fetch(
+        SQL.purchase,
+        account_id,
+        test,
+        dry_run,
+        [order.country for order in asked],
+        [order.service for order in asked],
+        [order.max_micros for order in asked],
+        [order.operator for order in asked],
+        [order.ttl for order in asked],
+        [order.sender for order in asked],
+        [order.contains for order in asked],
+        [msgspec.json.encode(order.labels).decode() if order.labels else None for order in asked],
+        fee_micros,
+        list(terms),
+        [each.cancel_wait_seconds for each in terms.values()],
+        [each.rest_seconds for each in terms.values()],
+    )
+    for row in rows:
+        place = known[row["place"] - 1]
+        if row["problem"]:
+            answers[place] = await _refusal(connection, orders[place], row, test=test, carriers=list(terms))
+        else:
+            answers[place] = _lease(orders[place], row, dry_run=dry_run)
+    return answers
+
+
+def _lease(order: Order, row: Mapping[str, Any], *, dry_run: bool) -> Lease:
+    return Lease(
+        activation_id=None if dry_run else str(row["activation_id"]),
+        phone_number=row["e164"],
+        country=order.country,
+        service=order.service,
+        expires_at=None if dry_run else clock.iso(row["expires_at"]),
+        cost=money.show(row["cost_micros"]),
+        cancel_available_at=None if dry_run else clock.iso(row["cancel_after"]),
+        labels=order.labels,
+        dry_run=dry_run,
+    )
+
+
+async def _refusal(
+    connection: Querier, order: Order, row: Mapping[str, Any], *, test: bool, carriers: Sequence[str]
+) -> TrunklineError:
+    facts = msgspec.json.decode(row["facts"]) if row["facts"] else {}
+    match row["problem"]:
+        case "unknown_service":
+            return UnknownService(f"There is no service {order.service!r}.", field="service")
+        case "price_above_max":
+            price = money.show(facts["min_price_micros"])
+            return PriceAboveMax(f"The price is {price}, above your max_price.", min_price=price)
+        case "insufficient_balance":
+            balance, cost = money.show(facts["balance_micros"]), money.show(facts["cost_micros"])
+            return PaymentRequired(f"The lease costs {cost}, and {balance} is available.", balance=balance, cost=cost)
+        case "service_not_enabled":
+            return ServiceNotEnabled(
+                f"The operator has not enabled {order.service!r} on real carriers in {order.country!r}; ask them to."
+            )
+        case "no_numbers_available":
+            elsewhere = await connection.fetch(SQL.elsewhere, test, list(carriers), order.country)
+            return NoNumbersAvailable(
+                f"No number is free for {order.service!r} in {order.country!r} at the moment.",
+                countries=[place["country"] for place in elsewhere],
+            )
+    raise AssertionError(f"purchase() answered {row['problem']}")
+
+
+async def finish(connection: Querier, account_id: int, activation_id: int, word: str, *, test: bool) -> Activation:
+    """Completes or cancels; saying the same word again answers the same.
+
+    Raises NotFound, ActivationFinished, NoSmsReceived, SmsAlreadyReceived (with the text) or CancelTooEarly.
+    """
+    row = await connection.fetchrow(SQL.finish, account_id, test, activation_id, word)
+    assert row is not None
+    now = clock.now()
+    match row["problem"]:
+        case None:
+            return states.activation(row, now)
+        case "not_found":
+            raise NotFound("There is no such activation.")
+        case "activation_finished":
+            raise ActivationFinished(f"The activation is {row['state']} already.", activation_status=row["state"])
+        case "no_sms_received":
+            raise NoSmsReceived("No text has arrived yet: cancel the activation, or wait for one.")
+        case "sms_already_received":
+            raise SmsAlreadyReceived(
+                "A text has arrived, so the activation cannot be cancelled any more: complete it.",
+                sms=states.texts(row)[-1],
+            )
+        case "cancel_too_early":
+            after = clock.iso(row["cancel_after"] + datetime.timedelta(microseconds=999_999))
+            raise CancelTooEarly(f"The activation can be cancelled from {after}.", cancel_available_at=after)
+    raise AssertionError(f"finish() answered {row['problem']}")
+
+
+async def detail(connection: Querier, account_id: int, activation_id: int, *, test: bool) -> Detail:
+    """Raises NotFound, also for what belongs to somebody else."""
+    row = await connection.fetchrow(SQL.one, activation_id, account_id, test)
+    if row is None:
+        raise NotFound("There is no such activation.")
+    return states.detail(row, clock.now())
+
+
+async def listing(
+    connection: Querier,
+    account_id: int,
+    *,
+    test: bool,
+    before: int,
+    state: str | None,
+    service: str | None,
+    country: str | None,
+    labels: Mapping[str, str],
+    limit: int,
+) -> list[Activation]:
+    """The account's leases below an id, newest first."""
+    others = {name: value for name, value in labels.items() if name != "run_id"}
+    rows: list[asyncpg.Record] = await connection.fetch(
+        SQL.list,
+        account_id,
+        test,
+        before,
+        state,
+        service,
+        country,
+        labels.get("run_id"),
+        msgspec.json.encode(others).decode() if others else None,
+        limit,
+    )
+    now = clock.now()
+    return [states.activation(row, now) for row in rows]

@@ -1,0 +1,65 @@
+-- name: purchase
+SELECT item.place, bought.*
+  FROM unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::jsonb[])
+       WITH ORDINALITY AS item (country, service, max_micros, operator, ttl, sender, contains, labels, place),
+       LATERAL purchase($1, $2, item.country, item.service, item.max_micros, item.operator, item.ttl, item.sender,
+                        item.contains, item.labels, $3, $12, $13, $14, $15) AS bought
+
+-- name: finish
+SELECT (done).problem, (done).texts, (done).lease.*, service.slug AS service
+  FROM (SELECT finish($1, $2, $3, $4::activation_state) AS done OFFSET 0) AS call
+  LEFT JOIN service ON service.service_id = ((done).lease).service_id
+
+-- name: status
+SELECT activation_id, account_id, test, state, revision, cancel_after, expires_at,
+       CASE WHEN revision > 0 THEN texts_of(activation_id) END AS texts
+  FROM activation WHERE activation_id = ANY ($1::bigint[])
+
+-- name: revisions
+SELECT activation_id, revision, ended_at IS NOT NULL AS ended FROM activation WHERE activation_id = ANY ($1::bigint[])
+
+-- name: one
+SELECT activation.*, service.slug AS service, texts_of(activation_id) AS texts,
+       (SELECT jsonb_agg(jsonb_build_object('type', type, 'data', data,
+                    'at', to_char(event.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY event_id)
+          FROM event WHERE event.activation_id = activation.activation_id) AS events,
+       (SELECT count(*) FROM message
+         WHERE message.number_id = activation.number_id AND message.activation_id IS NULL
+           AND message.received_at BETWEEN activation.created_at AND coalesce(activation.ended_at, now())) AS unmatched
+  FROM activation JOIN service USING (service_id)
+ WHERE activation_id = $1 AND account_id = $2 AND test = $3
+
+-- name: list
+SELECT activation.*, service.slug AS service, CASE WHEN revision > 0 THEN texts_of(activation_id) END AS texts
+  FROM activation JOIN service USING (service_id)
+ WHERE account_id = $1 AND test = $2 AND activation_id < $3
+   AND ($4::activation_state IS NULL OR state = $4)
+   AND ($5::text IS NULL OR slug = $5)
+   AND ($6::text IS NULL OR country = $6)
+   AND ($7::text IS NULL OR labels ->> 'run_id' = $7)
+   AND ($8::jsonb IS NULL OR labels @> $8)
+ ORDER BY activation_id DESC LIMIT $9
+
+-- name: expire
+SELECT expire_due($1)
+
+-- name: candidates
+SELECT number.e164, number.number_id, activation_id, service_id, sender_filter, contains_filter
+  FROM number LEFT JOIN activation ON activation.number_id = number.number_id AND activation.ended_at IS NULL
+ WHERE number.e164 = ANY ($1::text[])
+
+-- name: receive
+SELECT * FROM receive($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: assemble
+SELECT * FROM assemble($1, $2, $3, $4, $5, $6, $7, $8)
+
+-- name: forget_stale_parts
+DELETE FROM assembly WHERE touched_at < now() - interval '1 day'
+
+-- name: elsewhere
+SELECT shelf.country, sum(numbers) AS numbers FROM shelf
+ WHERE test = $1 AND carrier = ANY ($2::text[]) AND country <> $3 GROUP BY country ORDER BY numbers DESC LIMIT 10
+
+-- name: forget_old_answers
+DELETE FROM idempotent_answer WHERE created_at < now() - interval '72 hours'

@@ -1,0 +1,165 @@
+"""What a lease is, as everybody outside sees it. Pure: rows of the database in, answers out."""
+
+import datetime
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from trunkline import money
+from trunkline.clock import iso
+
+State = Literal["waiting", "received", "completed", "cancelled", "expired"]
+STATES: tuple[State, ...] = ("waiting", "received", "completed", "cancelled", "expired")
+LIVE = frozenset({"waiting", "received"})
+
+
+class Sms(msgspec.Struct, frozen=True):
+    """A text that arrived for a lease."""
+
+    code: str | None
+    full_text: str
+    received_at: str
+    sender: str
+    revision: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The answer to a poll."""
+
+    status: State
+    sms: Sms | None
+    revision: int
+    messages: list[Sms]
+    expires_at: str
+    cancel_available_at: str
+    can_cancel: bool
+    can_finish: bool
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The answer to a purchase. A dry run leases nothing, so its number, id and times are null."""
+
+    activation_id: str | None
+    phone_number: str | None
+    country: str
+    service: str
+    expires_at: str | None
+    cost: Decimal
+    cancel_available_at: str | None
+    labels: dict[str, str]
+    dry_run: bool
+
+
+class Activation(Status, frozen=True, kw_only=True):
+    """A lease with everything that its owner may know."""
+
+    activation_id: str
+    phone_number: str
+    country: str
+    service: str
+    cost: Decimal
+    refund: Decimal
+    currency: str
+    carrier: str
+    created_at: str
+    ended_at: str | None
+    labels: dict[str, str]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Something that happened to a lease, or the reason why nothing has."""
+
+    at: str
+    type: str
+    detail: str
+
+
+class Detail(Activation, frozen=True, kw_only=True):
+    """A lease with its timeline."""
+
+    timeline: list[Step]
+
+
+_read_texts = msgspec.json.Decoder(list[Sms]).decode
+
+
+def texts(row: Mapping[str, Any]) -> list[Sms]:
+    """The texts of a row, oldest first."""
+    return _read_texts(row["texts"]) if row["texts"] else []
+
+
+def _common(row: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
+    messages = texts(row)
+    return {
+        "status": row["state"],
+        "sms": messages[-1] if messages else None,
+        "revision": row["revision"],
+        "messages": messages,
+        "expires_at": iso(row["expires_at"]),
+        "cancel_available_at": iso(row["cancel_after"]),
+        "can_cancel": row["state"] == "waiting" and row["cancel_after"] <= now,
+        "can_finish": row["state"] == "received",
+    }
+
+
+def status(row: Mapping[str, Any], now: datetime.datetime) -> Status:
+    return Status(**_common(row, now))
+
+
+def _whole(row: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
+    return {
+        **_common(row, now),
+        "activation_id": str(row["activation_id"]),
+        "phone_number": row["e164"],
+        "country": row["country"],
+        "service": row["service"],
+        "cost": money.show(row["cost_micros"]),
+        "refund": money.show(row["refund_micros"]),
+        "currency": row["currency"],
+        "carrier": row["carrier"],
+        "created_at": iso(row["created_at"]),
+        "ended_at": iso(row["ended_at"]) if row["ended_at"] else None,
+        "labels": msgspec.json.decode(row["labels"]) if row["labels"] else {},
+    }
+
+
+def activation(row: Mapping[str, Any], now: datetime.datetime) -> Activation:
+    return Activation(**_whole(row, now))
+
+
+def detail(row: Mapping[str, Any], now: datetime.datetime) -> Detail:
+    return Detail(**_whole(row, now), timeline=timeline(row, now))
+
+
+_HAPPENED = {
+    "activation.created": "The number was leased.",
+    "activation.completed": "The lease was completed.",
+    "activation.cancelled": "The lease was cancelled.",
+    "activation.expired": "The lease's time was over.",
+}
+
+
+def timeline(row: Mapping[str, Any], now: datetime.datetime) -> list[Step]:
+    """What happened, oldest first; for a lease that waits, the last step says why nothing has come."""
+    codes = {sms.revision: sms.code for sms in texts(row)}
+    steps = []
+    for event in msgspec.json.decode(row["events"] or b"[]"):
+        if event["type"] == "sms.received":
+            code = codes.get(event["data"]["revision"])
+            detail = f"A text arrived; its code is {code}." if code else "A text arrived; it holds no code."
+        else:
+            detail = _HAPPENED.get(event["type"], event["type"])
+        steps.append(Step(event["at"], event["type"], detail))
+    if row["state"] == "waiting":
+        steps.append(Step(iso(now), "waiting", _why_nothing_came(row)))
+    return steps
+
+
+def _why_nothing_came(row: Mapping[str, Any]) -> str:
+    others = row["unmatched"]
+    if others:
+        some = "1 text has" if others == 1 else f"{others} texts have"
+        return f"{some} come to the number since, but none that belongs to this lease (service, sender and contains decide)."
+    return "No text has come to the number yet."

@@ -1,0 +1,41 @@
+"""Ends leases whose time is over, and forgets what nobody will ask for again."""
+
+import asyncio
+import logging
+
+from trunkline.errors import Unavailable
+from trunkline.storage.database import Database
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+log = logging.getLogger("trunkline.sweeper")
+
+EVERY_SECONDS = 1.0
+GROUP = 500
+CLEAN_EVERY = 600  # rounds
+
+
+async def expire_due(database: Database) -> int:
+    """Expires every lease that is due, in groups; how many. Safe to run in several processes at once."""
+    ended = 0
+    while count := await database.fetchval(SQL.expire, GROUP):
+        ended += count
+    return ended
+
+
+async def sweep(database: Database) -> None:
+    """Runs until cancelled; a database that is away is tried again."""
+    rounds = 0
+    while True:
+        try:
+            if ended := await expire_due(database):
+                log.info("%d leases expired", ended)
+            if rounds % CLEAN_EVERY == 0:
+                await database.execute(SQL.forget_stale_parts)
+                await database.execute(SQL.forget_old_answers)
+        except Unavailable:
+            log.warning("the sweep is put off: the database is away")
+        except Exception:
+            log.exception("the sweep failed")
+        rounds += 1
+        await asyncio.sleep(EVERY_SECONDS)

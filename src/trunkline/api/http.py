@@ -1,0 +1,69 @@
+"""HTTP/1.1 on the socket: uvicorn's protocol, with bounds on what comes before a body, and problems instead of text."""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from trunkline import ids
+from trunkline.api import wire
+from trunkline.errors import MalformedBody, PathTooLong, TrunklineError
+
+LARGEST_HEAD = 32 * 1024  # request line and headers
+HEAD_SECONDS = 20  # for a head to come in whole, from its first byte or from the connection's start
+
+
+class MalformedRequest(MalformedBody):
+    code, title = "malformed_request", "Malformed request"
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol reads a head of any size for any time; this one does not."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._head_size = 0
+        self._in_head = True
+        self._deadline: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(HEAD_SECONDS, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_size = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._deadline.cancel()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_size += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_size > LARGEST_HEAD and not self.transport.is_closing():
+            self._refuse(PathTooLong("The request line and the headers are too large."))
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(MalformedRequest("The request is not HTTP/1.1, or a header holds what none may."))
+
+    def _refuse(self, error: TrunklineError) -> None:
+        request_id = ids.request_id()
+        body = wire.problem(error, request_id)
+        self.transport.write(
+            b"".join(
+                (
+                    STATUS_LINE[error.status],
+                    b"content-type: application/problem+json\r\nconnection: close\r\n",
+                    b"content-length: %d\r\nx-request-id: %s\r\n\r\n" % (len(body), request_id.encode()),
+                    body,
+                )
+            )
+        )
+        self.transport.close()

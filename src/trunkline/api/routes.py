@@ -1,0 +1,62 @@
+"""What the API offers: one typed line for each route. The server runs it, and the OpenAPI document is derived from it."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from trunkline.accounts.keys import Key
+from trunkline.errors import TrunklineError
+from trunkline.storage.database import Querier
+
+BASE = "/api/v1"
+
+
+@dataclasses.dataclass(slots=True)
+class Call:
+    """One request, checked: who calls, with what, and the connection on which its effect is to be."""
+
+    key: Key
+    connection: Querier  # the database, or the transaction in which an idempotent answer is recorded with its effect
+    path: Mapping[str, str]  # the values of {names} in the route's path
+    query: Any  # the route's query struct
+    body: Any  # the route's body struct
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """What a list handler returns: its rows, and where the next ones begin."""
+
+    data: list[Any]
+    next_cursor: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Document:
+    """What a public, cacheable handler returns: bytes made once, and how they may be cached."""
+
+    body: bytes
+    etag: str
+    max_age_seconds: int
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+PublicHandler = Callable[[Any], Awaitable[Any]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A line of the table. ``scope`` None: public, no key and no limit. ``answer``: the type of ``data``."""
+
+    method: str
+    path: str  # below BASE, with {names}
+    scope: str | None
+    handler: Any
+    summary: str
+    description: str = ""
+    tag: str
+    answer: Any
+    query: type[Any] | None = None
+    body: type[Any] | None = None
+    is_list: bool = False
+    idempotent: bool = False  # honours Idempotency-Key
+    errors: tuple[type[TrunklineError], ...] = ()

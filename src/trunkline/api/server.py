@@ -1,0 +1,260 @@
+"""The ASGI application of the API: finds the route, knows the caller, counts the request, runs the handler, answers.
+
+Written against ASGI itself (docs/decisions/0004): the table of typed routes is ours, and what a framework would add
+between it and the socket would cost more than the handlers do.
+"""
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from trunkline import ids
+from trunkline.accounts.keys import Key, Keyring
+from trunkline.accounts.limits import Decision, Limiter
+from trunkline.api import idempotency, wire
+from trunkline.api.routes import BASE, Call, Document, Page, Route
+from trunkline.errors import (
+    InsufficientScope,
+    InvalidRequest,
+    MalformedBody,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    PathTooLong,
+    PayloadTooLarge,
+    RateLimited,
+    TrunklineError,
+    UnsupportedMediaType,
+)
+from trunkline.storage.database import Database
+
+log = logging.getLogger("trunkline.api")
+
+LARGEST_BODY = 64 * 1024
+LONGEST_PATH = 8 * 1024
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+
+class Answer(NamedTuple):
+    status: int
+    content_type: bytes
+    body: bytes
+    headers: Headers
+
+
+class Disconnected(Exception):
+    """The caller went away before the whole request was here."""
+
+
+class _Node:
+    """One segment of the paths."""
+
+    __slots__ = ("literals", "name", "named", "routes")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node] = {}
+        self.named: _Node | None = None
+        self.name = ""
+        self.routes: dict[str, Route] = {}
+
+
+class Api:
+    """Serves a table of routes below BASE, and files (the documentation) beside it."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        *,
+        database: Database,
+        keyring: Keyring,
+        limiter: Limiter,
+        files: Mapping[str, tuple[bytes, bytes]],
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._limiter = limiter
+        self._files = files  # path → content type, body
+        self._root = _Node()
+        for route in routes:
+            self._add(route)
+
+    def _add(self, route: Route) -> None:
+        node = self._root
+        for segment in (BASE + route.path).split("/")[1:]:
+            if segment.startswith("{"):
+                node.named = node.named or _Node()
+                node.named.name = segment[1:-1]
+                node = node.named
+            else:
+                node = node.literals.setdefault(segment, _Node())
+        node.routes[route.method] = route
+
+    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        node, values = self._root, {}
+        for segment in path.split("/")[1:]:
+            below = node.literals.get(segment)
+            if below is None:
+                below = node.named
+                if below is None or not segment:
+                    raise NotFound("There is nothing at this path.")
+                values[below.name] = segment
+            node = below
+        route = node.routes.get(method)
+        if route is None:
+            if not node.routes:
+                raise NotFound("There is nothing at this path.")
+            allowed = ", ".join(sorted(node.routes))
+            raise MethodNotAllowed(f"This path takes {allowed}.", allow=allowed)
+        return route, values
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = ids.request_id()
+        head = scope["method"] == "HEAD"
+        headers: Headers = []
+        try:
+            status, content_type, body, more = await self._answer(scope, receive, headers)
+            headers += more
+        except Disconnected:
+            return
+        except TrunklineError as error:
+            status, content_type, body = error.status, wire.PROBLEM, wire.problem(error, request_id)
+            headers += _error_headers(error)
+        except Exception:
+            log.exception("%s: the request failed", request_id)
+            error = TrunklineError("Something went wrong on our side; the request id names it in the log.")
+            status, content_type, body = 500, wire.PROBLEM, wire.problem(error, request_id)
+        headers += (
+            (b"content-type", content_type),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", request_id.encode()),
+        )
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head or status == 304 else body})
+
+    async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> Answer:
+        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_PATH:
+            raise PathTooLong(f"A path and its query have at most {LONGEST_PATH} bytes.")
+        path = scope["path"]
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        file = self._files.get(path)
+        if file is not None and method == "GET":
+            return Answer(200, file[0], file[1], [(b"x-content-type-options", b"nosniff"), *_FILE_HEADERS])
+        route, values = self._find(method, path)
+        asked = dict(scope["headers"])
+        if route.scope is None:
+            return await self._public(route, scope["query_string"], asked)
+        key = await self._caller(route, asked, headers)
+        raw = await _body(receive, asked) if method != "GET" else b""
+        query = wire.read_query(scope["query_string"], route.query)
+        body = _read_body(route, raw, asked)
+        call = Call(key, self._database, values, query, body)
+        if route.idempotent and b"idempotency-key" in asked:
+            claim = idempotency.claim(
+                key, asked[b"idempotency-key"], hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest()
+            )
+            return await self._once(route, call, claim)
+        return Answer(200, wire.JSON, _render(route, await route.handler(call)), [])
+
+    async def _public(self, route: Route, query: bytes, asked: Mapping[bytes, bytes]) -> Answer:
+        document: Document = await route.handler(wire.read_query(query, route.query))
+        etag = document.etag.encode()
+        caching = [(b"etag", etag), (b"cache-control", b"public, max-age=%d" % document.max_age_seconds)]
+        known = asked.get(b"if-none-match", b"")
+        if known == b"*" or etag in [tag.strip().removeprefix(b"W/") for tag in known.split(b",")]:
+            return Answer(304, wire.JSON, b"", caching)
+        return Answer(200, wire.JSON, document.body, caching)
+
+    async def _caller(self, route: Route, asked: Mapping[bytes, bytes], headers: Headers) -> Key:
+        scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise NotAuthenticated("Send your API key as «Authorization: Bearer KEY».")
+        key = self._keyring.remembered(secret) or await self._keyring.find(secret.strip())
+        decision = self._limiter.take(key.key_id, key.per_minute)
+        headers += _limit_headers(key, decision)
+        if not decision.allowed:
+            raise RateLimited(
+                f"The key may send {key.per_minute} requests a minute.", retry_after_seconds=decision.retry_seconds
+            )
+        if route.scope not in key.scopes:
+            raise InsufficientScope(f"The key lacks the scope {route.scope!r}.", scope=route.scope)
+        return key
+
+    async def _once(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
+        """The effect and the record of its answer, in one transaction; or the first answer again."""
+        async with self._database.transaction() as connection:
+            earlier = await idempotency.take(connection, claim)
+            if earlier is not None:
+                return Answer(200, wire.JSON, earlier, [(b"idempotent-replayed", b"true")])
+            call.connection = connection
+            rendered = _render(route, await route.handler(call))
+            await idempotency.record(connection, claim, rendered)
+        return Answer(200, wire.JSON, rendered, [])
+
+
+_FILE_HEADERS: Headers = [
+    (b"cache-control", b"no-cache"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+def _render(route: Route, result: Any) -> bytes:
+    if route.is_list:
+        assert isinstance(result, Page)
+        return wire.page(result.data, result.next_cursor)
+    return wire.success(result)
+
+
+def _read_body(route: Route, raw: bytes, asked: Mapping[bytes, bytes]) -> Any:
+    if route.body is None:
+        if raw:
+            raise InvalidRequest("This path takes no body.")
+        return None
+    kind = asked.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
+    if kind != b"application/json":
+        raise UnsupportedMediaType("Send the body as application/json.")
+    return wire.read_body(raw, route.body)
+
+
+async def _body(receive: Receive, asked: Mapping[bytes, bytes]) -> bytes:
+    declared = asked.get(b"content-length", b"0")
+    if not declared.isdigit():
+        raise MalformedBody("The Content-Length is not a number.")
+    if int(declared) > LARGEST_BODY:
+        raise PayloadTooLarge(f"A body has at most {LARGEST_BODY} bytes.")
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY:
+            raise PayloadTooLarge(f"A body has at most {LARGEST_BODY} bytes.")
+        if not message.get("more_body"):
+            return body
+
+
+def _limit_headers(key: Key, decision: Decision) -> Headers:
+    """draft-ietf-httpapi-ratelimit-headers-10: the quota and its window, what remains of it, and when it is whole."""
+    headers = [
+        (b"ratelimit-policy", b'"default";q=%d;w=60' % key.per_minute),
+        (b"ratelimit", b'"default";r=%d;t=%d' % (decision.remaining, decision.reset_seconds)),
+    ]
+    if not decision.allowed:
+        headers.append((b"retry-after", b"%d" % decision.retry_seconds))
+    return headers
+
+
+def _error_headers(error: TrunklineError) -> Headers:
+    if isinstance(error, NotAuthenticated):
+        return [(b"www-authenticate", b'Bearer realm="trunkline"')]
+    if isinstance(error, MethodNotAllowed):
+        return [(b"allow", str(error.extra["allow"]).encode())]
+    if isinstance(error, (PayloadTooLarge, PathTooLong)):
+        return [(b"connection", b"close")]
+    return []

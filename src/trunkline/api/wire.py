@@ -1,0 +1,112 @@
+"""Bytes in and out: JSON bodies, query strings, the success envelope, and the one rendering of every error."""
+
+import re
+import urllib.parse
+from typing import Any
+
+import msgspec
+
+from trunkline.errors import InvalidRequest, MalformedBody, TrunklineError
+
+PROBLEM = b"application/problem+json"
+JSON = b"application/json"
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`", re.DOTALL)
+
+encode = _encoder.encode
+
+
+def success(data: Any) -> bytes:
+    return b'{"success":true,"data":' + encode(data) + b"}"
+
+
+def page(data: list[Any], next_cursor: str | None) -> bytes:
+    return b'{"success":true,"data":' + encode(data) + b',"next_cursor":' + encode(next_cursor) + b"}"
+
+
+def problem(error: TrunklineError, request_id: str) -> bytes:
+    """RFC 9457, with what every error of this API has besides: ``success``, ``code`` and ``request_id``."""
+    return encode(problem_members(error) | {"request_id": request_id})
+
+
+def problem_members(error: TrunklineError) -> dict[str, Any]:
+    return {
+        "success": False,
+        "type": f"urn:trunkline:error:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        **error.extra,
+    }
+
+
+def read_body(raw: bytes, shape: Any) -> Any:
+    """The struct that a body holds. Raises MalformedBody for what is no JSON, InvalidRequest naming the field."""
+    decoder = _decoders.get(shape)
+    if decoder is None:
+        decoder = _decoders[shape] = msgspec.json.Decoder(shape)
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is not JSON: {error}.") from None
+
+
+def read_query(raw: bytes, shape: Any) -> Any:
+    """The struct that a query string holds; ``label.NAME=`` parameters become its ``labels``."""
+    try:
+        pairs = urllib.parse.parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
+    except (UnicodeDecodeError, ValueError):
+        raise InvalidRequest("The query string is not UTF-8, percent-encoded.") from None
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if "\0" in value:
+            raise InvalidRequest("A parameter holds a NUL character.", field=name)
+        target, name = (values.setdefault("labels", {}), name[6:]) if name.startswith("label.") else (values, name)
+        if name in target:
+            raise InvalidRequest(f"The parameter {name!r} is given twice.", field=name)
+        target[name] = value
+    if shape is None:
+        if values:
+            name = next(iter(values))
+            raise InvalidRequest(f"There is no parameter {name!r} here.", field=name)
+        return None
+    try:
+        return msgspec.convert(values, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: msgspec.ValidationError) -> InvalidRequest:
+    found = _WHERE.match(str(error))
+    assert found is not None
+    path = (found["path"] or "").lstrip(".")
+    what = found["what"]
+    unknown, missing = _UNKNOWN.match(what), _MISSING.match(what)
+    for named in (unknown, missing):
+        if named:
+            path = f"{path}.{named['field']}" if path else named["field"]
+    if unknown:
+        return InvalidRequest(f"There is no field {path!r}.", field=path)
+    if missing:
+        return InvalidRequest(f"The field {path!r} is missing.", field=path)
+    detail = f"{what}." if not path else f"{path}: {what}."
+    return InvalidRequest(detail, field=path) if path else InvalidRequest(detail)
+
+
+def clean(text: str | None, field: str, *, longest: int) -> str | None:
+    """A string for the database. Raises InvalidRequest where it is empty, too long, or has control characters."""
+    if text is None:
+        return None
+    if not text or len(text) > longest or any(character < " " or character == "\x7f" for character in text):
+        raise InvalidRequest(f"{field} is 1 to {longest} characters, none of them a control character.", field=field)
+    return text
+
+

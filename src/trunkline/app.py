@@ -1,0 +1,245 @@
+"""The one place that builds and wires everything: from settings to a running server."""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import pathlib
+import signal
+import socket
+from collections.abc import AsyncIterator
+from typing import Literal
+
+import uvicorn
+
+from trunkline import money
+from trunkline.accounts.keys import Keyring
+from trunkline.accounts.limits import Limiter
+from trunkline.activations import sweeper
+from trunkline.activations.inbox import Inbox
+from trunkline.activations.live import Live
+from trunkline.api import account as account_api
+from trunkline.api import activations as activations_api
+from trunkline.api import catalog as catalog_api
+from trunkline.api import openapi, wire
+from trunkline.api.http import HttpProtocol
+from trunkline.api.routes import BASE, Route
+from trunkline.api.server import Api
+from trunkline.carriers import registry, simulator
+from trunkline.carriers.carrier import Carrier, Deliver, DeliveryReceipt
+from trunkline.carriers.registry import Registry, Terms
+from trunkline.carriers.smpp.link import SmppCarrier
+from trunkline.carriers.smpp.options import SmppOptions
+from trunkline.catalog import prices, services
+from trunkline.catalog.prices import Catalog
+from trunkline.config import CarrierOptions, Config, PoolOptions
+from trunkline.errors import OperatorError
+from trunkline.pool import numbers
+from trunkline.storage import embedded
+from trunkline.storage.database import Database
+from trunkline.storage.migrate import migrate
+from trunkline.web import reference
+
+VERSION = "0.1.0"
+SEED_LOCK = 0x73656564
+RESTART_SECONDS = 5
+DRAIN_SECONDS = 35  # longer than the longest held call
+
+Role = Literal["all", "api", "carrier", "worker"]
+
+log = logging.getLogger("trunkline")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Platform:
+    """An open database with everything that stands on it."""
+
+    database: Database
+    catalog: Catalog
+    registry: Registry
+    inbox: Inbox
+
+
+@contextlib.asynccontextmanager
+async def platform(config: Config, data_dir: pathlib.Path, *, connections: int | None = None) -> AsyncIterator[Platform]:
+    """Opens the database (starting the embedded one where none is named), brings it up to date, and wires the slices.
+
+    Raises OperatorError and DatabaseAway.
+    """
+    server = None if config.database_url else await asyncio.to_thread(embedded.start, data_dir)
+    try:
+        database = await Database.open(
+            server.url if server else config.database_url, connections=connections or config.server.database_connections
+        )
+        try:
+            await migrate(server.url if server else config.database_url)
+            await _seed(database, config)
+            real = {name: _real(name, options, config.pool) for name, options in config.carriers.items()}
+            everyone = registry.registry(real, simulated=config.pool.simulated)
+            catalog = Catalog(database, list(everyone.visible(test=False)))
+            inbox = Inbox(database, catalog, group_size=config.inbox.group_size, backlog=config.inbox.backlog)
+            yield Platform(database, catalog, everyone, inbox)
+        finally:
+            await database.close()
+    finally:
+        if server:
+            server.release()
+
+
+async def _seed(database: Database, config: Config) -> None:
+    """What a new database holds: the starter set of services, a default price, the simulated network's numbers."""
+    if await database.fetchval(numbers.SQL.has_numbers, simulator.NAME):
+        return
+    live, test = await asyncio.to_thread(simulator.numbers, config.pool.simulated_seed)
+    async with database.transaction() as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", SEED_LOCK)
+        if await connection.fetchval(numbers.SQL.has_numbers, simulator.NAME):
+            return
+        await services.put(connection, services.starter_set())
+        default_price = money.parse(config.money.default_price)
+        await connection.execute(prices.SQL.seed_price, config.money.currency, default_price)
+        for found, is_test in ((live, False), (test, True)):
+            rows = (numbers.Row(0, number.e164, number.country, number.operator) for number in found)
+            await numbers.stock(connection, rows, carrier=simulator.NAME, test=is_test)
+
+
+def _real(name: str, options: CarrierOptions, pool: PoolOptions) -> tuple[Carrier, Terms]:
+    if name == simulator.NAME:
+        raise OperatorError("The carrier 'simulated' is always there; a carrier of yours needs another name.")
+    try:
+        carrier = SmppCarrier(
+            name,
+            SmppOptions(
+                url=options.url,
+                bind=options.bind,
+                window=options.window,
+                system_type=options.system_type,
+                address_range=options.address_range,
+                enquire_link_seconds=options.enquire_link_seconds,
+                response_timeout_seconds=options.response_timeout_seconds,
+                alphabets={int(coding): alphabet for coding, alphabet in options.alphabets.items()},
+                tls_ca=pathlib.Path(options.tls_ca) if options.tls_ca else None,
+                tls_verify=options.tls_verify,
+            ),
+        )
+    except (ValueError, OSError) as error:
+        raise OperatorError(f"The carrier {name!r} cannot be used: {error}.") from None
+    rest = options.quarantine_seconds if options.quarantine_seconds is not None else pool.quarantine_seconds
+    return carrier, Terms(pool.cancel_wait_seconds if options.charges else 0, rest)
+
+
+def routes(config: Config, built: Platform, live: Live) -> list[Route]:
+    """The whole table."""
+    return [
+        *activations_api.routes(
+            live=live,
+            registry=built.registry,
+            fee_micros=money.parse(config.money.cancel_fee),
+            ttl_seconds=config.pool.ttl_seconds,
+        ),
+        *catalog_api.routes(catalog=built.catalog, currency=config.money.currency),
+        *account_api.routes(),
+    ]
+
+
+def api(config: Config, built: Platform, live: Live, *, processes: int = 1) -> Api:
+    """The ASGI application."""
+    table = routes(config, built, live)
+    document = openapi.document(table, version=VERSION)
+    return Api(
+        table,
+        database=built.database,
+        keyring=Keyring(built.database),
+        limiter=Limiter(processes),
+        files={
+            f"{BASE}/openapi.json": (wire.JSON, wire.encode(document)),
+            **reference.pages(document),
+        },
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OperatorError where it cannot be had."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
+    except (OSError, OverflowError) as error:
+        raise OperatorError(f"Cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}.") from None
+
+
+async def serve(
+    config: Config, data_dir: pathlib.Path, *, role: Role, listener: socket.socket | None, ready: str, processes: int = 1
+) -> None:
+    """Runs a role until SIGTERM or SIGINT, then lets what is under way come to its end. Prints ``ready`` once it is up."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with platform(config, data_dir) as built:
+        tasks = []
+        if role in ("all", "carrier"):
+            tasks += [asyncio.create_task(_keep_running(carrier, built.inbox.put)) for carrier in built.registry.carriers.values()]
+        if role in ("all", "worker"):
+            tasks.append(asyncio.create_task(sweeper.sweep(built.database)))
+        try:
+            if listener is not None:
+                live = Live(built.database)
+                application = api(config, built, live, processes=processes)
+                await _listen(application, live, listener, stop, ready)
+            else:
+                print(ready, flush=True)  # noqa: T201 - the one line that whoever started us waits for
+                await stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: held calls are answered before the sockets close."""
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        return contextlib.nullcontext()
+
+
+async def _listen(application: Api, live: Live, listener: socket.socket, stop: asyncio.Event, ready: str) -> None:
+    server = _Server(
+        uvicorn.Config(
+            application,
+            http=HttpProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    print(ready, flush=True)  # noqa: T201
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    live.drain()
+    server.should_exit = True
+    await serving
+
+
+async def _keep_running(carrier: Carrier, deliver: Deliver) -> None:
+    """A carrier that fails is started again; its neighbours do not notice."""
+
+    def report(receipt: DeliveryReceipt) -> "asyncio.Future[None]":
+        log.info("%s: message %s is %s", receipt.carrier, receipt.message_id, receipt.state)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    while True:
+        try:
+            await carrier.run(deliver, report)
+        except Exception:
+            log.exception("the carrier %s failed; it is started again in %d s", carrier.name, RESTART_SECONDS)
+        await asyncio.sleep(RESTART_SECONDS)

@@ -1,0 +1,113 @@
+"""The port between the platform and whoever carries its texts.
+
+A carrier receives texts (MO) and hands each to ``deliver``; it says yes to its own peer only when the future that
+``deliver`` returns is done, because only then is the text committed. It never imports what stands behind that call.
+"""
+
+import asyncio
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Protocol
+
+from trunkline.errors import TrunklineError
+
+
+class Alphabet(enum.StrEnum):
+    """How the octets of a payload stand for characters."""
+
+    GSM7 = "gsm7"  # 3GPP TS 23.038 default alphabet with its extension table, one septet in each octet
+    UCS2 = "ucs2"  # big-endian UTF-16 as handsets really send it, surrogate pairs included
+    LATIN1 = "latin1"
+    ASCII = "ascii"
+    UTF8 = "utf8"
+    BINARY = "binary"  # no text: kept, shown as hexadecimal, never read for a code
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """Where a payload stands in a long text (3GPP TS 23.040 §9.2.3.24.1, or the sar_* TLVs)."""
+
+    reference: int  # 0..65535, chosen by the sender
+    total: int  # 2..255
+    number: int  # 1..total
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InboundText:
+    """One MO text, or one part of a long one, as a carrier handed it over."""
+
+    carrier: str
+    sender: str  # "+4915112345678" for an international number, else as the carrier gave it: "WhatsApp", "72000"
+    recipient: str  # E.164 with +
+    payload: bytes
+    alphabet: Alphabet
+    part: Part | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeliveryReceipt:
+    """What became of a text that we sent (MT)."""
+
+    carrier: str
+    message_id: str  # as the carrier wrote it; may be the hexadecimal or the decimal form of what submit answered
+    state: str  # delivered, expired, deleted, undeliverable, accepted, unknown, rejected, enroute
+    error: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OutboundText:
+    """One MT text to be sent."""
+
+    sender: str
+    recipient: str  # E.164 with +
+    text: str
+
+
+class LinkState(enum.StrEnum):
+    DOWN = "down"
+    CONNECTING = "connecting"
+    UP = "up"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Health:
+    state: LinkState
+    detail: str  # one line for the operator: "bound to 10.1.2.3:2775", "connection refused, next try in 4 s"
+
+
+class StoreAway(TrunklineError):
+    """The database cannot take the text now; the carrier's peer must be told to send it again."""
+
+    code = "store_away"
+    status = 503
+
+
+class SubmitRefused(TrunklineError):
+    """The carrier's peer refused a text that we sent, or did not answer in time."""
+
+    code = "submit_refused"
+    status = 502
+
+
+Deliver = Callable[[InboundText], "asyncio.Future[None]"]
+"""Takes a text; the future is done once it is committed, or raises StoreAway."""
+
+Report = Callable[[DeliveryReceipt], "asyncio.Future[None]"]
+"""Takes a delivery receipt; the future is done once it is safe to acknowledge, or raises StoreAway."""
+
+
+class Carrier(Protocol):
+    """A way by which texts come and go."""
+
+    name: str
+    kind: str
+
+    async def run(self, deliver: Deliver, report: Report) -> None:
+        """Keeps the link up until cancelled; on cancellation says goodbye to the peer and closes."""
+
+    async def send(self, text: OutboundText) -> list[str]:
+        """Sends a text; the peer's message id for each of its parts. Raises SubmitRefused."""
+
+    def health(self) -> Health:
+        """How the link stands, without asking the peer."""

@@ -1,0 +1,131 @@
+"""The bodies that carry texts: submit_sm, deliver_sm and data_sm (SMPP 3.4 §4.4, §4.6, §4.7)."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Final
+
+from trunkline.carriers.smpp.pdu import (
+    ESME_RINVMSGLEN,
+    HEADER_OCTETS,
+    TLV_MESSAGE_PAYLOAD,
+    MalformedPdu,
+    read_tlvs,
+    write_tlvs,
+)
+
+# Type of number, SMPP 3.4 §5.2.5
+TON_UNKNOWN: Final = 0
+TON_INTERNATIONAL: Final = 1
+TON_ALPHANUMERIC: Final = 5
+
+# esm_class, SMPP 3.4 §5.2.12
+ESM_RECEIPT: Final = 0x04
+ESM_INTERMEDIATE_NOTIFICATION: Final = 0x20
+ESM_UDHI: Final = 0x40
+
+_LONGEST_SHORT_MESSAGE: Final = 254
+
+
+@dataclasses.dataclass(slots=True)
+class ShortMessage:
+    """What a submit_sm, deliver_sm or data_sm says, less the fields that nobody here reads.
+
+    ``payload`` is short_message, or message_payload where short_message is empty; its user data header is still in it.
+    """
+
+    source_ton: int
+    source_npi: int
+    source: bytes
+    destination_ton: int
+    destination_npi: int
+    destination: bytes
+    esm_class: int
+    registered_delivery: int
+    data_coding: int
+    payload: bytes
+    tlvs: Mapping[int, bytes]
+
+
+def read_short_message(pdu: bytes) -> ShortMessage:
+    """A deliver_sm or submit_sm, header included (SMPP 3.4 §4.6.1, §4.4.1). Raises MalformedPdu.
+
+    Addresses longer than the 20 octets of the specification are taken: some carriers send them.
+    """
+    try:
+        source_at = pdu.index(0, HEADER_OCTETS) + 3  # after service_type, TON and NPI
+        source_end = pdu.index(0, source_at)
+        destination_at = source_end + 3
+        destination_end = pdu.index(0, destination_at)
+        # esm_class, protocol_id and priority_flag, then schedule_delivery_time and validity_period
+        schedule_end = pdu.index(0, destination_end + 4)
+        flags_at = pdu.index(0, schedule_end + 1) + 1
+        # registered_delivery, replace_if_present_flag, data_coding, sm_default_msg_id, sm_length
+        end = flags_at + 5 + pdu[flags_at + 4]
+    except (ValueError, IndexError):
+        raise MalformedPdu("a mandatory field runs over the end", ESME_RINVMSGLEN) from None
+    if end > len(pdu):
+        raise MalformedPdu("sm_length runs over the end", ESME_RINVMSGLEN)
+    payload = pdu[flags_at + 5 : end]
+    tlvs = read_tlvs(pdu, end)
+    return ShortMessage(
+        pdu[source_at - 2],
+        pdu[source_at - 1],
+        pdu[source_at:source_end],
+        pdu[destination_at - 2],
+        pdu[destination_at - 1],
+        pdu[destination_at:destination_end],
+        pdu[destination_end + 1],
+        pdu[flags_at],
+        pdu[flags_at + 2],
+        payload or tlvs.get(TLV_MESSAGE_PAYLOAD, b""),
+        tlvs,
+    )
+
+
+def read_data_sm(pdu: bytes) -> ShortMessage:
+    """A data_sm, header included (SMPP 3.4 §4.7.1): its text is in message_payload. Raises MalformedPdu."""
+    try:
+        source_at = pdu.index(0, HEADER_OCTETS) + 3
+        source_end = pdu.index(0, source_at)
+        destination_at = source_end + 3
+        destination_end = pdu.index(0, destination_at)
+        esm_class, registered_delivery, data_coding = pdu[destination_end + 1 : destination_end + 4]
+    except ValueError:
+        raise MalformedPdu("a mandatory field runs over the end", ESME_RINVMSGLEN) from None
+    tlvs = read_tlvs(pdu, destination_end + 4)
+    return ShortMessage(
+        pdu[source_at - 2],
+        pdu[source_at - 1],
+        pdu[source_at:source_end],
+        pdu[destination_at - 2],
+        pdu[destination_at - 1],
+        pdu[destination_at:destination_end],
+        esm_class,
+        registered_delivery,
+        data_coding,
+        tlvs.get(TLV_MESSAGE_PAYLOAD, b""),
+        tlvs,
+    )
+
+
+def short_message_body(message: ShortMessage) -> bytes:
+    """The body of a submit_sm or deliver_sm (SMPP 3.4 §4.4.1); message_payload has what is beyond 254 octets."""
+    short_message, tlvs = message.payload, message.tlvs
+    if len(short_message) > _LONGEST_SHORT_MESSAGE:
+        short_message, tlvs = b"", {**tlvs, TLV_MESSAGE_PAYLOAD: short_message}
+    return b"".join(
+        (
+            b"\0",  # service_type: the peer's default
+            bytes((message.source_ton, message.source_npi)),
+            message.source,
+            b"\0",
+            bytes((message.destination_ton, message.destination_npi)),
+            message.destination,
+            b"\0",
+            bytes((message.esm_class, 0, 0)),  # protocol_id, priority_flag
+            b"\0\0",  # schedule_delivery_time, validity_period
+            bytes((message.registered_delivery, 0, message.data_coding, 0, len(short_message))),
+            short_message,
+            write_tlvs(tlvs),
+        )
+    )

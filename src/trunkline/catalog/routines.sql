@@ -1,0 +1,14 @@
+CREATE OR REPLACE FUNCTION count_catalog_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE catalog_version SET version = version + 1;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER service_changes AFTER INSERT OR UPDATE OR DELETE ON service
+    FOR EACH STATEMENT EXECUTE FUNCTION count_catalog_change();
+CREATE OR REPLACE TRIGGER price_changes AFTER INSERT OR UPDATE OR DELETE ON price_rule
+    FOR EACH STATEMENT EXECUTE FUNCTION count_catalog_change();
+CREATE OR REPLACE TRIGGER switch_changes AFTER INSERT OR UPDATE OR DELETE ON service_switch
+    FOR EACH STATEMENT EXECUTE FUNCTION count_catalog_change();
+CREATE OR REPLACE TRIGGER shelf_changes AFTER INSERT OR UPDATE OR DELETE ON shelf
+    FOR EACH STATEMENT EXECUTE FUNCTION count_catalog_change();

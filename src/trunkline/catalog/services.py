@@ -1,0 +1,79 @@
+"""Services: the starter set, an operator's own, and which are open on real carriers."""
+
+import csv
+import dataclasses
+import importlib.resources
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from trunkline.errors import InvalidRequest, UnknownService
+from trunkline.storage.database import Querier
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+
+ANY = "any"  # leases a number alone: every text on it counts
+COLUMNS = ("slug", "name", "domain", "senders", "aliases")
+_SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Service:
+    """A service whose texts can be received."""
+
+    service_id: int
+    slug: str
+    name: str
+    domain: str | None
+    senders: Sequence[str]  # patterns: case does not matter, * stands at the start or the end
+    aliases: Sequence[str]  # other names by which a text may call it, in any script
+
+
+def read_csv(lines: Iterable[str]) -> list[dict[str, str]]:
+    """Rows ``slug,name[,domain,senders,aliases]`` (lists with ``;``). Raises InvalidRequest, naming the line."""
+    reader = csv.DictReader(lines)
+    if not reader.fieldnames or not {"slug", "name"} <= set(reader.fieldnames) <= set(COLUMNS):
+        raise InvalidRequest(f"The first line must name the columns: {','.join(COLUMNS)} (slug and name at least).")
+    rows: dict[str, dict[str, str]] = {}
+    for cells in reader:
+        row = {column: (cells.get(column) or "").strip() for column in COLUMNS}
+        where = f"Line {reader.line_num}: "
+        if None in cells:
+            raise InvalidRequest(where + "more cells than columns.")
+        if not _SLUG.fullmatch(row["slug"]) or row["slug"] == ANY or row["slug"].startswith("test_"):
+            raise InvalidRequest(
+                where + f"{row['slug']!r} is no slug for a service (a-z, 0-9, _ and -; 'any' and 'test_…' are reserved)."
+            )
+        if not row["name"] or len(row["name"]) > 100:
+            raise InvalidRequest(where + "a service has a name of 1 to 100 characters.")
+        if row["slug"] in rows:
+            raise InvalidRequest(where + f"{row['slug']} stands in the file already.")
+        rows[row["slug"]] = row
+    return list(rows.values())
+
+
+def starter_set() -> list[dict[str, str]]:
+    """The services that come with the product."""
+    text = importlib.resources.files(__package__).joinpath("services.csv").read_text("utf-8")
+    return read_csv(text.splitlines())
+
+
+async def put(connection: Querier, rows: Sequence[dict[str, str]]) -> int:
+    """Adds services, or replaces those of the same slug; how many."""
+    await connection.execute(SQL.put_services, *([row[column] for row in rows] for column in COLUMNS))
+    return len(rows)
+
+
+async def switch(connection: Querier, slug: str, country: str | None, *, enabled: bool) -> None:
+    """Opens or closes a service on real carriers, everywhere or in one country. Raises UnknownService."""
+    if await connection.fetchval(SQL.switch, slug, country, enabled) is None:
+        raise UnknownService(f"There is no service {slug!r}.")
+
+
+async def load(connection: Querier) -> list[Service]:
+    return [Service(**_columns(row)) for row in await connection.fetch(SQL.services)]
+
+
+def _columns(row: Any) -> dict[str, Any]:
+    return dict(row)

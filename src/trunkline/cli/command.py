@@ -1,0 +1,50 @@
+"""What every command shares: ``--json``, ``--data-dir``, an open platform, and one way to answer."""
+
+import asyncio
+import functools
+import pathlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import click
+
+from trunkline import app, config
+from trunkline.api import wire
+from trunkline.app import Platform
+from trunkline.config import Config
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def common(function: Function) -> Function:
+    """Adds ``--json`` and ``--data-dir``."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Machine-readable output, nothing else on stdout."),
+        click.option("--data-dir", type=click.Path(path_type=pathlib.Path), help="Where the embedded database lives."),
+    ):
+        function = option(function)
+    return function
+
+
+def run(main: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    """Lets an ``async def`` be a command."""
+
+    @functools.wraps(main)
+    def call(*arguments: Any, **options: Any) -> Any:
+        return asyncio.run(main(*arguments, **options))  # type: ignore[arg-type]
+
+    return call
+
+
+@asynccontextmanager
+async def opened(data_dir: pathlib.Path | None) -> AsyncIterator[tuple[Config, Platform]]:
+    """The settings and the platform that they describe, for one command."""
+    settings = config.load()
+    async with app.platform(settings, settings.directory(str(data_dir) if data_dir else None), connections=2) as built:
+        yield settings, built
+
+
+def answer(as_json: bool, data: Mapping[str, Any], words: str) -> None:
+    """One JSON object, or words for a person."""
+    click.echo(wire.encode(data).decode() if as_json else words)

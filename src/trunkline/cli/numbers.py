@@ -1,0 +1,79 @@
+"""``trunkline numbers``: the operator's own numbers."""
+
+import pathlib
+import sys
+
+import click
+
+from trunkline.catalog.countries import countries
+from trunkline.cli.command import answer, common, opened, run
+from trunkline.errors import OperatorError
+from trunkline.pool import numbers as pool
+from trunkline.pool.numbers import BadRow, Row
+
+SHOWN_BAD_ROWS = 50
+
+
+@click.group()
+def numbers() -> None:
+    """Your numbers: import, list."""
+
+
+@numbers.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+@click.option("--carrier", required=True, help="The carrier's name in the settings.")
+@click.option("--skip-bad", is_flag=True, help="Import the good rows of a file that has bad ones.")
+@common
+@run
+async def import_(file: click.utils.LazyFile, carrier: str, skip_bad: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
+    """Import a CSV of e164,country[,operator]. A file with bad rows is not applied, unless told to skip them."""
+    try:
+        rows = list(pool.read_rows(file, countries().keys()))
+    except UnicodeDecodeError:
+        raise OperatorError("The file is not UTF-8.") from None
+    bad = [row for row in rows if isinstance(row, BadRow)]
+    good = [row for row in rows if isinstance(row, Row)]
+    async with opened(data_dir) as (_, built):
+        if carrier not in built.registry.carriers:
+            names = ", ".join(sorted(built.registry.carriers))
+            raise OperatorError(f"There is no carrier {carrier!r} in the settings; there are: {names}.")
+        imported = 0
+        if good and (skip_bad or not bad):
+            with click.progressbar(length=len(good), label="importing", file=sys.stderr) as bar:
+                known = await pool.import_rows(
+                    built.database, good, carrier=carrier, skip_known=skip_bad, progress=bar.update
+                )
+            imported = 0 if known and not skip_bad else len(good) - len(known)
+            bad += known
+    for row in bad[:SHOWN_BAD_ROWS]:
+        click.echo(f"line {row.line}: {row.reason}", err=True)
+    if len(bad) > SHOWN_BAD_ROWS:
+        click.echo(f"… and {len(bad) - SHOWN_BAD_ROWS} more", err=True)
+    answer(
+        as_json,
+        {"imported": imported, "bad": [{"line": row.line, "reason": row.reason} for row in bad]},
+        f"{imported} numbers imported for {carrier}" + (f", {len(bad)} bad rows" if bad else ""),
+    )
+    if bad and not skip_bad:
+        raise OperatorError(f"{len(bad)} bad rows; nothing was imported (--skip-bad imports the others).")
+
+
+@numbers.command("list")
+@click.option("--carrier")
+@click.option("--country")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@common
+@run
+async def list_(
+    carrier: str | None, country: str | None, limit: int, as_json: bool, data_dir: pathlib.Path | None
+) -> None:
+    """Show numbers with the leases that are live on each."""
+    async with opened(data_dir) as (_, built):
+        rows = await built.database.fetch(pool.SQL.list, 0, carrier, country.lower() if country else None, limit)
+    if as_json:
+        answer(True, {"numbers": [dict(row) for row in rows]}, "")
+        return
+    if not rows:
+        click.echo("no numbers; import some with: trunkline numbers import FILE.csv --carrier NAME")
+    for row in rows:
+        click.echo(f"{row['e164']:<17}{row['country']}  {row['carrier']:<12}{row['operator']:<16}{row['live']} live")

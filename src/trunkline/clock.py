@@ -1,0 +1,12 @@
+"""Time as the outside sees it: UTC, ISO 8601, whole seconds, with Z."""
+
+import datetime
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def iso(moment: datetime.datetime) -> str:
+    """``2026-04-19T15:30:00Z``; fractions of a second are cut, never rounded up into the future."""
+    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,142 @@
+"""Settings: ``default.toml``, then the file named by ``TRUNKLINE_CONFIG``, then ``TRUNKLINE_*`` variables.
+
+Read once, in ``app`` and ``cli``, which hand each slice the few values that it needs; nobody else sees a Config.
+"""
+
+import importlib.resources
+import os
+import pathlib
+import tomllib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+import platformdirs
+
+from trunkline import money
+from trunkline.errors import InvalidRequest, OperatorError
+
+PREFIX = "TRUNKLINE_"
+NOT_SETTINGS = {"TRUNKLINE_CONFIG"}
+
+
+class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    host: str
+    port: int
+    requests_per_minute: int
+    database_connections: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError("a port is 0 to 65535")
+        if self.requests_per_minute < 1 or self.database_connections < 1:
+            raise ValueError("requests_per_minute and database_connections are 1 or more")
+
+
+class MoneyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    currency: str
+    default_price: str
+    cancel_fee: str
+
+    def __post_init__(self) -> None:
+        try:
+            money.parse(self.default_price)
+            money.parse(self.cancel_fee)
+        except InvalidRequest as error:
+            raise ValueError(error.detail) from None
+        if not (len(self.currency) == 3 and self.currency.isascii() and self.currency.isupper()):
+            raise ValueError("a currency is three capital letters, as in USD")
+
+
+class PoolOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    simulated: Literal["auto", "always", "test"]
+    simulated_seed: int
+    quarantine_seconds: int
+    cancel_wait_seconds: int
+    ttl_seconds: int
+
+    def __post_init__(self) -> None:
+        if self.quarantine_seconds < 0 or self.cancel_wait_seconds < 0:
+            raise ValueError("a duration is 0 or more seconds")
+        if not 60 <= self.ttl_seconds <= 3600:
+            raise ValueError("ttl_seconds is 60 to 3600")
+
+
+class InboxOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    group_size: int
+    backlog: int
+
+    def __post_init__(self) -> None:
+        if self.group_size < 1 or self.backlog < 1:
+            raise ValueError("group_size and backlog are 1 or more")
+
+
+class CarrierOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One ``[carriers.NAME]``. What only one kind of carrier knows has a default that leaves it alone."""
+
+    kind: Literal["smpp", "simulated"]
+    url: str = ""
+    bind: Literal["transceiver", "receiver", "transmitter"] = "transceiver"
+    window: int = 64
+    charges: bool = True
+    quarantine_seconds: int | None = None
+    system_type: str = ""
+    address_range: str = ""
+    enquire_link_seconds: float = 30
+    response_timeout_seconds: float = 10
+    alphabets: dict[str, str] = {}
+    tls_ca: str | None = None
+    tls_verify: bool = True
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    database_url: str
+    data_dir: str
+    valkey_url: str
+    server: ServerOptions
+    money: MoneyOptions
+    pool: PoolOptions
+    inbox: InboxOptions
+    carriers: dict[str, CarrierOptions]
+
+    def directory(self, override: str | None = None) -> pathlib.Path:
+        """Where the embedded database lives."""
+        chosen = override or self.data_dir
+        return pathlib.Path(chosen).expanduser() if chosen else platformdirs.user_data_path("trunkline")
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Config:
+    """Raises OperatorError, naming the setting, for a file that cannot be read and a value that cannot be."""
+    settings = tomllib.loads(importlib.resources.files("trunkline").joinpath("default.toml").read_text("utf-8"))
+    file = environment.get("TRUNKLINE_CONFIG")
+    if file:
+        try:
+            _overlay(settings, tomllib.loads(pathlib.Path(file).read_text("utf-8")))
+        except OSError as error:
+            raise OperatorError(f"The settings file {file} cannot be read: {error.strerror}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise OperatorError(f"The settings file {file} is not TOML: {error}.") from None
+    for name, value in sorted(environment.items()):
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS:
+            _set(settings, name[len(PREFIX) :].lower().split("__"), value)
+    try:
+        return msgspec.convert(settings, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise OperatorError(f"The settings are wrong: {error}.") from None
+
+
+def _overlay(settings: dict[str, Any], above: dict[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(settings.get(key), dict):
+            _overlay(settings[key], value)
+        else:
+            settings[key] = value
+
+
+def _set(settings: dict[str, Any], path: list[str], value: str) -> None:
+    table = settings
+    for key in path[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise OperatorError(f"There is no setting {'.'.join(path)}.")
+    table[path[-1]] = value

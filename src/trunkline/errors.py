@@ -1,0 +1,143 @@
+"""Every error that the product raises on purpose, as one tree.
+
+TrunklineError 500 internal_error
+├── InvalidRequest 422            a field is missing, of the wrong type, out of range or unknown
+│   ├── MalformedBody 400         not JSON, not UTF-8, a broken header
+│   └── IdempotencyKeyReused 422  the same key with another body
+├── PathTooLong 414 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MethodNotAllowed 405
+├── NotAuthenticated 401          no key, a mistyped, unknown, expired or revoked one
+├── PaymentRequired 402           insufficient_balance
+├── Forbidden 403
+│   ├── InsufficientScope         the key may not do this
+│   └── ServiceNotEnabled         the operator has not opened this service on real carriers
+├── NotFound 404                  also everything that belongs to somebody else
+│   └── UnknownCountry · UnknownService · NoNumbersAvailable
+├── Conflict 409
+│   ├── ActivationFinished · SmsAlreadyReceived · NoSmsReceived · CancelTooEarly
+│   └── PriceAboveMax · IdempotencyInFlight
+├── RateLimited 429
+├── Unavailable 503               the database is away; carriers/carrier.py adds StoreAway and SubmitRefused
+└── OperatorError                 a command that cannot be done: one line on stderr, exit 1
+
+The status and the public code stand on the class; the HTTP edge renders every one of them in one place
+(``api/wire.py``). ``extra`` becomes members of the problem document (RFC 9457 §3.2).
+"""
+
+from typing import Any, ClassVar
+
+
+class TrunklineError(Exception):
+    """Root of the tree. ``detail`` is one sentence for the caller; ``extra`` are facts that help to act on it."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+
+class InvalidRequest(TrunklineError):
+    code, status, title = "invalid_request", 422, "Invalid request"
+
+
+class MalformedBody(InvalidRequest):
+    code, status, title = "malformed_body", 400, "Malformed body"
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    code, title = "idempotency_key_reused", "Idempotency key reused with another body"
+
+
+class PathTooLong(TrunklineError):
+    code, status, title = "path_too_long", 414, "Path too long"
+
+
+class PayloadTooLarge(TrunklineError):
+    code, status, title = "payload_too_large", 413, "Body too large"
+
+
+class UnsupportedMediaType(TrunklineError):
+    code, status, title = "unsupported_media_type", 415, "Unsupported media type"
+
+
+class MethodNotAllowed(TrunklineError):
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+
+
+class NotAuthenticated(TrunklineError):
+    code, status, title = "invalid_key", 401, "Invalid API key"
+
+
+class PaymentRequired(TrunklineError):
+    code, status, title = "insufficient_balance", 402, "Insufficient balance"
+
+
+class Forbidden(TrunklineError):
+    code, status, title = "forbidden", 403, "Forbidden"
+
+
+class InsufficientScope(Forbidden):
+    code, title = "insufficient_scope", "Insufficient scope"
+
+
+class ServiceNotEnabled(Forbidden):
+    code, title = "service_not_enabled", "Service not enabled"
+
+
+class NotFound(TrunklineError):
+    code, status, title = "not_found", 404, "Not found"
+
+
+class UnknownCountry(NotFound):
+    code, title = "unknown_country", "Unknown country"
+
+
+class UnknownService(NotFound):
+    code, title = "unknown_service", "Unknown service"
+
+
+class NoNumbersAvailable(NotFound):
+    code, title = "no_numbers_available", "No numbers available"
+
+
+class Conflict(TrunklineError):
+    code, status, title = "conflict", 409, "Conflict"
+
+
+class ActivationFinished(Conflict):
+    code, title = "activation_finished", "Activation finished"
+
+
+class SmsAlreadyReceived(Conflict):
+    code, title = "sms_already_received", "SMS already received"
+
+
+class NoSmsReceived(Conflict):
+    code, title = "no_sms_received", "No SMS received"
+
+
+class CancelTooEarly(Conflict):
+    code, title = "cancel_too_early", "Cancel too early"
+
+
+class PriceAboveMax(Conflict):
+    code, title = "price_above_max", "Price above the maximum"
+
+
+class IdempotencyInFlight(Conflict):
+    code, title = "idempotency_in_flight", "Request still running"
+
+
+class RateLimited(TrunklineError):
+    code, status, title = "rate_limited", 429, "Too many requests"
+
+
+class Unavailable(TrunklineError):
+    code, status, title = "unavailable", 503, "Temporarily unavailable"
+
+
+class OperatorError(TrunklineError):
+    code, status, title = "operator_error", 400, "Command refused"

@@ -1,0 +1,14 @@
+-- name: stock
+SELECT * FROM stock_numbers($1, $2, $3, $4, $5)
+
+-- name: has_numbers
+SELECT EXISTS (SELECT FROM shelf WHERE carrier = $1)
+
+-- name: list
+SELECT number.number_id, number.e164, shelf.country, shelf.carrier, shelf.operator,
+       (SELECT count(*) FROM activation WHERE activation.number_id = number.number_id AND ended_at IS NULL) AS live
+  FROM number JOIN shelf USING (shelf_id)
+ WHERE number_id > $1 AND NOT test
+   AND ($2::text IS NULL OR shelf.carrier = $2) AND ($3::text IS NULL OR shelf.country = $3)
+ ORDER BY number_id LIMIT $4
+

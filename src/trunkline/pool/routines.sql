@@ -1,0 +1,172 @@
+-- The pick: which number serves a lease. Two look-ups find a number that has never served the service, one finds the
+-- number that has rested longest; neither depends on how many there are or how many are used.
+
+-- The first number of a stripe beyond the last place that has served the service.
+CREATE OR REPLACE FUNCTION fresh_in(p_service integer, p_shelf integer, p_stripe integer) RETURNS SETOF number
+LANGUAGE sql STABLE ROWS 1 AS $$
+    SELECT * FROM number
+     WHERE shelf_id = p_shelf AND stripe = p_stripe::smallint
+       AND place > coalesce((SELECT max(place) FROM slot
+                              WHERE service_id = p_service AND shelf_id = p_shelf AND stripe = p_stripe::smallint), 0)
+     ORDER BY place LIMIT 1
+$$;
+
+CREATE OR REPLACE FUNCTION fresh_stripes(p_service integer, p_shelf integer) RETURNS SETOF integer
+LANGUAGE sql STABLE AS $$
+    SELECT stripe FROM generate_series(0, 15) AS stripe
+     WHERE EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe)) ORDER BY random()
+$$;
+
+-- Until when another lease keeps this one off the number: ``any`` (service 0) leases a number alone. The advisory lock
+-- (exclusive for ``any``, shared for all others) makes both sides see each other; it writes nothing to disk.
+CREATE OR REPLACE FUNCTION kept_off_until(p_service integer, p_number bigint) RETURNS timestamptz
+LANGUAGE plpgsql AS $$
+DECLARE
+    until timestamptz;
+BEGIN
+    IF p_service = 0 THEN
+        PERFORM pg_advisory_xact_lock(-p_number);
+        SELECT max(expires_at) INTO until FROM activation WHERE number_id = p_number AND ended_at IS NULL;
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(-p_number);
+        SELECT expires_at INTO until FROM activation
+         WHERE number_id = p_number AND service_id = 0 AND ended_at IS NULL;
+    END IF;
+    RETURN until;
+END $$;
+
+-- Takes the next fresh number of a stripe that the caller has locked, or none. A number that another lease keeps us
+-- off gets its slot at once, so that it is found again among the rested ones.
+CREATE OR REPLACE FUNCTION take_fresh(p_service integer, p_shelf integer, p_stripe integer) RETURNS number
+LANGUAGE plpgsql AS $$
+DECLARE
+    found number;
+    until timestamptz;
+BEGIN
+    LOOP
+        SELECT * INTO found FROM fresh_in(p_service, p_shelf, p_stripe);
+        IF found.number_id IS NULL THEN
+            RETURN NULL;
+        END IF;
+        until := kept_off_until(p_service, found.number_id);
+        INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, rested_at, open_at)
+             VALUES (p_service, p_shelf, found.stripe, found.place, found.number_id,
+                     coalesce(until, 'infinity'), coalesce(until, 'infinity'));
+        IF until IS NULL THEN
+            RETURN found;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Buyers of one service start at a random stripe and pass by the stripes that others have locked; they wait only
+-- where every stripe with a fresh number is locked, so that nobody is told "none" while the last one is in doubt.
+CREATE OR REPLACE FUNCTION pick_fresh(p_service integer, p_shelf integer) RETURNS number
+LANGUAGE plpgsql AS $$
+DECLARE
+    stripe integer := floor(random() * 16);
+    busy integer[] := '{}';
+    found number;
+BEGIN
+    IF EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe))
+       AND pg_try_advisory_xact_lock(p_service, p_shelf * 16 + stripe) THEN
+        found := take_fresh(p_service, p_shelf, stripe);
+        IF found.number_id IS NOT NULL THEN
+            RETURN found;
+        END IF;
+    END IF;
+    FOR stripe IN SELECT * FROM fresh_stripes(p_service, p_shelf) LOOP
+        IF pg_try_advisory_xact_lock(p_service, p_shelf * 16 + stripe) THEN
+            found := take_fresh(p_service, p_shelf, stripe);
+            IF found.number_id IS NOT NULL THEN
+                RETURN found;
+            END IF;
+        ELSE
+            busy := busy || stripe;
+        END IF;
+    END LOOP;
+    FOREACH stripe IN ARRAY busy LOOP
+        CONTINUE WHEN NOT EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe));
+        PERFORM pg_advisory_xact_lock(p_service, p_shelf * 16 + stripe);
+        found := take_fresh(p_service, p_shelf, stripe);
+        IF found.number_id IS NOT NULL THEN
+            RETURN found;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+-- The number that has been open longest; else one that only rests from the account's own last lease.
+CREATE OR REPLACE FUNCTION pick_rested(p_service integer, p_shelf integer, p_account bigint, p_test boolean) RETURNS number
+LANGUAGE plpgsql AS $$
+DECLARE
+    spot slot;
+    until timestamptz;
+    found number;
+BEGIN
+    LOOP
+        SELECT * INTO spot FROM slot
+         WHERE service_id = p_service AND shelf_id = p_shelf AND open_at <= now()
+         ORDER BY open_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+        IF spot.number_id IS NULL THEN
+            SELECT slot.* INTO spot
+              FROM (SELECT number_id FROM activation
+                     WHERE account_id = p_account AND test = p_test AND service_id = p_service AND ended_at IS NOT NULL
+                     ORDER BY activation_id DESC LIMIT 200) AS mine
+              JOIN number USING (number_id)
+              JOIN slot ON slot.service_id = p_service AND slot.shelf_id = number.shelf_id
+                       AND slot.stripe = number.stripe AND slot.place = number.place
+             WHERE slot.shelf_id = p_shelf AND slot.last_account = p_account
+               AND slot.rested_at <= now() AND slot.open_at <> 'infinity'
+             LIMIT 1 FOR UPDATE OF slot SKIP LOCKED;
+        END IF;
+        IF spot.number_id IS NULL THEN
+            RETURN NULL;
+        END IF;
+        until := kept_off_until(p_service, spot.number_id);
+        UPDATE slot SET rested_at = coalesce(until, 'infinity'), open_at = coalesce(until, 'infinity')
+         WHERE service_id = p_service AND shelf_id = p_shelf AND stripe = spot.stripe AND place = spot.place;
+        IF until IS NULL THEN
+            SELECT * INTO found FROM number WHERE number_id = spot.number_id;
+            RETURN found;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Whether a lease could be had now, without taking anything.
+CREATE OR REPLACE FUNCTION has_stock(p_service integer, p_shelves integer[]) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM unnest(p_shelves) AS shelf, generate_series(0, 15) AS row_of,
+                          LATERAL (SELECT FROM number
+                                    WHERE shelf_id = shelf AND number.stripe = row_of::smallint
+                                      AND place > coalesce((SELECT max(place) FROM slot
+                                                             WHERE service_id = p_service AND shelf_id = shelf
+                                                               AND slot.stripe = row_of::smallint), 0)
+                                    LIMIT 1) AS fresh)
+        OR EXISTS (SELECT FROM slot WHERE service_id = p_service AND shelf_id = ANY (p_shelves) AND open_at <= now())
+$$;
+
+-- Puts numbers on the shelves of a carrier, at places beyond all that are taken; the row of the shelf is the lock.
+-- Answers the numbers that the pool already had; those are left as they are.
+CREATE OR REPLACE FUNCTION stock_numbers(
+    p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]
+) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY SELECT number.e164 FROM number WHERE number.e164 = ANY (p_e164);
+    INSERT INTO shelf (country, carrier, operator, test)
+    SELECT DISTINCT country, p_carrier, operator, p_test FROM unnest(p_countries, p_operators) AS row (country, operator)
+     ORDER BY 1, 3
+    ON CONFLICT DO NOTHING;
+    WITH fresh AS (
+        SELECT row.*, shelf.shelf_id, shelf.numbers AS taken,
+               row_number() OVER (PARTITION BY shelf.shelf_id ORDER BY row.line) AS rank
+          FROM unnest(p_e164, p_countries, p_operators) WITH ORDINALITY AS row (e164, country, operator, line)
+          JOIN (SELECT * FROM shelf WHERE carrier = p_carrier AND test = p_test ORDER BY shelf_id FOR UPDATE) AS shelf
+               ON shelf.country = row.country AND shelf.operator = row.operator
+         WHERE NOT EXISTS (SELECT FROM number WHERE number.e164 = row.e164)
+    ), placed AS (
+        INSERT INTO number (e164, shelf_id, stripe, place)
+        SELECT e164, shelf_id, (taken + rank) % 16, (taken + rank) / 16 + 1 FROM fresh
+        RETURNING shelf_id
+    )
+    UPDATE shelf SET numbers = numbers + more.count
+      FROM (SELECT shelf_id, count(*) FROM placed GROUP BY shelf_id) AS more WHERE more.shelf_id = shelf.shelf_id;
+END $$;
