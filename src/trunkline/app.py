@@ -61,7 +61,9 @@ class Platform:
 
 
 @contextlib.asynccontextmanager
-async def platform(config: Config, data_dir: pathlib.Path, *, connections: int | None = None) -> AsyncIterator[Platform]:
+async def platform(
+    config: Config, data_dir: pathlib.Path, *, connections: int | None = None
+) -> AsyncIterator[Platform]:
     """Opens the database (starting the embedded one where none is named), brings it up to date, and wires the slices.
 
     Raises OperatorError and DatabaseAway.
@@ -161,15 +163,23 @@ def api(config: Config, built: Platform, live: Live, *, processes: int = 1) -> A
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OperatorError where it cannot be had."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
+        )
     except (OSError, OverflowError) as error:
         raise OperatorError(f"Cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}.") from None
 
 
 async def serve(
-    config: Config, data_dir: pathlib.Path, *, role: Role, listener: socket.socket | None, ready: str, processes: int = 1
+    config: Config,
+    data_dir: pathlib.Path,
+    *,
+    role: Role,
+    listener: socket.socket | None,
+    ready: str,
+    processes: int = 1,
 ) -> None:
-    """Runs a role until SIGTERM or SIGINT, then lets what is under way come to its end. Prints ``ready`` once it is up."""
+    """Runs a role until SIGTERM or SIGINT, then lets what is under way end. Prints ``ready`` once it is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -177,7 +187,10 @@ async def serve(
     async with platform(config, data_dir) as built:
         tasks = []
         if role in ("all", "carrier"):
-            tasks += [asyncio.create_task(_keep_running(carrier, built.inbox.put)) for carrier in built.registry.carriers.values()]
+            tasks += [
+                asyncio.create_task(_keep_running(carrier, built.inbox.put))
+                for carrier in built.registry.carriers.values()
+            ]
         if role in ("all", "worker"):
             tasks.append(asyncio.create_task(sweeper.sweep(built.database)))
         try:
@@ -217,7 +230,7 @@ async def _listen(application: Api, live: Live, listener: socket.socket, stop: a
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)
     print(ready, flush=True)  # noqa: T201
     stopping = asyncio.create_task(stop.wait())

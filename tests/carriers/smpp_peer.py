@@ -45,9 +45,8 @@ class Smsc:
             smsc.port = (await smsc.event("listening"))["port"]
             yield smsc
         finally:
-            assert process.stdin
-            process.stdin.close()
-            await process.wait()
+            process.kill()
+            await process.communicate()  # reads what nobody wanted to know, so that its pipe can close
 
     def order(self, do: str, **fields: Any) -> None:
         assert self._process.stdin

@@ -78,9 +78,12 @@ class Keyring:
     async def _look_up(self, digest: bytes) -> Key | None:
         seen = time.monotonic()
         row = await self._database.fetchrow(SQL.find_key, digest)
-        key = row and Key(
-            row["key_id"], row["account_id"], row["mode"] == "test", frozenset(row["scopes"]), row["per_minute"], row["expires"]
-        )
+        key = None
+        if row is not None:
+            scopes = frozenset(row["scopes"])
+            key = Key(
+                row["key_id"], row["account_id"], row["mode"] == "test", scopes, row["per_minute"], row["expires"]
+            )
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[digest] = key, seen

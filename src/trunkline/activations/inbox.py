@@ -172,7 +172,9 @@ class Inbox:
         outcomes = [Outcome(row["outcome"], row["activation_id"]) for row in rows]
         for text, outcome, matched in zip(texts, outcomes, matches, strict=True):
             if outcome.what in ("unmatched", "late"):
-                log.info("a text from %s to %s: %s", text.carrier, phone.mask(text.recipient), matched.reason or "too late")
+                log.info(
+                    "a text from %s to %s: %s", text.carrier, phone.mask(text.recipient), matched.reason or "too late"
+                )
         return outcomes
 
 

@@ -2,9 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import asyncpg
 import msgspec
 
 from trunkline import clock, money
@@ -26,7 +24,7 @@ from trunkline.errors import (
     UnknownCountry,
     UnknownService,
 )
-from trunkline.storage.database import Querier
+from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
@@ -57,7 +55,8 @@ def check_labels(labels: Mapping[str, str]) -> None:
     for name, value in labels.items():
         if not 1 <= len(name) <= LONGEST_LABEL or len(value) > LONGEST_VALUE:
             raise InvalidRequest(
-                f"A label's name has 1 to {LONGEST_LABEL} characters, its value at most {LONGEST_VALUE}.", field="labels"
+                f"A label's name has 1 to {LONGEST_LABEL} characters, its value at most {LONGEST_VALUE}.",
+                field="labels",
             )
 
 
@@ -108,7 +107,7 @@ async def purchase(
     return answers
 
 
-def _lease(order: Order, row: Mapping[str, Any], *, dry_run: bool) -> Lease:
+def _lease(order: Order, row: Row, *, dry_run: bool) -> Lease:
     return Lease(
         activation_id=None if dry_run else str(row["activation_id"]),
         phone_number=row["e164"],
@@ -123,7 +122,7 @@ def _lease(order: Order, row: Mapping[str, Any], *, dry_run: bool) -> Lease:
 
 
 async def _refusal(
-    connection: Querier, order: Order, row: Mapping[str, Any], *, test: bool, carriers: Sequence[str]
+    connection: Querier, order: Order, row: Row, *, test: bool, carriers: Sequence[str]
 ) -> TrunklineError:
     facts = msgspec.json.decode(row["facts"]) if row["facts"] else {}
     match row["problem"]:
@@ -198,7 +197,7 @@ async def listing(
 ) -> list[Activation]:
     """The account's leases below an id, newest first."""
     others = {name: value for name, value in labels.items() if name != "run_id"}
-    rows: list[asyncpg.Record] = await connection.fetch(
+    rows = await connection.fetch(
         SQL.list,
         account_id,
         test,

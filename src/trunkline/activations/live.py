@@ -8,16 +8,12 @@ import asyncio
 import dataclasses
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
 
 from trunkline.errors import Unavailable
-from trunkline.storage.database import Querier
+from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
-
-Row = Mapping[str, Any]
 
 LARGEST_GROUP = 500
 LOOK_SECONDS = 0.01  # how often the database is asked whether a text has come for somebody who waits
@@ -59,7 +55,7 @@ class Live:
     async def _read_groups(self) -> None:
         try:
             while self._wanted:
-                group = {}
+                group: dict[int, asyncio.Future[Row | None]] = {}
                 while self._wanted and len(group) < LARGEST_GROUP:
                     activation_id, future = self._wanted.popitem()
                     group[activation_id] = future

@@ -42,13 +42,18 @@ def sender_fits(pattern: str, sender: str) -> bool:
 
 
 class Senders:
-    """Finds the service that a sender ID belongs to, among thousands: one look-up for plain IDs, a scan for patterns."""
+    """Finds the service of a sender ID among thousands: one look-up for plain IDs, a scan for patterns."""
 
     def __init__(self, services: Mapping[str, Service]) -> None:
         self._plain = {
-            sender.casefold(): slug for slug, service in services.items() for sender in service.senders if "*" not in sender
+            sender.casefold(): slug
+            for slug, service in services.items()
+            for sender in service.senders
+            if "*" not in sender
         }
-        self._patterns = [(sender, slug) for slug, service in services.items() for sender in service.senders if "*" in sender]
+        self._patterns = [
+            (sender, slug) for slug, service in services.items() for sender in service.senders if "*" in sender
+        ]
 
     def service(self, sender: str) -> str | None:
         plain = self._plain.get(sender.casefold())

@@ -1,7 +1,6 @@
 """What a lease is, as everybody outside sees it. Pure: rows of the database in, answers out."""
 
 import datetime
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ import msgspec
 
 from trunkline import money
 from trunkline.clock import iso
+from trunkline.storage.database import Row
 
 State = Literal["waiting", "received", "completed", "cancelled", "expired"]
 STATES: tuple[State, ...] = ("waiting", "received", "completed", "cancelled", "expired")
@@ -85,12 +85,12 @@ class Detail(Activation, frozen=True, kw_only=True):
 _read_texts = msgspec.json.Decoder(list[Sms]).decode
 
 
-def texts(row: Mapping[str, Any]) -> list[Sms]:
+def texts(row: Row) -> list[Sms]:
     """The texts of a row, oldest first."""
     return _read_texts(row["texts"]) if row["texts"] else []
 
 
-def _common(row: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
+def _common(row: Row, now: datetime.datetime) -> dict[str, Any]:
     messages = texts(row)
     return {
         "status": row["state"],
@@ -104,11 +104,11 @@ def _common(row: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
     }
 
 
-def status(row: Mapping[str, Any], now: datetime.datetime) -> Status:
+def status(row: Row, now: datetime.datetime) -> Status:
     return Status(**_common(row, now))
 
 
-def _whole(row: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
+def _whole(row: Row, now: datetime.datetime) -> dict[str, Any]:
     return {
         **_common(row, now),
         "activation_id": str(row["activation_id"]),
@@ -125,11 +125,11 @@ def _whole(row: Mapping[str, Any], now: datetime.datetime) -> dict[str, Any]:
     }
 
 
-def activation(row: Mapping[str, Any], now: datetime.datetime) -> Activation:
+def activation(row: Row, now: datetime.datetime) -> Activation:
     return Activation(**_whole(row, now))
 
 
-def detail(row: Mapping[str, Any], now: datetime.datetime) -> Detail:
+def detail(row: Row, now: datetime.datetime) -> Detail:
     return Detail(**_whole(row, now), timeline=timeline(row, now))
 
 
@@ -141,7 +141,7 @@ _HAPPENED = {
 }
 
 
-def timeline(row: Mapping[str, Any], now: datetime.datetime) -> list[Step]:
+def timeline(row: Row, now: datetime.datetime) -> list[Step]:
     """What happened, oldest first; for a lease that waits, the last step says why nothing has come."""
     codes = {sms.revision: sms.code for sms in texts(row)}
     steps = []
@@ -157,9 +157,9 @@ def timeline(row: Mapping[str, Any], now: datetime.datetime) -> list[Step]:
     return steps
 
 
-def _why_nothing_came(row: Mapping[str, Any]) -> str:
+def _why_nothing_came(row: Row) -> str:
     others = row["unmatched"]
     if others:
         some = "1 text has" if others == 1 else f"{others} texts have"
-        return f"{some} come to the number since, but none that belongs to this lease (service, sender and contains decide)."
+        return f"{some} come to the number since, none for this lease: service, sender and contains decide."
     return "No text has come to the number yet."

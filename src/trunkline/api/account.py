@@ -51,7 +51,8 @@ _ON_BALANCE = {"credit": 1, "hold": -1, "capture": 0, "release": 1, "fee": 0}
 async def show(call: Call) -> Account:
     row = await call.connection.fetchrow(accounts.SQL.by_id, call.key.account_id)
     balance = await call.connection.fetchrow(journal.SQL.balance, call.key.account_id)
-    assert row is not None and balance is not None
+    assert row is not None
+    assert balance is not None
     return Account(
         str(row["account_id"]),
         row["email"],
@@ -87,12 +88,25 @@ async def transactions(call: Call) -> Page:
 def routes() -> list[Route]:
     return [
         Route(
-            method="GET", path="/account", scope="account:read", handler=show, tag="Account", summary="Balance and limits",
+            method="GET",
+            path="/account",
+            scope="account:read",
+            handler=show,
+            tag="Account",
+            summary="Balance and limits",
             answer=Account,
         ),
         Route(
-            method="GET", path="/account/transactions", scope="account:read", handler=transactions, tag="Account",
-            summary="The ledger's view", description="Newest first.", query=TransactionsQuery,
-            answer=list[Transaction], is_list=True, errors=(InvalidRequest,),
+            method="GET",
+            path="/account/transactions",
+            scope="account:read",
+            handler=transactions,
+            tag="Account",
+            summary="The ledger's view",
+            description="Newest first.",
+            query=TransactionsQuery,
+            answer=list[Transaction],
+            is_list=True,
+            errors=(InvalidRequest,),
         ),
-    ]  # fmt: skip
+    ]

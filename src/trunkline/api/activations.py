@@ -9,7 +9,7 @@ from msgspec import Meta
 from trunkline import clock, ids, money
 from trunkline.activations import lifecycle, states
 from trunkline.activations.lifecycle import Order
-from trunkline.activations.live import Live, Row
+from trunkline.activations.live import Live
 from trunkline.activations.states import Activation, Detail, Lease, Status
 from trunkline.api import wire
 from trunkline.api.routes import Call, Page, Route
@@ -32,6 +32,7 @@ from trunkline.errors import (
     UnknownCountry,
     UnknownService,
 )
+from trunkline.storage.database import Row
 
 MOST_ITEMS = 20
 MOST_IDS = 100
@@ -49,8 +50,18 @@ class Purchase(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     max_price: Annotated[Decimal, Meta(description="Refuse to pay more than this.")] | None = None
     operator: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     ttl: Ttl | None = None
-    sender: Annotated[str, Meta(min_length=1, max_length=200, description="Only texts from this sender count; `*` may stand at an end.")] | None = None
-    contains: Annotated[str, Meta(min_length=1, max_length=200, description="Only texts that contain this count.")] | None = None
+    sender: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1, max_length=200, description="Only texts from this sender count; `*` may stand at an end."
+            ),
+        ]
+        | None
+    ) = None
+    contains: (
+        Annotated[str, Meta(min_length=1, max_length=200, description="Only texts that contain this count.")] | None
+    ) = None
     labels: dict[str, str] = {}
     dry_run: bool = False
 
@@ -93,14 +104,15 @@ class Refused(msgspec.Struct, frozen=True):
 class StatusQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     wait: Annotated[float, Meta(ge=0, le=30, description="Hold the answer up to this many seconds for a text.")] = 0
     after_revision: (
-        Annotated[int, Meta(ge=0, description="The text must be newer than this revision. Default: the last one shown.")] | None
+        Annotated[
+            int, Meta(ge=0, description="The text must be newer than this revision. Default: the last one shown.")
+        ]
+        | None
     ) = None
 
 
 class Ids(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    activation_ids: Annotated[
-        list[Annotated[str, Meta(max_length=32)]], Meta(min_length=1, max_length=MOST_IDS)
-    ]
+    activation_ids: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(min_length=1, max_length=MOST_IDS)]
 
 
 class Finish(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -206,56 +218,114 @@ def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int)
         return Page(rows, ids.cursor(int(rows[-1].activation_id)) if more else None)
 
     spending = (
-        InvalidRequest, PaymentRequired, ServiceNotEnabled, UnknownCountry, UnknownService, NoNumbersAvailable,
-        PriceAboveMax, IdempotencyKeyReused, IdempotencyInFlight,
-    )  # fmt: skip
+        InvalidRequest,
+        PaymentRequired,
+        ServiceNotEnabled,
+        UnknownCountry,
+        UnknownService,
+        NoNumbersAvailable,
+        PriceAboveMax,
+        IdempotencyKeyReused,
+        IdempotencyInFlight,
+    )
     return [
         Route(
-            method="POST", path="/numbers/purchase", scope="numbers", handler=purchase, tag="Numbers",
+            method="POST",
+            path="/numbers/purchase",
+            scope="numbers",
+            handler=purchase,
+            tag="Numbers",
             summary="Lease a number",
             description="Holds the cost and leases a number for a service and a country. The first text captures the hold.",
-            body=Purchase, answer=Lease, idempotent=True, errors=spending,
+            body=Purchase,
+            answer=Lease,
+            idempotent=True,
+            errors=spending,
         ),
         Route(
-            method="POST", path="/numbers/purchase/batch", scope="numbers", handler=purchase_batch, tag="Numbers",
+            method="POST",
+            path="/numbers/purchase/batch",
+            scope="numbers",
+            handler=purchase_batch,
+            tag="Numbers",
             summary="Lease up to 20 numbers",
             description="Counts once against the limit. Answers in the order asked, each item a lease or a problem.",
-            body=Batch, answer=list[Bought | Refused], idempotent=True,
+            body=Batch,
+            answer=list[Bought | Refused],
+            idempotent=True,
             errors=(InvalidRequest, IdempotencyKeyReused, IdempotencyInFlight),
         ),
         Route(
-            method="GET", path="/numbers/status/{activation_id}", scope="numbers", handler=status, tag="Numbers",
+            method="GET",
+            path="/numbers/status/{activation_id}",
+            scope="numbers",
+            handler=status,
+            tag="Numbers",
             summary="Poll for the code",
             description="With `wait`, the answer is held until a new text is there; a timeout answers as things stand.",
-            query=StatusQuery, answer=Status, errors=(InvalidRequest, NotFound),
+            query=StatusQuery,
+            answer=Status,
+            errors=(InvalidRequest, NotFound),
         ),
         Route(
-            method="POST", path="/numbers/status", scope="numbers", handler=status_of_many, tag="Numbers",
+            method="POST",
+            path="/numbers/status",
+            scope="numbers",
+            handler=status_of_many,
+            tag="Numbers",
             summary="Poll up to 100 leases",
             description="Counts once against the limit. An id that is not yours, or does not exist, is null.",
-            body=Ids, answer=dict[str, Status | None], errors=(InvalidRequest,),
+            body=Ids,
+            answer=dict[str, Status | None],
+            errors=(InvalidRequest,),
         ),
         Route(
-            method="POST", path="/numbers/finish/{activation_id}", scope="numbers", handler=finish, tag="Numbers",
+            method="POST",
+            path="/numbers/finish/{activation_id}",
+            scope="numbers",
+            handler=finish,
+            tag="Numbers",
             summary="Complete or cancel a lease",
             description="A cancelled lease is refunded. Saying the same word again is harmless.",
-            body=Finish, answer=Activation, idempotent=True,
+            body=Finish,
+            answer=Activation,
+            idempotent=True,
             errors=(
-                InvalidRequest, NotFound, ActivationFinished, SmsAlreadyReceived, NoSmsReceived, CancelTooEarly,
-                IdempotencyKeyReused, IdempotencyInFlight,
+                InvalidRequest,
+                NotFound,
+                ActivationFinished,
+                SmsAlreadyReceived,
+                NoSmsReceived,
+                CancelTooEarly,
+                IdempotencyKeyReused,
+                IdempotencyInFlight,
             ),
         ),
         Route(
-            method="GET", path="/numbers", scope="numbers", handler=listing, tag="Numbers", summary="List your leases",
+            method="GET",
+            path="/numbers",
+            scope="numbers",
+            handler=listing,
+            tag="Numbers",
+            summary="List your leases",
             description="Newest first. `label.NAME=value` filters by a label.",
-            query=ListQuery, answer=list[Activation], is_list=True, errors=(InvalidRequest,),
+            query=ListQuery,
+            answer=list[Activation],
+            is_list=True,
+            errors=(InvalidRequest,),
         ),
         Route(
-            method="GET", path="/numbers/{activation_id}", scope="numbers", handler=detail, tag="Numbers",
+            method="GET",
+            path="/numbers/{activation_id}",
+            scope="numbers",
+            handler=detail,
+            tag="Numbers",
             summary="Everything about a lease",
-            description="With a timeline that says why nothing has come.", answer=Detail, errors=(NotFound,),
+            description="With a timeline that says why nothing has come.",
+            answer=Detail,
+            errors=(NotFound,),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _order(asked: Purchase | PurchaseItem, ttl_seconds: int) -> Order:

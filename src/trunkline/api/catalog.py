@@ -139,19 +139,43 @@ def routes(*, catalog: Catalog, currency: str) -> list[Route]:
 
     return [
         Route(
-            method="GET", path="/countries", scope=None, handler=list_countries, tag="Catalog", summary="Countries",
+            method="GET",
+            path="/countries",
+            scope=None,
+            handler=list_countries,
+            tag="Catalog",
+            summary="Countries",
             description="Every ISO 3166-1 country with its calling code, stock and lowest price.",
-            query=PageQuery, answer=list[CountryRow], is_list=True, errors=(InvalidRequest,),
+            query=PageQuery,
+            answer=list[CountryRow],
+            is_list=True,
+            errors=(InvalidRequest,),
         ),
         Route(
-            method="GET", path="/services", scope=None, handler=list_services, tag="Catalog", summary="Services",
-            query=ServicesQuery, answer=list[ServiceRow], is_list=True, errors=(InvalidRequest,),
+            method="GET",
+            path="/services",
+            scope=None,
+            handler=list_services,
+            tag="Catalog",
+            summary="Services",
+            query=ServicesQuery,
+            answer=list[ServiceRow],
+            is_list=True,
+            errors=(InvalidRequest,),
         ),
         Route(
-            method="GET", path="/prices", scope=None, handler=list_prices, tag="Catalog", summary="Prices and stock",
-            query=PricesQuery, answer=list[PriceRow], is_list=True, errors=(InvalidRequest, UnknownCountry, UnknownService),
+            method="GET",
+            path="/prices",
+            scope=None,
+            handler=list_prices,
+            tag="Catalog",
+            summary="Prices and stock",
+            query=PricesQuery,
+            answer=list[PriceRow],
+            is_list=True,
+            errors=(InvalidRequest, UnknownCountry, UnknownService),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _searched(service: Service) -> str:

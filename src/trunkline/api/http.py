@@ -50,7 +50,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._in_head and self._head_size > LARGEST_HEAD and not self.transport.is_closing():
             self._refuse(PathTooLong("The request line and the headers are too large."))
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         self._refuse(MalformedRequest("The request is not HTTP/1.1, or a header holds what none may."))
 
     def _refuse(self, error: TrunklineError) -> None:

@@ -1,4 +1,4 @@
-"""What the API offers: one typed line for each route. The server runs it, and the OpenAPI document is derived from it."""
+"""What the API offers, one typed line for each route: the server runs it, and OpenAPI is derived from it."""
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping

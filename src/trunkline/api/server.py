@@ -126,8 +126,8 @@ class Api:
             headers += _error_headers(error)
         except Exception:
             log.exception("%s: the request failed", request_id)
-            error = TrunklineError("Something went wrong on our side; the request id names it in the log.")
-            status, content_type, body = 500, wire.PROBLEM, wire.problem(error, request_id)
+            crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
+            status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
         headers += (
             (b"content-type", content_type),
             (b"content-length", b"%d" % len(body)),
@@ -155,7 +155,9 @@ class Api:
         call = Call(key, self._database, values, query, body)
         if route.idempotent and b"idempotency-key" in asked:
             claim = idempotency.claim(
-                key, asked[b"idempotency-key"], hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest()
+                key,
+                asked[b"idempotency-key"],
+                hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest(),
             )
             return await self._once(route, call, claim)
         return Answer(200, wire.JSON, _render(route, await route.handler(call)), [])
@@ -198,7 +200,10 @@ class Api:
 
 _FILE_HEADERS: Headers = [
     (b"cache-control", b"no-cache"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'",
+    ),
     (b"referrer-policy", b"no-referrer"),
 ]
 

@@ -18,7 +18,10 @@ _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`", re.DOTALL)
 
-encode = _encoder.encode
+
+def encode(data: Any) -> bytes:
+    """JSON, with decimals as numbers."""
+    return _encoder.encode(data)
 
 
 def success(data: Any) -> bytes:
@@ -48,6 +51,8 @@ def problem_members(error: TrunklineError) -> dict[str, Any]:
 
 def read_body(raw: bytes, shape: Any) -> Any:
     """The struct that a body holds. Raises MalformedBody for what is no JSON, InvalidRequest naming the field."""
+    if rb"\u0000" in raw:  # the one character that PostgreSQL cannot keep
+        raise InvalidRequest("The body holds a NUL character.")
     decoder = _decoders.get(shape)
     if decoder is None:
         decoder = _decoders[shape] = msgspec.json.Decoder(shape)
@@ -108,5 +113,3 @@ def clean(text: str | None, field: str, *, longest: int) -> str | None:
     if not text or len(text) > longest or any(character < " " or character == "\x7f" for character in text):
         raise InvalidRequest(f"{field} is 1 to {longest} characters, none of them a control character.", field=field)
     return text
-
-

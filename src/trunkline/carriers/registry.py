@@ -18,7 +18,7 @@ class Terms:
 
 @dataclasses.dataclass(frozen=True)
 class Registry:
-    """Every carrier by name, the simulated one included, with its terms; and whether live keys see the simulated one."""
+    """Every carrier by name with its terms, the simulated one included; and whether live keys see that one."""
 
     carriers: Mapping[str, Carrier]
     terms: Mapping[str, Terms]
@@ -28,9 +28,7 @@ class Registry:
         """The carriers whose numbers a key can lease, with their terms."""
         if test:
             return {simulator.NAME: self.terms[simulator.NAME]}
-        return {
-            name: terms for name, terms in self.terms.items() if name != simulator.NAME or self.simulated_is_live
-        }
+        return {name: terms for name, terms in self.terms.items() if name != simulator.NAME or self.simulated_is_live}
 
 
 def registry(real: Mapping[str, tuple[Carrier, Terms]], *, simulated: str) -> Registry:

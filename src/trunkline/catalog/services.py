@@ -43,7 +43,8 @@ def read_csv(lines: Iterable[str]) -> list[dict[str, str]]:
             raise InvalidRequest(where + "more cells than columns.")
         if not _SLUG.fullmatch(row["slug"]) or row["slug"] == ANY or row["slug"].startswith("test_"):
             raise InvalidRequest(
-                where + f"{row['slug']!r} is no slug for a service (a-z, 0-9, _ and -; 'any' and 'test_…' are reserved)."
+                where
+                + f"{row['slug']!r} is no slug for a service (a-z, 0-9, _ and -; 'any' and 'test_…' are reserved)."
             )
         if not row["name"] or len(row["name"]) > 100:
             raise InvalidRequest(where + "a service has a name of 1 to 100 characters.")

@@ -15,9 +15,17 @@ def trunkline() -> None:
 
 
 for command in (
-    serve.serve, demo.demo, accounts.account, numbers.numbers, catalog.service, catalog.catalog, catalog.price,
-    simulate.simulate, codes.extract, ledger.ledger,
-):  # fmt: skip
+    serve.serve,
+    demo.demo,
+    accounts.account,
+    numbers.numbers,
+    catalog.service,
+    catalog.catalog,
+    catalog.price,
+    simulate.simulate,
+    codes.extract,
+    ledger.ledger,
+):
     trunkline.add_command(command)
 
 

@@ -70,7 +70,9 @@ async def limit(email: str, per_minute: int, as_json: bool, data_dir: pathlib.Pa
         found = await accounts.find(connection, email)
         await accounts.set_limit(connection, found["account_id"], per_minute)
     answer(
-        as_json, {"email": email, "per_minute": per_minute}, f"{email} may send {per_minute} requests a minute by each key"
+        as_json,
+        {"email": email, "per_minute": per_minute},
+        f"{email} may send {per_minute} requests a minute by each key",
     )
 
 
@@ -88,9 +90,13 @@ async def show(email: str, as_json: bool, data_dir: pathlib.Path | None) -> None
     answer(
         as_json,
         {
-            "account_id": str(found["account_id"]), "email": found["email"], "balance": available, "held": held,
-            "currency": balance["currency"], "per_minute": found["per_minute"],
-        },  # fmt: skip
-        f"account {found['account_id']} for {found['email']}: {available} {balance['currency']} available, {held} held, "
-        f"{found['per_minute']} requests a minute",
+            "account_id": str(found["account_id"]),
+            "email": found["email"],
+            "balance": available,
+            "held": held,
+            "currency": balance["currency"],
+            "per_minute": found["per_minute"],
+        },
+        f"account {found['account_id']} for {found['email']}: {available} {balance['currency']} available, "
+        f"{held} held, {found['per_minute']} requests a minute",
     )

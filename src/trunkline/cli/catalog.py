@@ -1,6 +1,7 @@
 """``trunkline service``, ``catalog`` and ``price``."""
 
 import pathlib
+from collections.abc import Iterable
 
 import click
 
@@ -64,7 +65,7 @@ def catalog() -> None:
 @click.argument("file", type=click.File("r", encoding="utf-8-sig"))
 @common
 @run
-async def import_(file: click.utils.LazyFile, as_json: bool, data_dir: pathlib.Path | None) -> None:
+async def import_(file: Iterable[str], as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Import a CSV of slug,name[,domain,senders,aliases]; a service of the same slug is replaced."""
     try:
         rows = services.read_csv(file)
@@ -88,7 +89,12 @@ def price() -> None:
 @common
 @run
 async def set_(
-    amount: str, slug: str | None, country: str | None, currency: str | None, as_json: bool, data_dir: pathlib.Path | None
+    amount: str,
+    slug: str | None,
+    country: str | None,
+    currency: str | None,
+    as_json: bool,
+    data_dir: pathlib.Path | None,
 ) -> None:
     """Set a price. The rule that names most counts; leases that run keep their price."""
     micros, where = money.parse(amount), _country(country)

@@ -7,7 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from trunkline.activations.codes import Brands, extract as extract_code
+from trunkline.activations.codes import Brands
+from trunkline.activations.codes import extract as extract_code
 from trunkline.api import wire
 from trunkline.catalog import services
 from trunkline.errors import OperatorError
@@ -23,7 +24,9 @@ class Line(msgspec.Struct):
 
 @click.command()
 @click.argument("text", required=False)
-@click.option("--jsonl", "file", type=click.File("rb"), help="Lines of {id, text}, from a file or - for standard input.")
+@click.option(
+    "--jsonl", "file", type=click.File("rb"), help="Lines of {id, text}, from a file or - for standard input."
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.option("--data-dir", hidden=True, help="Not needed here: the starter set of services is used.")
 def extract(text: str | None, file: Iterable[bytes] | None, as_json: bool, data_dir: str | None) -> None:  # noqa: ARG001

@@ -43,7 +43,7 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
             say("carrier", f"an SMSC listens on 127.0.0.1:{smsc.port} (SMPP 3.4)")
         run = _Trunkline(directory, environment)
         if smsc:
-            demo_smsc.prepare(smsc, run.command, SERVICE)
+            demo_smsc.prepare(run.command, SERVICE, COUNTRY)
         account = run.command("account", "create", f"demo-{secrets.token_hex(4)}@example.com", "--credit", "5.00")
         say("account", f"{account['email']} with 5.00 USD")
         base = stack.enter_context(run.server())
@@ -74,7 +74,9 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
         books = run.command("ledger", "verify")
         say("books", f"{books['transfers']} transfers, " + ("balanced" if books["ok"] else "OFF"))
     if as_json:
-        click.echo(json.dumps({"sent": code, "received": received, "lease": lease, "balance": money, "books_ok": books["ok"]}))
+        click.echo(
+            json.dumps({"sent": code, "received": received, "lease": lease, "balance": money, "books_ok": books["ok"]})
+        )
     if received != code or not books["ok"]:
         raise OperatorError(f"The code that came back is {received!r}, not {code!r}, or the books are off.")
     say("done", f"the code that came back is the one that was sent ({time.monotonic() - started:.1f} s)")
@@ -96,12 +98,17 @@ class _Trunkline:
         self._directory = ["--data-dir", str(directory)]
         self._environment = environment
 
-    def command(self, *words: str) -> dict[str, Any]:
+    def command(self, *words: str, stdin: str = "") -> dict[str, Any]:
         """A command's JSON. Raises OperatorError with its own words where it fails."""
         done = subprocess.run(
             [*self._program, *words, *self._directory, "--json"],
-            env=self._environment, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            env=self._environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
         if done.returncode:
             raise OperatorError(f"«trunkline {' '.join(words)}» failed: {done.stderr.strip()}")
         answer: dict[str, Any] = json.loads(done.stdout)
@@ -110,11 +117,16 @@ class _Trunkline:
     @contextlib.contextmanager
     def server(self) -> Iterator[str]:
         """The base URL of a running server, which is stopped afterwards."""
-        log = open(pathlib.Path(self._directory[1]) / "demo.log", "wb")
-        with log, subprocess.Popen(
-            [*self._program, "serve", "--port", "0", *self._directory],
-            env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True,
-        ) as process:  # fmt: skip
+        with (
+            open(pathlib.Path(self._directory[1]) / "demo.log", "wb") as log,
+            subprocess.Popen(
+                [*self._program, "serve", "--port", "0", *self._directory],
+                env=self._environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            ) as process,
+        ):
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line.startswith("listening on "):

@@ -21,7 +21,7 @@ def ledger() -> None:
 @run
 async def verify(as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Prove the books: postings sum to zero, balances are the sums of theirs, each lease ended once."""
-    async with opened(data_dir) as (settings, built):
+    async with opened(data_dir) as (_, built):
         verdict = await journal.verify(built.database)
     words = [
         f"{verdict.transfers} transfers of {verdict.accounts} accounts; "

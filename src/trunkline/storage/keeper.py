@@ -1,8 +1,8 @@
 """Stops an embedded PostgreSQL when nobody uses it any more.
 
 Runs as a process of its own, started by ``embedded.py`` with the server: ``keeper.py STATE_DIR PG_CTL PGDATA UID GID``.
-Every user of the server holds a shared lock on ``users.lock``; the kernel drops it however the user ends, ``kill -9`` included. Once
-the exclusive lock can be had, there are no users. Imports nothing but the standard library, to stay small.
+Every user of the server holds a shared lock on ``users.lock``; the kernel drops it however the user ends, ``kill -9``
+included. Once the exclusive lock can be had, there are no users. Imports nothing but the standard library.
 """
 
 import fcntl

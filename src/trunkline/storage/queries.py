@@ -17,7 +17,8 @@ class Queries:
     def __init__(self, origin: str, text: str) -> None:
         self._origin = origin
         pieces = _NAME.split(text)
-        self._statements = {name: body.strip().rstrip(";") for name, body in zip(pieces[1::2], pieces[2::2], strict=True)}
+        named = zip(pieces[1::2], pieces[2::2], strict=True)
+        self._statements = {name: body.strip().rstrip(";") for name, body in named}
 
     def __getattr__(self, name: str) -> str:
         try:

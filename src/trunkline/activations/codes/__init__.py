@@ -7,14 +7,11 @@ from trunkline.activations.codes.brands import Brands
 from trunkline.activations.codes.cues import CODE, OTP, VERIFY, VOUCHER, Cue, find_cues
 from trunkline.activations.codes.judge import ACCEPTED, Judge
 from trunkline.activations.codes.letters import fold, plain
-from trunkline.activations.codes.numbers import LINK, MAIL, find_numbers
+from trunkline.activations.codes.numbers import find_numbers, without_links
 from trunkline.activations.codes.webotp import bound_code, without_broken_lines
 
 # A long SMS of 255 parts has 39,015 characters, but what a code needs stands at the ends.
 _HEAD_LENGTH, _TAIL_LENGTH = 2048, 512
-# The 11 characters by which Android's SMS Retriever finds the app that a text is for:
-# https://developers.google.com/identity/sms-retriever/verify#computing_your_apps_hash_string
-_APP_HASH = re.compile(r"(?<!\S)[A-Za-z0-9+/]{11}(?!\S)")
 _CODE_IN_LINK = re.compile(r"[?&#/](?:code|otp|pin|passcode|vcode|verification_?code)[=/]([0-9]{4,8})(?![\w-])", re.IGNORECASE)
 _DIGITS_AT_END = re.compile(r"/([0-9]{4,8})/?$")
 
@@ -40,15 +37,8 @@ def extract(text: str, brands: Brands | None = None) -> Extraction:
         text = text[:_HEAD_LENGTH] + "\n" + text[-_TAIL_LENGTH:]
     clear = plain(text)
     bound = bound_code(clear) if "@" in clear else None
-    links: list[str] = []
-    body = clear
-    if "." in body:
-        links = [match.rstrip(".,;:!?") for match in LINK.findall(body)]
-        if "@" in body:
-            body = MAIL.sub(_blank, body)
-        if links:
-            body = LINK.sub(_blank, body)
-    body = _APP_HASH.sub(_blank, without_broken_lines(body))
+    body, links = without_links(clear)
+    body = without_broken_lines(body)
     folded = fold(body)
     cues = find_cues(folded)
     service = None
@@ -59,10 +49,6 @@ def extract(text: str, brands: Brands | None = None) -> Extraction:
         why = (f"The line for {bound.host} carries the code.",)
         return Extraction(bound.code, service, "webotp", 0.99, why)
     return _judged(body, folded, cues, links, service)
-
-
-def _blank(match: re.Match[str]) -> str:
-    return " " * len(match[0])
 
 
 def _judged(body: str, folded: str, cues: list[Cue], links: list[str], service: str | None) -> Extraction:

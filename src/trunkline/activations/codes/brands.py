@@ -32,6 +32,7 @@ class Brands:
                 self._add(spelling, slug)
         for names in self._by_char.values():
             names.sort(key=lambda entry: -len(entry[0]))
+        self._first_chars = re.compile("[" + re.escape("".join(self._by_char)) + "]" if self._by_char else r"(?!)")
         for entries in self._by_tokens.values():
             entries.sort(key=lambda entry: -len(entry[0]))
 
@@ -62,9 +63,10 @@ class Brands:
         a link's host, any other mention.
         """
         best, slug = 0.0, None
-        brackets = [match.span(1) for match in _BRACKET.finditer(text)] if "[" in text or "【" in text or "(" in text else []
+        mentions = self._mentions(text, folded)
+        brackets = [match.span(1) for match in _BRACKET.finditer(text)] if mentions else []
         askers = [cue for cue in cues if cue.kinds & (OTP | CODE)]
-        for start, end, found in self._mentions(text, folded):
+        for start, end, found in mentions:
             worth = 1.0 + (end - start) / 40 - start / 4000
             if any(first <= start and end <= last for first, last in brackets):
                 worth += 3.0
@@ -86,24 +88,25 @@ class Brands:
 
     def _mentions(self, text: str, folded: str) -> list[tuple[int, int, str]]:
         mentions = []
-        tokens = [(match[0], match.start(), match.end()) for match in _TOKEN.finditer(folded)]
-        for position, (token, start, _) in enumerate(tokens):
-            for name, slug, lower in self._by_tokens.get(token, ()):
-                last = position + len(name) - 1
-                if last >= len(tokens) or tuple(word for word, _, _ in tokens[position : last + 1]) != name:
-                    continue
-                if tokens[last][2] - start > sum(map(len, name)) + 3 * (len(name) - 1):
-                    continue
-                if lower or not text[start].islower() or not text[start].isascii():
-                    mentions.append((start, tokens[last][2], slug))
-                break
-        if self._by_char and not folded.isascii():
-            position = 0
-            while position < len(folded):
-                for name, slug in self._by_char.get(folded[position], ()):
-                    if folded.startswith(name, position):
-                        mentions.append((position, position + len(name), slug))
-                        position += len(name) - 1
+        if not self._by_tokens.keys().isdisjoint(_TOKEN.findall(folded)):
+            tokens = [(match[0], match.start(), match.end()) for match in _TOKEN.finditer(folded)]
+            for position, (token, start, _) in enumerate(tokens):
+                for name, slug, lower in self._by_tokens.get(token, ()):
+                    last = position + len(name) - 1
+                    if last >= len(tokens) or any(tokens[position + step][0] != word for step, word in enumerate(name)):
+                        continue
+                    if tokens[last][2] - start > sum(map(len, name)) + 3 * (len(name) - 1):
+                        continue
+                    if lower or not text[start].islower() or not text[start].isascii():
+                        mentions.append((start, tokens[last][2], slug))
+                    break
+        if not folded.isascii():
+            beyond = 0
+            for match in self._first_chars.finditer(folded):
+                start = match.start()
+                for spelling, slug in self._by_char[match[0]] if start >= beyond else ():
+                    if folded.startswith(spelling, start):
+                        beyond = start + len(spelling)
+                        mentions.append((start, beyond, slug))
                         break
-                position += 1
         return mentions

@@ -23,6 +23,7 @@ _KINDS = {
 # Scripts written without spaces, and Hangul, whose particles stick to the word.
 _RUNNING = "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[a-z]+|[^\x00-\xbf\u2000-\u2bff\u3000-\u303f\uff00-\uffff،؛؟۔।॥።፡{_RUNNING}]+")
+_ASCII_WORD = re.compile("[a-z]+")
 _STEM_LENGTH = 24
 
 
@@ -84,7 +85,7 @@ def find_cues(folded: str) -> list[Cue]:
     """The cues of a folded text in order; a code word beside a word of proving or of trade is one cue with it."""
     cues = []
     beyond = 0
-    for match in _WORD.finditer(folded):
+    for match in (_ASCII_WORD if folded.isascii() else _WORD).finditer(folded):
         found = _look_up(match[0])
         if found is None:
             continue

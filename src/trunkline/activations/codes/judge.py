@@ -13,7 +13,7 @@ _PERCENT = re.compile(r"\d ?%")
 _LETTERS_AFTER = re.compile(r"[ \"'“«「\[(]*[:=：][ \n\"'“«「\[(]*([A-Z]{4,10})(?![\w-]| [A-Z]{2})")
 _LETTERS_SAID = re.compile(r" (?:is|ist|es|est|è|é|är|er|jest|to)[ :]+[\"'“]?([A-Z]{4,10})(?![\w-]| [A-Z]{2})")
 _LETTERS_FIRST = re.compile(r"\W{0,3}([A-Z]{4,10}) (?:is|ist|es|est|è|é|är|er|jest|to) ")
-_NEAR, _CLOSE, _FAR = 14, 40, 160
+_NEAR, _BESIDE, _CLOSE, _FAR = 14, 20, 40, 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Judge:
         for cue in cues:
             present |= cue.kinds
         self._proves = bool(present & (OTP | VERIFY))
-        self._sells = bool(present & VOUCHER) or bool(_PERCENT.search(folded))
+        self._sells = bool(present & VOUCHER) or ("%" in folded and bool(_PERCENT.search(folded)))
+        self._lone = sum(number.code is not None for number in numbers) == 1
         self._labels = self._find_labels()
         self._free = sum(number.code is not None and number.start not in self._labels for number in numbers)
 
@@ -85,19 +86,24 @@ class Judge:
     def _claims(self, position: int, start: int) -> bool:
         cue = self._cues[position]
         gap = start - cue.end
-        if gap > (20 if cue.end - cue.start > 1 else 8) or (gap > 6 and self._parted(cue.end, start)):
+        len_ = cue.end - cue.start
+        if gap > (20 if len_ > 2 or self._folded[cue.start] > "\u024f" else 3) or (gap > 6 and self._parted(cue.end, start)):
             return False
-        said = False
+        said = bool(cue.kinds & IS)
         for later in self._cues[position + 1 :]:
             if later.start >= start:
                 break
             if later.kinds & (OTP | CODE):
                 return False
             said = said or bool(later.kinds & IS)
+        said = said or (":" in self._folded[cue.end : start] and self._lone)
         if not said:
             return True
         # "The code for your order is 5521" answers the code; "Your order is 5521" the order.
-        return not any(asker.end <= cue.start and not self._parted(asker.end, start) for asker in self._askers)
+        return not any(
+            asker.end <= cue.start and not self._parted(asker.end, start) and "," not in self._folded[asker.end : start]
+            for asker in self._askers
+        )
 
     def _parted(self, start: int, end: int) -> bool:
         index = bisect_left(self._breaks, start)
@@ -126,17 +132,27 @@ class Judge:
             if worth + strength > best:
                 best, weak, nearest = worth + strength, not strength, cue
                 reason = f"“{self._folded[cue.start : cue.end]}” {'before' if cue.end <= number.start else 'after'} it"
+        if nearest is None and number.shape == "digits" and self._beside_proof(number):
+            best, reason = 1.5, "a word for proving beside it"
         if nearest is not None:
             answered.add(nearest.start)
         score = best + self._of_shape(number) + self._of_place(number)
-        if self._proves and (weak or best == 0.0):
+        if self._proves and weak:
             score += 1.0
         if self._sells and weak:
-            score -= 3.0
+            score -= 4.0
             reason += " in a text that sells or ships"
         if self._free == 1:
             score += 0.5
         return Verdict(number, score, f"{number.code}: {reason}.")
+
+    def _beside_proof(self, number: Number) -> bool:
+        for cue in self._cues:
+            if cue.kinds & VERIFY:
+                first, last = (cue.end, number.start) if cue.end <= number.start else (number.end, cue.start)
+                if last - first <= _BESIDE and not self._parted(first, last):
+                    return True
+        return False
 
     def _of_shape(self, number: Number) -> float:
         code = number.code or ""

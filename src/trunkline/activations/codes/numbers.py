@@ -3,21 +3,30 @@
 import re
 from typing import NamedTuple
 
-from trunkline.activations.codes.cues import MONEY, UNIT, Cue
+from trunkline.activations.codes.cues import CODE, MONEY, OTP, UNIT, Cue
 
-# Every run starts at a lookbehind and is bounded or possessive in effect, so that no input makes a match quadratic.
-LINK = re.compile(
+# Each of these begins at a boundary and each of its parts is bounded, so that no text makes a search quadratic.
+_LINK = re.compile(
     r"(?<![\w.@-])(?:https?://|www\.)[^\s<>\"'，。）】」]{1,400}"
     r"|(?<![\w.@-])(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,6}[A-Za-z]{2,12}/[^\s<>\"'，。）】」]{1,400}"
     r"|(?<![\w.@-])(?:[A-Za-z0-9-]{0,62}[A-Za-z][A-Za-z0-9-]{0,62}\.){1,6}"
     r"(?:(?:com|net|org|info|app|dev|gov|edu|biz|xyz|online|shop|site|link|club|asia|bank|page|live)\b"
     r"|[a-z]{2}(?![\w]))(?!\.[A-Za-z])",
 )
-MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
-_TOKEN = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]{0,10}-?[A-Za-z]{0,10}[0-9])[A-Za-z0-9]+(?:[.,:/][0-9]+[A-Za-z]{0,3}|-[A-Za-z0-9]+)*")
-_DATE_PART = re.compile(r"(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}-\d{1,2}-\d{4}|\d{1,2}-(?:0?[1-9]|1[0-2])-\d{2}|\d{1,2}-[A-Za-z]{3}(?:-\d{2,4})?)")
+_LINKISH = re.compile(r"\.[A-Za-z]|://")
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
+_RUN = re.compile(r"[0-9][A-Za-z0-9]*(?:[.,:/][0-9]+[A-Za-z]{0,3}|-[A-Za-z0-9]+)*")
+_LETTERS = re.compile(r"[A-Za-z]+")
+# The 11 characters by which Android's SMS Retriever finds the app that a text is for, as a word of their own:
+# https://developers.google.com/identity/sms-retriever/verify#computing_your_apps_hash_string
+_APP_HASH = re.compile(r"(?<!\S)[A-Za-z0-9+/]{11}(?!\S)")
+_DATE = re.compile(
+    r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}-\d{1,2}-\d{4}|\d{1,2}-(?:0?[1-9]|1[0-2])-\d{2}|\d{1,2}-[A-Za-z]{3}(?:-\d{2,4})?"
+)
 _PREFIXED = re.compile(r"[A-Z]{1,4}-(\d{3,8}|\d{3}-\d{3}|\d{4}-\d{4})")
-_SIGNS = "$€£¥₹₩₽₺₴₪฿₫₱₦₸₮¢%"
+_SIGNS = frozenset("$€£¥₹₩₽₺₴₪฿₫₱₦₸₮¢%")
+_BETWEEN_GROUPS = frozenset({" ", ") ", ")", ")-"})
+_GROUPABLE = frozenset({"digits", "split", "short", "phone"})
 
 
 class Number(NamedTuple):
@@ -27,18 +36,34 @@ class Number(NamedTuple):
     shape: str
 
 
+def without_links(plain: str) -> tuple[str, list[str]]:
+    """The text with its links and mail addresses blanked out, so that nothing in them counts; and the links."""
+    links: list[str] = []
+    if not _LINKISH.search(plain):
+        return plain, links
+
+    def blank(match: re.Match[str]) -> str:
+        links.append(match[0].rstrip(".,;:!?"))
+        return " " * len(match[0])
+
+    if "@" in plain:
+        plain = _MAIL.sub(lambda match: " " * len(match[0]), plain)
+    return _LINK.sub(blank, plain), links
+
+
 def find_numbers(plain: str, cues: list[Cue]) -> list[Number]:
     """The numbers of a plain text in order; ``cues`` are its cues, for the units and currencies around a number."""
-    starts = {cue.start: cue.kinds for cue in cues if cue.kinds & (UNIT | MONEY)}
-    ends = {cue.end: cue.kinds for cue in cues if cue.kinds & MONEY}
-    found = [_shaped(plain, *match.span(), starts, ends) for match in _TOKEN.finditer(plain)]
-    if len(found) < 2:
-        return found
+    starts = {cue.start: cue for cue in cues if cue.kinds & (UNIT | MONEY)}
+    ends = {cue.end: cue.kinds for cue in cues if cue.kinds & (MONEY | OTP | CODE)}
     numbers: list[Number] = []
     group: list[Number] = []
-    for number in found:
-        groupable = number.shape in {"digits", "split", "short", "phone"}
-        if group and not (groupable and plain[group[-1].end : number.start] in {" ", ") ", ")", ")-"}):
+    for match in _RUN.finditer(plain):
+        start, end = match.span()
+        if start and (plain[start - 1] == "-" or plain[start - 1].isalpha()):
+            start = _widened(plain, start)
+        number = _shaped(plain, start, end, starts, ends)
+        groupable = number.shape in _GROUPABLE
+        if group and not (groupable and plain[group[-1].end : number.start] in _BETWEEN_GROUPS):
             numbers += _grouped(plain, group)
             group = []
         if groupable:
@@ -46,6 +71,18 @@ def find_numbers(plain: str, cues: list[Cue]) -> list[Number]:
         else:
             numbers.append(number)
     return numbers + _grouped(plain, group)
+
+
+def _widened(plain: str, start: int) -> int:
+    """Where a run begins once the letters before its first digit are counted in: "RKJ-YP6", "G-123456"."""
+    limit = max(0, start - 21)
+    while start > limit and plain[start - 1].isascii() and plain[start - 1].isalnum():
+        start -= 1
+    if start - 1 > limit and plain[start - 1] == "-" and plain[start - 2].isascii() and plain[start - 2].isalpha():
+        start -= 1
+        while start > limit and plain[start - 1].isascii() and plain[start - 1].isalpha():
+            start -= 1
+    return start
 
 
 def _grouped(plain: str, group: list[Number]) -> list[Number]:
@@ -56,44 +93,60 @@ def _grouped(plain: str, group: list[Number]) -> list[Number]:
     parts = re.findall(r"\d+", plain[start:end])
     digits = "".join(parts)
     lengths = {len(part) for part in parts}
-    if len(digits) >= 9 and len(digits) <= 18:
+    if 9 <= len(digits) <= 18:
         return [Number(start, end, None, "phone")]
     if len(lengths) == 1 and 4 <= len(digits) <= 8 and (lengths & {2, 3, 4} or len(parts) == len(digits)):
         return [Number(start, end, digits, "split")]
     return group
 
 
-def _shaped(plain: str, start: int, end: int, starts: dict[int, int], ends: dict[int, int]) -> Number:
+def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict[int, int]) -> Number:
     token = plain[start:end]
+    if not token.isdigit():
+        start, end = _trimmed(start, end, token, starts, ends)
+        token = plain[start:end]
     before = plain[start - 1] if start else " "
     after = plain[end] if end < len(plain) else " "
-    if "-" in token and not token.replace("-", "").isdigit():
-        head, _, rest = token.partition("-")
-        if head.isdigit() and rest.isalpha() and len(rest) != 3:
-            end, token, after = start + len(head), head, " "  # "4821-Acme"
-    money_before = ends.get(start) or (ends.get(start - 1) if before in " ." else None)
-    if before == " " and start > 1 and plain[start - 2] in _SIGNS or before in _SIGNS or money_before:
+    if before in _SIGNS or after in _SIGNS or after == "/" or ends.get(start, 0) & MONEY:
         return Number(start, end, None, "amount")
-    following = starts.get(end) or (starts.get(end + 1) if after in " -" else None)
-    if after in _SIGNS or (after == " " and plain[end + 1 : end + 2] in tuple(_SIGNS)) or after == "/" or (following or 0) & MONEY:
+    if before == " " and start > 1 and (plain[start - 2] in _SIGNS or ends.get(start - 1, 0) & MONEY):
+        return Number(start, end, None, "amount")
+    if before == "." and ends.get(start - 1, 0) & MONEY:  # "Rs.2500"
+        return Number(start, end, None, "amount")
+    unit = starts.get(end) or (starts.get(end + 1) if after in " -" else None)
+    if (unit and unit.kinds & MONEY) or (after == " " and plain[end + 1 : end + 2] in _SIGNS):
         return Number(start, end, None, "amount")
     if before in "*•…xX" or after in "*•":
         return Number(start, end, None, "masked")
     if before == "+":
         return Number(start, end, None, "phone")
-    if following and (len(token) <= 3 or not token.isdigit() or not plain[end : end + 3].strip().isascii() or _long(plain, end)):
+    # A short unit counts small numbers only: "1234 m" is more likely a code and the next word.
+    if unit and (len(token) <= 3 or unit.end - unit.start >= 3 or plain[unit.start] > "\u024f"):
         return Number(start, end, None, "count")
     if token.isdigit():
         return _digits(start, end, token)
+    if any(sign in token for sign in ".,:/"):
+        return Number(start, end, None, "time" if ":" in token else "date" if "/" in token else "amount")
     if "-" in token:
         return _hyphened(start, end, token)
-    if any(sign in token for sign in ".,:/"):
-        return _punctuated(start, end, token, plain)
-    return _mixed(start, end, token, starts, ends)
+    return _mixed(plain, start, end, starts, ends)
 
 
-def _long(plain: str, end: int) -> bool:
-    return plain[end + 1 : end + 4].isalpha()
+def _trimmed(start: int, end: int, token: str, starts: dict[int, Cue], ends: dict[int, int]) -> tuple[int, int]:
+    """Without what sticks to a number: "OTP482913", "Code-482913", "4821-Acme", "482913,5分钟内有效"."""
+    letters = _LETTERS.match(token)
+    lead = letters.end() if letters else 0
+    if lead and ends.get(start + lead, 0) & (OTP | CODE):
+        lead += token.startswith("-", lead)
+        return (start + lead, end) if token[lead:].isdigit() else (start, end)
+    head, _, rest = token.partition("-")
+    if head.isdigit() and rest.isalpha() and not _DATE.fullmatch(token):
+        return start, start + len(head)
+    head, _, rest = token.partition(",")
+    unit = starts.get(end)
+    if unit and unit.kinds & UNIT and head.isdigit() and len(head) >= 4 and len(rest) <= 2:
+        return start, start + len(head)
+    return start, end
 
 
 def _digits(start: int, end: int, token: str) -> Number:
@@ -109,34 +162,27 @@ def _hyphened(start: int, end: int, token: str) -> Number:
     lengths = {len(part) for part in parts}
     joined = "".join(parts)
     if joined.isdigit():
-        if _DATE_PART.fullmatch(token) and not (lengths == {2} and int(parts[1]) > 12):
+        if _DATE.fullmatch(token):
             return Number(start, end, None, "date")
         if len(lengths) == 1 and 4 <= len(joined) <= 8:
             return Number(start, end, joined, "split")
         return Number(start, end, None, "phone")
-    if len(lengths) == 1 and 6 <= len(joined) <= 10 and joined.isupper() and joined.isalnum():
+    if len(lengths) == 1 and 6 <= len(joined) <= 10 and joined.isupper():
         return Number(start, end, joined, "mixed")
     return Number(start, end, None, "name")
 
 
-def _punctuated(start: int, end: int, token: str, plain: str) -> Number:
-    if ":" in token:
-        return Number(start, end, None, "time")
-    if "/" in token:
-        return Number(start, end, None, "date")
-    head, _, rest = token.partition("," if "," in token else ".")
-    if len(head) >= 4 and head.isdigit() and len(rest) <= 2 and plain[end : end + 1] > "\u2e80":
-        return _digits(start, start + len(head), head)  # "482913,5分钟内有效"
-    return Number(start, end, None, "amount")
-
-
-def _mixed(start: int, end: int, token: str, starts: dict[int, int], ends: dict[int, int]) -> Number:
-    letters = len(token) - len(token.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
-    if letters and ends.get(start + letters) and token[letters:].isdigit():
+def _mixed(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict[int, int]) -> Number:
+    token = plain[start:end]
+    letters = _LETTERS.match(token)
+    if letters and ends.get(start + letters.end(), 0) & MONEY and token[letters.end() :].isdigit():
         return Number(start, end, None, "amount")
     digits = len(token) - len(token.lstrip("0123456789"))
-    if 0 < digits <= 4 and starts.get(start + digits):
+    if 0 < digits <= 4 and start + digits in starts:
         return Number(start, end, None, "count")
+    word_start = 1 + max(plain.rfind(" ", 0, start), plain.rfind("\n", 0, start))
+    if _APP_HASH.match(plain, word_start):
+        return Number(start, end, None, "hash")
     if 4 <= len(token) <= 10:
         return Number(start, end, token, "mixed")
     return Number(start, end, None, "name")
