@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from smpp_peer import PATIENCE_SECONDS, Inbox, bound, carrier, needs_node, running
+from tests.carriers.smpp_peer import PATIENCE_SECONDS, Inbox, bound, carrier, needs_node, running
 
 from trunkline.carriers.smpp import pdu
 from trunkline.carriers.smpp.link import SmppCarrier

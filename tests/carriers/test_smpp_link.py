@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from smpp_peer import Inbox, Smsc, bound, carrier, needs_node, only, running
+from tests.carriers.smpp_peer import Inbox, Smsc, bound, carrier, needs_node, only, running
 
 from trunkline.carriers.carrier import Health, InboundText, LinkState, OutboundText, StoreAway, SubmitRefused
 from trunkline.carriers.smpp.link import SmppCarrier

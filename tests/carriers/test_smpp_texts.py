@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from smpp_peer import Inbox, bound, needs_node, only
+from tests.carriers.smpp_peer import Inbox, bound, needs_node, only
 
 from trunkline.carriers.alphabets import decode
 from trunkline.carriers.carrier import Alphabet, DeliveryReceipt, InboundText, OutboundText, Part, SubmitRefused

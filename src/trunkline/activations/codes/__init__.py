@@ -10,9 +10,13 @@ from trunkline.activations.codes.letters import fold, plain
 from trunkline.activations.codes.numbers import find_numbers, without_links
 from trunkline.activations.codes.webotp import bound_code, without_broken_lines
 
+__all__ = ["Brands", "Extraction", "extract"]
+
 # A long SMS of 255 parts has 39,015 characters, but what a code needs stands at the ends.
 _HEAD_LENGTH, _TAIL_LENGTH = 2048, 512
-_CODE_IN_LINK = re.compile(r"[?&#/](?:code|otp|pin|passcode|vcode|verification_?code)[=/]([0-9]{4,8})(?![\w-])", re.IGNORECASE)
+_CODE_IN_LINK = re.compile(
+    r"[?&#/](?:code|otp|pin|passcode|vcode|verification_?code)[=/]([0-9]{4,8})(?![\w-])", re.IGNORECASE
+)
 _DIGITS_AT_END = re.compile(r"/([0-9]{4,8})/?$")
 
 
@@ -68,7 +72,9 @@ def _judged(body: str, folded: str, cues: list[Cue], links: list[str], service: 
         present |= cue.kinds
     letters = judge.letters()
     if letters is not None:
-        return Extraction(letters, service, "code", 0.6, (f"Taken {letters}: right beside a word for a code.", *rejected))
+        return Extraction(
+            letters, service, "code", 0.6, (f"Taken {letters}: right beside a word for a code.", *rejected)
+        )
     if links and present & (OTP | CODE | VERIFY) and not present & VOUCHER:
         for link in links:
             carried = _CODE_IN_LINK.search(link) or (_DIGITS_AT_END.search(link) if present & (OTP | CODE) else None)

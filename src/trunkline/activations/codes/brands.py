@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from trunkline.activations.codes.cues import CODE, OTP, Cue
 from trunkline.activations.codes.letters import fold, plain
@@ -11,7 +12,24 @@ _TOKEN = re.compile(r"[a-z0-9]+|[^\x00-\xbf\u2000-\u2bff\u3000-\u303f\uff00-\uff
 _BRACKET = re.compile(r"[【\[［「(<]([^】\]］」)>]{1,40})[】\]］」)>]")
 _DOMAIN = re.compile(r"[a-z0-9.-]{4,253}\Z")
 _HOST = re.compile(r"(?:https?://)?(?:www\.)?([a-z0-9.-]{3,253})", re.IGNORECASE)
+_BRACKETED = 3.5  # what a name in brackets is worth at least; a name of digits alone (1688) needs that much
 _LONGEST = 5  # tokens of a name
+
+
+class _Name(NamedTuple):
+    tokens: tuple[str, ...]
+    slug: str
+    lower: bool  # written in lower case by its owner: "eBay", "talabat"
+
+    def end_in(self, folded: str, first: re.Match[str]) -> int:
+        """Where the name ends that may begin with ``first``, or 0; its words may be a space and a sign apart."""
+        end = first.end()
+        for token in self.tokens[1:]:
+            following = _TOKEN.search(folded, end, end + 3 + len(token))
+            if following is None or following[0] != token or folded[following.end() : following.end() + 1].isalnum():
+                return 0
+            end = following.end()
+        return end
 
 
 class Brands:
@@ -22,7 +40,7 @@ class Brands:
 
     def __init__(self, rows: Iterable[tuple[str, str, str, Sequence[str]]]) -> None:
         self._by_domain: dict[str, str] = {}
-        self._by_tokens: dict[str, list[tuple[tuple[str, ...], str, bool]]] = {}
+        self._by_tokens: dict[str, list[_Name]] = {}
         self._by_char: dict[str, list[tuple[str, str]]] = {}
         for slug, name, domain, aliases in rows:
             for domain_name in (domain, *aliases):
@@ -34,7 +52,7 @@ class Brands:
             names.sort(key=lambda entry: -len(entry[0]))
         self._first_chars = re.compile("[" + re.escape("".join(self._by_char)) + "]" if self._by_char else r"(?!)")
         for entries in self._by_tokens.values():
-            entries.sort(key=lambda entry: -len(entry[0]))
+            entries.sort(key=lambda name: -len(name.tokens))
 
     def _add(self, spelling: str, slug: str) -> None:
         folded = fold(plain(spelling))
@@ -44,8 +62,8 @@ class Brands:
         tokens = tuple(_TOKEN.findall(folded))
         if tokens and len(tokens) <= _LONGEST:
             entries = self._by_tokens.setdefault(tokens[0], [])
-            if all(known != tokens for known, _, _ in entries):
-                entries.append((tokens, slug, spelling[0].islower()))
+            if all(known.tokens != tokens for known in entries):
+                entries.append(_Name(tokens, slug, spelling[0].islower()))
 
     def of_host(self, host: str) -> str | None:
         """The service of a host or of the nearest domain above it."""
@@ -66,6 +84,12 @@ class Brands:
         mentions = self._mentions(text, folded)
         brackets = [match.span(1) for match in _BRACKET.finditer(text)] if mentions else []
         askers = [cue for cue in cues if cue.kinds & (OTP | CODE)]
+        # A sender in brackets that is no brand of ours: a name further on is only spoken of.
+        foreign = any(
+            text[first - 1] in "【[" and text[: first - 1].strip() in {"", "[Web발신]"} and text[first].isalpha()
+            for first, last in brackets
+            if text[first:last] != "Web발신"
+        )
         for start, end, found in mentions:
             worth = 1.0 + (end - start) / 40 - start / 4000
             if any(first <= start and end <= last for first, last in brackets):
@@ -76,7 +100,9 @@ class Brands:
                 worth += 2.0
             elif len(folded) - end <= 2 or start <= 2:
                 worth += 1.0
-            if worth > best:
+            elif foreign or folded[max(0, start - 3) : start] == "at ":  # "a payment of $20 at Acme"
+                continue
+            if worth > best and (worth > _BRACKETED or not folded[start:end].isdigit()):
                 best, slug = worth, found
         if best < 2.0:
             for link in links:
@@ -88,17 +114,18 @@ class Brands:
 
     def _mentions(self, text: str, folded: str) -> list[tuple[int, int, str]]:
         mentions = []
-        if not self._by_tokens.keys().isdisjoint(_TOKEN.findall(folded)):
-            tokens = [(match[0], match.start(), match.end()) for match in _TOKEN.finditer(folded)]
-            for position, (token, start, _) in enumerate(tokens):
-                for name, slug, lower in self._by_tokens.get(token, ()):
-                    last = position + len(name) - 1
-                    if last >= len(tokens) or any(tokens[position + step][0] != word for step, word in enumerate(name)):
-                        continue
-                    if tokens[last][2] - start > sum(map(len, name)) + 3 * (len(name) - 1):
-                        continue
-                    if lower or not text[start].islower() or not text[start].isascii():
-                        mentions.append((start, tokens[last][2], slug))
+        beyond = 0
+        for match in _TOKEN.finditer(folded):
+            names = self._by_tokens.get(match[0])
+            if names is None or match.start() < beyond:
+                continue
+            start = match.start()
+            shown_lower = text[start].islower() and text[start].isascii()
+            for name in names:
+                end = 0 if shown_lower and not name.lower else name.end_in(folded, match)
+                if end:
+                    mentions.append((start, end, name.slug))
+                    beyond = end
                     break
         if not folded.isascii():
             beyond = 0

@@ -21,7 +21,10 @@ _KINDS = {
     "is": IS,
 }
 # Scripts written without spaces, and Hangul, whose particles stick to the word.
-_RUNNING = "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"
+_RUNNING = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"
+    "\u3005-\u3007\u3041-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"
+)
 _WORD = re.compile(rf"[a-z]+|[^\x00-\xbf\u2000-\u2bff\u3000-\u303f\uff00-\uffff،؛؟۔।॥።፡{_RUNNING}]+")
 _ASCII_WORD = re.compile("[a-z]+")
 _STEM_LENGTH = 24
@@ -84,7 +87,7 @@ def _look_up(word: str) -> tuple[int, tuple[tuple[str, int], ...]] | None:
 def find_cues(folded: str) -> list[Cue]:
     """The cues of a folded text in order; a code word beside a word of proving or of trade is one cue with it."""
     cues = []
-    beyond = 0
+    beyond = seen = 0
     for match in (_ASCII_WORD if folded.isascii() else _WORD).finditer(folded):
         found = _look_up(match[0])
         if found is None:
@@ -101,11 +104,13 @@ def find_cues(folded: str) -> list[Cue]:
         if kinds:
             cues.append(Cue(start, end, kinds))
             beyond = end
+            seen |= kinds
     if not folded.isascii():
         inside = [Cue(*match.span(), _LEXICON.inside[match[0]]) for match in _INSIDE.finditer(folded)]
         if inside:
             cues = sorted(cues + inside)
-    return _joined(cues, folded)
+            seen = CODE
+    return _joined(cues, folded) if seen & CODE else cues
 
 
 def _joined(cues: list[Cue], folded: str) -> list[Cue]:

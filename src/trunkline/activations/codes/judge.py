@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trunkline.activations.codes.cues import CODE, IS, NAMES, NAMES_BEFORE, OTP, VERIFY, VOUCHER, Cue
 from trunkline.activations.codes.numbers import Number
@@ -16,8 +16,7 @@ _LETTERS_FIRST = re.compile(r"\W{0,3}([A-Z]{4,10}) (?:is|ist|es|est|è|é|är|er
 _NEAR, _BESIDE, _CLOSE, _FAR = 14, 20, 40, 160
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     number: Number
     score: float
     reason: str
@@ -32,14 +31,16 @@ class Judge:
         self._cues = cues
         self._numbers = numbers
         self._breaks = [match.start() for match in _BREAK.finditer(folded)]
-        self._askers = [cue for cue in cues if cue.kinds & (OTP | CODE)]
+        self._askers: list[Cue] = []
         present = 0
         for cue in cues:
             present |= cue.kinds
+            if cue.kinds & (OTP | CODE):
+                self._askers.append(cue)
         self._proves = bool(present & (OTP | VERIFY))
         self._sells = bool(present & VOUCHER) or ("%" in folded and bool(_PERCENT.search(folded)))
         self._lone = sum(number.code is not None for number in numbers) == 1
-        self._labels = self._find_labels()
+        self._labels = self._find_labels() if numbers and present & (NAMES | NAMES_BEFORE) else {}
         self._free = sum(number.code is not None and number.start not in self._labels for number in numbers)
 
     def verdicts(self) -> list[Verdict]:
@@ -58,7 +59,7 @@ class Judge:
 
     def letters(self) -> str | None:
         """A code of capital letters alone, which only a cue right beside it can tell from a word."""
-        for cue in self._askers:
+        for cue in self._askers if not self._sells else ():
             if cue.kinds & OTP or self._proves:
                 said = _LETTERS_AFTER.match(self._plain, cue.end) or _LETTERS_SAID.match(self._plain, cue.end)
                 if said:
@@ -79,15 +80,19 @@ class Judge:
                     labels[starts[index]] = self._folded[cue.start : cue.end]
             if cue.kinds & NAMES and not cue.kinds & (OTP | CODE):
                 index = bisect_left(starts, cue.end)
-                if index < len(starts) and self._claims(position, starts[index]):
+                if index < len(starts) and self._claims(position, self._numbers[index]):
                     labels.setdefault(starts[index], self._folded[cue.start : cue.end])
         return labels
 
-    def _claims(self, position: int, start: int) -> bool:
-        cue = self._cues[position]
+    def _claims(self, position: int, number: Number) -> bool:
+        """Whether the word that names numbers at ``position`` is about this one, the first after it."""
+        cue, start = self._cues[position], number.start
         gap = start - cue.end
-        len_ = cue.end - cue.start
-        if gap > (20 if len_ > 2 or self._folded[cue.start] > "\u024f" else 3) or (gap > 6 and self._parted(cue.end, start)):
+        # A word of one or two letters ("no", "on", "at") must touch its number; in CJK that is a whole word.
+        reach = 20 if cue.end - cue.start > 2 or self._folded[cue.start] > "\u024f" else 3
+        if gap > reach or (gap > 6 and self._parted(cue.end, start)):
+            return False
+        if self._introduced(number):
             return False
         said = bool(cue.kinds & IS)
         for later in self._cues[position + 1 :]:
@@ -105,46 +110,54 @@ class Judge:
             for asker in self._askers
         )
 
+    def _introduced(self, number: Number) -> bool:
+        """Whether the text goes on to call the number a code: "Account: 55019 is your verification code"."""
+        said = any(cue.kinds & IS and 0 <= cue.start - number.end <= 1 for cue in self._cues)
+        return said and any(
+            0 < asker.start - number.end <= _CLOSE and not self._parted(number.end, asker.start)
+            for asker in self._askers
+        )
+
     def _parted(self, start: int, end: int) -> bool:
         index = bisect_left(self._breaks, start)
         return index < len(self._breaks) and self._breaks[index] < end
 
     def _weigh(self, number: Number, answered: set[int]) -> Verdict:
-        best, reason, weak, nearest = 0.0, "no word for a code is near", True, None
+        best, weak, nearest = 0.0, True, None
         for cue in self._askers:
             strength = 1.5 if cue.kinds & OTP else 0.0
             if cue.end <= number.start:
                 gap = number.start - cue.end
                 parted = gap > 5 and self._parted(cue.end, number.start)
                 worth = 1.2 if parted else 4.5 if gap <= _NEAR else 3.0 if gap <= _CLOSE else 2.0
-                if parted:
-                    strength /= 1.5
                 if cue.start in answered:
                     worth -= 1.0
             else:
                 gap = cue.start - number.end
                 parted = self._parted(number.end, cue.start)
                 worth = 1.0 if parted else 3.5 if gap <= _CLOSE else 2.0
-                if parted:
-                    strength /= 1.5
+            worth += strength / 1.5 if parted else strength
             if gap > _FAR:
                 worth -= 0.5
-            if worth + strength > best:
-                best, weak, nearest = worth + strength, not strength, cue
-                reason = f"“{self._folded[cue.start : cue.end]}” {'before' if cue.end <= number.start else 'after'} it"
-        if nearest is None and number.shape == "digits" and self._beside_proof(number):
-            best, reason = 1.5, "a word for proving beside it"
+            if worth > best:
+                best, weak, nearest = worth, not strength, cue
         if nearest is not None:
             answered.add(nearest.start)
+            side = "before" if nearest.end <= number.start else "after"
+            reason = f"{number.code}: “{self._folded[nearest.start : nearest.end]}” {side} it"
+        elif number.shape in {"digits", "split"} and self._beside_proof(number):
+            best, reason = 1.5, f"{number.code}: a word for proving beside it"
+        else:
+            reason = f"{number.code}: no word for a code is near"
         score = best + self._of_shape(number) + self._of_place(number)
         if self._proves and weak:
             score += 1.0
-        if self._sells and weak:
+        if self._sells and (weak or number.shape == "mixed"):
             score -= 4.0
-            reason += " in a text that sells or ships"
+            reason += ", but the text sells or ships"
         if self._free == 1:
             score += 0.5
-        return Verdict(number, score, f"{number.code}: {reason}.")
+        return Verdict(number, score, reason + ".")
 
     def _beside_proof(self, number: Number) -> bool:
         for cue in self._cues:

@@ -7,12 +7,32 @@ the plain one.
 import unicodedata
 from collections.abc import Callable
 
-_BASE_OF = {"ı": "i", "ł": "l", "đ": "d", "ø": "o", "æ": "a", "œ": "o", "ß": "s", "ð": "d", "þ": "t", "ə": "e", "ħ": "h"}
+_BASE_OF = {
+    "ı": "i",
+    "ł": "l",
+    "đ": "d",
+    "ø": "o",
+    "æ": "a",
+    "œ": "o",
+    "ß": "s",
+    "ð": "d",
+    "þ": "t",
+    "ə": "e",
+    "ħ": "h",
+}
 _BASE_OF |= {"ي": "ی", "ى": "ی", "ك": "ک", "أ": "ا", "إ": "ا", "آ": "ا", "ة": "ه", "ۀ": "ه", "ؤ": "و", "ئ": "ی"}
 _BASE_OF |= {"-": " ", "_": " ", "’": "'", "ς": "σ"}
 # Marks that spell no sound of their own: accents over Latin, Hebrew points, Arabic vowels, emoji variation. The marks
 # of Indic and Thai scripts are vowels and stay.
-_SILENT = ((0x300, 0x36F), (0x591, 0x5C7), (0x610, 0x61A), (0x64B, 0x65F), (0x670, 0x670), (0x20D0, 0x20FF), (0xFE00, 0xFE0F))
+_SILENT = (
+    (0x300, 0x36F),
+    (0x591, 0x5C7),
+    (0x610, 0x61A),
+    (0x64B, 0x65F),
+    (0x670, 0x670),
+    (0x20D0, 0x20FF),
+    (0xFE00, 0xFE0F),
+)
 _NARROWED = frozenset(":#@=/.-%+*()[]<>'\"&?$!")
 
 
@@ -64,9 +84,13 @@ _FOLD = _Table(_fold)
 
 def plain(text: str) -> str:
     """The text with ASCII digits, plain spaces and hyphens, narrow letters, and without invisible characters."""
+    if text.isascii():
+        return text.replace("\r", "\n")
     return text.translate(_PLAIN)
 
 
 def fold(text: str) -> str:
     """A plain text in lower case without accents, hyphens as spaces; as long as what it is given."""
+    if text.isascii():
+        return text.lower().replace("-", " ").replace("_", " ")
     return text.translate(_FOLD)

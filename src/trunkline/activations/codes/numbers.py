@@ -14,6 +14,7 @@ _LINK = re.compile(
     r"|[a-z]{2}(?![\w]))(?!\.[A-Za-z])",
 )
 _LINKISH = re.compile(r"\.[A-Za-z]|://")
+_LINKISH_WORD = re.compile(r"(?<!\S)\S*?(?:\.[A-Za-z]|://)\S*")
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
 _RUN = re.compile(r"[0-9][A-Za-z0-9]*(?:[.,:/][0-9]+[A-Za-z]{0,3}|-[A-Za-z0-9]+)*")
 _LETTERS = re.compile(r"[A-Za-z]+")
@@ -46,9 +47,11 @@ def without_links(plain: str) -> tuple[str, list[str]]:
         links.append(match[0].rstrip(".,;:!?"))
         return " " * len(match[0])
 
-    if "@" in plain:
-        plain = _MAIL.sub(lambda match: " " * len(match[0]), plain)
-    return _LINK.sub(blank, plain), links
+    def blank_in_word(match: re.Match[str]) -> str:
+        word = _MAIL.sub(lambda mail: " " * len(mail[0]), match[0]) if "@" in match[0] else match[0]
+        return _LINK.sub(blank, word)
+
+    return _LINKISH_WORD.sub(blank_in_word, plain), links
 
 
 def find_numbers(plain: str, cues: list[Cue]) -> list[Number]:
@@ -116,12 +119,13 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
     unit = starts.get(end) or (starts.get(end + 1) if after in " -" else None)
     if (unit and unit.kinds & MONEY) or (after == " " and plain[end + 1 : end + 2] in _SIGNS):
         return Number(start, end, None, "amount")
-    if before in "*•…xX" or after in "*•":
+    if before != after and (before in "*•…xX" or after in "*•"):  # "*482913*" is bold, "*4821" a card.
         return Number(start, end, None, "masked")
     if before == "+":
         return Number(start, end, None, "phone")
-    # A short unit counts small numbers only: "1234 m" is more likely a code and the next word.
-    if unit and (len(token) <= 3 or unit.end - unit.start >= 3 or plain[unit.start] > "\u024f"):
+    # Of larger numbers a unit is more likely the next word: "1234 m…", "482913 dan…".
+    long_unit = unit and (unit.end - unit.start >= 3 or plain[unit.start] > "\u024f")
+    if unit and len(token) <= (4 if long_unit else 3):
         return Number(start, end, None, "count")
     if token.isdigit():
         return _digits(start, end, token)

@@ -8,7 +8,8 @@ import re
 from typing import NamedTuple
 
 _LINE = re.compile(
-    r"^(?:@[^\s@#%/:<>?\[\\\]^]{1,253} ){0,3}@([^\s@#%/:<>?\[\\\]^\x00]{1,253}) #([^#\s]{1,64})(?=[#\s]|$)", re.MULTILINE
+    r"^(?:@[^\s@#%/:<>?\[\\\]^]{1,253} ){0,3}@([^\s@#%/:<>?\[\\\]^\x00]{1,253}) #([^#\s]{1,64})(?=[#\s]|$)",
+    re.MULTILINE,
 )
 _BROKEN = re.compile(r"@[\w.-]{1,253}[^\n]{0,40}?#(?=\w)")
 _GROUPS = re.compile(r"\d{2,4}(?:-\d{2,4}){1,3}")
@@ -21,13 +22,11 @@ class Bound(NamedTuple):
 
 def bound_code(text: str) -> Bound | None:
     """The site and the code it is bound to, the host in lower case; None where no line has the format."""
-    found = None
-    for found in _LINE.finditer(text):
-        pass
-    if found is None:
+    lines = _LINE.findall(text)
+    if not lines:
         return None
-    code = found[2]
-    return Bound(found[1].lower(), code.replace("-", "") if _GROUPS.fullmatch(code) else code)
+    host, code = lines[-1]
+    return Bound(host.lower(), code.replace("-", "") if _GROUPS.fullmatch(code) else code)
 
 
 def without_broken_lines(plain: str) -> str:

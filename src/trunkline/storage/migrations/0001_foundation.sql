@@ -53,12 +53,12 @@ CREATE TABLE transfer (
     amount_micros  bigint NOT NULL CHECK (amount_micros > 0),
     currency       text NOT NULL,
     created_at     timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT transfer_moves CHECK ((kind, debit, credit) IN (
-        ('credit',  'funding',   'available'),
-        ('hold',    'available', 'held'),
-        ('capture', 'held',      'revenue'),
-        ('release', 'held',      'available'),
-        ('fee',     'held',      'revenue'))),
+    CONSTRAINT transfer_moves CHECK (
+        kind = 'credit'  AND debit = 'funding'   AND credit = 'available' OR
+        kind = 'hold'    AND debit = 'available' AND credit = 'held'      OR
+        kind = 'capture' AND debit = 'held'      AND credit = 'revenue'   OR
+        kind = 'release' AND debit = 'held'      AND credit = 'available' OR
+        kind = 'fee'     AND debit = 'held'      AND credit = 'revenue'),
     CONSTRAINT transfer_cause CHECK ((kind = 'credit') = (activation_id IS NULL))
 );
 CREATE INDEX transfer_account ON transfer (account_id, transfer_id);

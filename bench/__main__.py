@@ -1,0 +1,50 @@
+"""``python -m bench [--quick] [NAME ...]``: prints the table, and writes docs/benchmarks.md after a whole run."""
+
+import argparse
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import memory, purchases, report, status_polls, texts
+from bench.stage import Stage
+
+MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
+    "polls": status_polls.measure,
+    "purchases": purchases.measure,
+    "texts": texts.measure,
+    "memory": memory.measure,
+}
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description="Measure speed and size.")
+    parser.add_argument("--quick", action="store_true", help="shorter rounds and smaller fills: under two minutes")
+    parser.add_argument("name", nargs="*", choices=[*MEASURES, []], help="only these; the page is not written then")
+    chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything started is stopped
+    directory = Path(tempfile.mkdtemp(prefix="trunkline-bench-"))
+    try:
+        figures: list[report.Figure] = []
+        with contextlib.ExitStack() as stack:
+            stage = Stage(directory, stack, quick=chosen.quick)
+            facts = report.machine(directory, stage.postgres_version())
+            for name in chosen.name or MEASURES:
+                started = time.monotonic()
+                with contextlib.ExitStack() as servers:
+                    figures += MEASURES[name](stage.with_stack(servers))
+                print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+        print("\n".join(facts), report.table(figures), sep="\n\n")
+        if not chosen.name:
+            PAGE.write_text(report.markdown(figures, facts, quick=chosen.quick), encoding="utf-8")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,959 @@
+-- What the migrations and the routines make. Written by `python -m tests.storage.snapshot`; do not edit.
+CREATE TYPE public.activation_state AS ENUM (
+    'waiting',
+    'received',
+    'completed',
+    'cancelled',
+    'expired'
+);
+
+CREATE TYPE public.book AS ENUM (
+    'funding',
+    'available',
+    'held',
+    'revenue'
+);
+
+CREATE TYPE public.key_mode AS ENUM (
+    'live',
+    'test'
+);
+
+CREATE TYPE public.transfer_kind AS ENUM (
+    'credit',
+    'hold',
+    'capture',
+    'release',
+    'fee'
+);
+
+CREATE FUNCTION public.assemble(p_carrier text, p_sender text, p_recipient text, p_reference integer, p_total smallint, p_number smallint, p_alphabet text, p_payload bytea) RETURNS TABLE(alphabet text, payload bytea)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    whole bigint;
+    had bytea;
+BEGIN
+    INSERT INTO assembly (carrier, sender, recipient, reference, total)
+         VALUES (p_carrier, p_sender, p_recipient, p_reference, p_total)
+    ON CONFLICT (carrier, sender, recipient, reference, total) DO UPDATE SET touched_at = now()
+      RETURNING assembly_id INTO whole;
+    SELECT part.payload INTO had FROM assembly_part AS part WHERE assembly_id = whole AND number = p_number;
+    IF had IS DISTINCT FROM p_payload AND had IS NOT NULL THEN
+        -- references wrap: another text under the same one, whose elder never became complete
+        DELETE FROM assembly_part WHERE assembly_id = whole;
+    END IF;
+    INSERT INTO assembly_part VALUES (whole, p_number, p_alphabet, p_payload) ON CONFLICT DO NOTHING;
+    IF (SELECT count(*) FROM assembly_part WHERE assembly_id = whole) < p_total THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT part.alphabet, part.payload FROM assembly_part AS part WHERE assembly_id = whole ORDER BY number;
+    DELETE FROM assembly WHERE assembly_id = whole;
+END $$;
+
+CREATE FUNCTION public.count_catalog_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE catalog_version SET version = version + 1;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.expire_due(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    due bigint[];
+BEGIN
+    SELECT array_agg(activation_id) INTO due
+      FROM (SELECT activation_id FROM activation WHERE ended_at IS NULL AND expires_at <= now()
+             ORDER BY expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) AS late;
+    IF due IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (due))
+      ORDER BY account_id FOR NO KEY UPDATE;
+    PERFORM settle(due, 'expired');
+    RETURN cardinality(due);
+END $$;
+
+CREATE TABLE public.activation (
+    activation_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    number_id bigint NOT NULL,
+    e164 text NOT NULL,
+    country text NOT NULL,
+    service_id integer NOT NULL,
+    carrier text NOT NULL,
+    state public.activation_state DEFAULT 'waiting'::public.activation_state NOT NULL,
+    revision integer DEFAULT 0 NOT NULL,
+    cost_micros bigint NOT NULL,
+    fee_micros bigint NOT NULL,
+    refund_micros bigint DEFAULT 0 NOT NULL,
+    currency text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    cancel_after timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    rest_seconds integer NOT NULL,
+    sender_filter text,
+    contains_filter text,
+    labels jsonb,
+    CONSTRAINT activation_check CHECK (((fee_micros >= 0) AND (fee_micros <= cost_micros))),
+    CONSTRAINT activation_check1 CHECK (((refund_micros >= 0) AND (refund_micros <= cost_micros))),
+    CONSTRAINT activation_cost_micros_check CHECK ((cost_micros >= 0)),
+    CONSTRAINT activation_ends CHECK (((ended_at IS NOT NULL) = (state = ANY (ARRAY['completed'::public.activation_state, 'cancelled'::public.activation_state, 'expired'::public.activation_state])))),
+    CONSTRAINT activation_refund CHECK (((refund_micros = 0) OR (state = ANY (ARRAY['cancelled'::public.activation_state, 'expired'::public.activation_state])))),
+    CONSTRAINT activation_texts CHECK (((revision > 0) = (state = ANY (ARRAY['received'::public.activation_state, 'completed'::public.activation_state]))))
+)
+WITH (fillfactor='80');
+
+CREATE FUNCTION public.finish(p_account bigint, p_test boolean, p_activation bigint, p_word public.activation_state, OUT problem text, OUT lease public.activation, OUT texts jsonb) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    SELECT * INTO lease FROM activation
+     WHERE activation_id = p_activation AND account_id = p_account AND test = p_test FOR NO KEY UPDATE;
+    IF lease.activation_id IS NULL THEN
+        problem := 'not_found';
+        RETURN;
+    END IF;
+    IF lease.state = p_word THEN
+        NULL;  -- said again: the same answer
+    ELSIF lease.ended_at IS NOT NULL THEN
+        problem := 'activation_finished';
+    ELSIF p_word = 'completed' AND lease.revision = 0 THEN
+        problem := 'no_sms_received';
+    ELSIF p_word = 'cancelled' AND lease.revision > 0 THEN
+        problem := 'sms_already_received';
+    ELSIF p_word = 'cancelled' AND lease.cancel_after > now() THEN
+        problem := 'cancel_too_early';
+    ELSE
+        PERFORM settle(ARRAY[p_activation], p_word);
+        SELECT * INTO lease FROM activation WHERE activation_id = p_activation;
+    END IF;
+    texts := texts_of(p_activation);
+END $$;
+
+CREATE TABLE public.number (
+    number_id bigint NOT NULL,
+    e164 text NOT NULL,
+    shelf_id integer NOT NULL,
+    stripe smallint NOT NULL,
+    place integer NOT NULL,
+    CONSTRAINT number_e164_check CHECK ((e164 ~ '^\+[1-9][0-9]{6,14}$'::text)),
+    CONSTRAINT number_stripe_check CHECK (((stripe >= 0) AND (stripe <= 15)))
+);
+
+CREATE FUNCTION public.fresh_in(p_service integer, p_shelf integer, p_stripe integer) RETURNS SETOF public.number
+    LANGUAGE sql STABLE ROWS 1
+    AS $$
+    SELECT * FROM number
+     WHERE shelf_id = p_shelf AND stripe = p_stripe::smallint
+       AND place > coalesce((SELECT max(place) FROM slot
+                              WHERE service_id = p_service AND shelf_id = p_shelf AND stripe = p_stripe::smallint), 0)
+     ORDER BY place LIMIT 1
+$$;
+
+CREATE FUNCTION public.fresh_stripes(p_service integer, p_shelf integer) RETURNS SETOF integer
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT stripe FROM generate_series(0, 15) AS stripe
+     WHERE EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe)) ORDER BY random()
+$$;
+
+CREATE FUNCTION public.has_stock(p_service integer, p_shelves integer[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT EXISTS (SELECT FROM unnest(p_shelves) AS shelf, generate_series(0, 15) AS row_of,
+                          LATERAL (SELECT FROM number
+                                    WHERE shelf_id = shelf AND number.stripe = row_of::smallint
+                                      AND place > coalesce((SELECT max(place) FROM slot
+                                                             WHERE service_id = p_service AND shelf_id = shelf
+                                                               AND slot.stripe = row_of::smallint), 0)
+                                    LIMIT 1) AS fresh)
+        OR EXISTS (SELECT FROM slot WHERE service_id = p_service AND shelf_id = ANY (p_shelves) AND open_at <= now())
+$$;
+
+CREATE FUNCTION public.keep_balance() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE balance
+       SET available_micros = balance.available_micros + moved.available,
+           held_micros = balance.held_micros + moved.held
+      FROM (SELECT account_id, currency,
+                   coalesce(sum(amount_micros) FILTER (WHERE credit = 'available'), 0)
+                       - coalesce(sum(amount_micros) FILTER (WHERE debit = 'available'), 0) AS available,
+                   coalesce(sum(amount_micros) FILTER (WHERE credit = 'held'), 0)
+                       - coalesce(sum(amount_micros) FILTER (WHERE debit = 'held'), 0) AS held
+              FROM written GROUP BY account_id, currency) AS moved
+     WHERE balance.account_id = moved.account_id AND balance.currency = moved.currency;
+    IF (SELECT count(*) FROM (SELECT DISTINCT account_id, currency FROM written) AS w
+         WHERE NOT EXISTS (SELECT FROM balance AS b WHERE b.account_id = w.account_id AND b.currency = w.currency)) > 0 THEN
+        RAISE EXCEPTION 'a transfer names an account that has no balance in its currency';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.kept_off_until(p_service integer, p_number bigint) RETURNS timestamp with time zone
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    until timestamptz;
+BEGIN
+    IF p_service = 0 THEN
+        PERFORM pg_advisory_xact_lock(-p_number);
+        SELECT max(expires_at) INTO until FROM activation WHERE number_id = p_number AND ended_at IS NULL;
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(-p_number);
+        SELECT expires_at INTO until FROM activation
+         WHERE number_id = p_number AND service_id = 0 AND ended_at IS NULL;
+    END IF;
+    RETURN until;
+END $$;
+
+CREATE FUNCTION public.pick_fresh(p_service integer, p_shelf integer) RETURNS public.number
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    stripe integer := floor(random() * 16);
+    busy integer[] := '{}';
+    found number;
+BEGIN
+    IF EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe))
+       AND pg_try_advisory_xact_lock(p_service, p_shelf * 16 + stripe) THEN
+        found := take_fresh(p_service, p_shelf, stripe);
+        IF found.number_id IS NOT NULL THEN
+            RETURN found;
+        END IF;
+    END IF;
+    FOR stripe IN SELECT * FROM fresh_stripes(p_service, p_shelf) LOOP
+        IF pg_try_advisory_xact_lock(p_service, p_shelf * 16 + stripe) THEN
+            found := take_fresh(p_service, p_shelf, stripe);
+            IF found.number_id IS NOT NULL THEN
+                RETURN found;
+            END IF;
+        ELSE
+            busy := busy || stripe;
+        END IF;
+    END LOOP;
+    FOREACH stripe IN ARRAY busy LOOP
+        CONTINUE WHEN NOT EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe));
+        PERFORM pg_advisory_xact_lock(p_service, p_shelf * 16 + stripe);
+        found := take_fresh(p_service, p_shelf, stripe);
+        IF found.number_id IS NOT NULL THEN
+            RETURN found;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.pick_rested(p_service integer, p_shelf integer, p_account bigint, p_test boolean) RETURNS public.number
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    spot slot;
+    until timestamptz;
+    found number;
+BEGIN
+    LOOP
+        SELECT * INTO spot FROM slot
+         WHERE service_id = p_service AND shelf_id = p_shelf AND open_at <= now()
+         ORDER BY open_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+        IF spot.number_id IS NULL THEN
+            SELECT slot.* INTO spot
+              FROM (SELECT number_id FROM activation
+                     WHERE account_id = p_account AND test = p_test AND service_id = p_service AND ended_at IS NOT NULL
+                     ORDER BY activation_id DESC LIMIT 200) AS mine
+              JOIN number USING (number_id)
+              JOIN slot ON slot.service_id = p_service AND slot.shelf_id = number.shelf_id
+                       AND slot.stripe = number.stripe AND slot.place = number.place
+             WHERE slot.shelf_id = p_shelf AND slot.last_account = p_account
+               AND slot.rested_at <= now() AND slot.open_at <> 'infinity'
+             LIMIT 1 FOR UPDATE OF slot SKIP LOCKED;
+        END IF;
+        IF spot.number_id IS NULL THEN
+            RETURN NULL;
+        END IF;
+        until := kept_off_until(p_service, spot.number_id);
+        UPDATE slot SET rested_at = coalesce(until, 'infinity'), open_at = coalesce(until, 'infinity')
+         WHERE service_id = p_service AND shelf_id = p_shelf AND stripe = spot.stripe AND place = spot.place;
+        IF until IS NULL THEN
+            SELECT * INTO found FROM number WHERE number_id = spot.number_id;
+            RETURN found;
+        END IF;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION public.price_of(p_service integer, p_country text, p_currency text) RETURNS bigint
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT price_micros FROM price_rule
+     WHERE (service_id = p_service OR service_id IS NULL) AND (country = p_country OR country IS NULL)
+       AND currency = p_currency
+     ORDER BY service_id NULLS LAST, country NULLS LAST LIMIT 1
+$$;
+
+CREATE FUNCTION public.purchase(p_account bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text, p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint, p_carriers text[], p_cancel_waits integer[], p_rests integer[], OUT problem text, OUT facts jsonb, OUT activation_id bigint, OUT e164 text, OUT carrier text, OUT created_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT cancel_after timestamp with time zone, OUT cost_micros bigint) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    the_service integer;
+    money balance;
+    shelves integer[];
+    closed integer;
+    the_shelf integer;
+    picked number;
+    policy integer;
+    the_currency text;
+BEGIN
+    SELECT service_id INTO the_service FROM service WHERE slug = p_service;
+    IF the_service IS NULL THEN
+        problem := 'unknown_service';
+        RETURN;
+    END IF;
+
+    SELECT currency INTO the_currency FROM balance WHERE account_id = p_account;
+    cost_micros := price_of(the_service, p_country, the_currency);
+    IF cost_micros IS NULL THEN
+        problem := 'no_numbers_available';
+        RETURN;
+    END IF;
+    IF cost_micros > p_max_micros THEN
+        problem := 'price_above_max';
+        facts := jsonb_build_object('min_price_micros', cost_micros);
+        RETURN;
+    END IF;
+
+    SELECT array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated' OR enabled),
+           count(*) FILTER (WHERE carrier <> 'simulated' AND NOT enabled)
+      INTO shelves, closed
+      FROM shelf, LATERAL (SELECT service_enabled(the_service, p_country) AS enabled) AS switch
+     WHERE country = p_country AND test = p_test AND carrier = ANY (p_carriers) AND numbers > 0
+       AND (p_operator IS NULL OR operator = p_operator);
+    IF shelves IS NULL THEN
+        problem := CASE WHEN closed > 0 THEN 'service_not_enabled' ELSE 'no_numbers_available' END;
+        RETURN;
+    END IF;
+
+    IF p_test THEN
+        cost_micros := 0;  -- nothing is charged to a test key
+    ELSIF cost_micros > 0 THEN
+        SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
+        IF money.available_micros < cost_micros THEN
+            problem := 'insufficient_balance';
+            facts := jsonb_build_object('balance_micros', money.available_micros, 'cost_micros', cost_micros);
+            RETURN;
+        END IF;
+    END IF;
+
+    IF p_dry_run THEN
+        IF NOT has_stock(the_service, shelves) THEN
+            problem := 'no_numbers_available';
+        END IF;
+        RETURN;
+    END IF;
+
+    FOREACH the_shelf IN ARRAY shelves LOOP
+        picked := pick_fresh(the_service, the_shelf);
+        EXIT WHEN picked.number_id IS NOT NULL;
+    END LOOP;
+    IF picked.number_id IS NULL THEN
+        FOREACH the_shelf IN ARRAY shelves LOOP
+            picked := pick_rested(the_service, the_shelf, p_account, p_test);
+            EXIT WHEN picked.number_id IS NOT NULL;
+        END LOOP;
+    END IF;
+    IF picked.number_id IS NULL THEN
+        problem := 'no_numbers_available';
+        RETURN;
+    END IF;
+
+    SELECT shelf.carrier, array_position(p_carriers, shelf.carrier) INTO carrier, policy
+      FROM shelf WHERE shelf_id = picked.shelf_id;
+    e164 := picked.e164;
+    INSERT INTO activation (account_id, test, number_id, e164, country, service_id, carrier, cost_micros, fee_micros,
+                            currency, expires_at, cancel_after, rest_seconds, sender_filter, contains_filter, labels)
+         VALUES (p_account, p_test, picked.number_id, picked.e164, p_country, the_service, carrier, cost_micros,
+                 least(p_fee_micros, cost_micros), the_currency,
+                 date_trunc('second', now()) + p_ttl_seconds * interval '1 second',
+                 now() + p_cancel_waits[policy] * interval '1 second', p_rests[policy], p_sender, p_contains, p_labels)
+      RETURNING activation.activation_id, activation.created_at, activation.expires_at, activation.cancel_after
+           INTO activation_id, created_at, expires_at, cancel_after;
+    IF cost_micros > 0 THEN
+        INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency)
+             VALUES (p_account, activation_id, 'hold', 'available', 'held', cost_micros, the_currency);
+    END IF;
+    INSERT INTO event (account_id, test, activation_id, type) VALUES (p_account, p_test, activation_id, 'activation.created');
+END $$;
+
+CREATE FUNCTION public.receive(p_numbers bigint[], p_activations bigint[], p_carriers text[], p_senders text[], p_recipients text[], p_bodies text[], p_codes text[], p_reasons text[], p_fingerprints bytea[]) RETURNS TABLE(place bigint, outcome text, activation_id bigint)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM activation WHERE activation_id = ANY (p_activations) ORDER BY activation_id FOR NO KEY UPDATE;
+    PERFORM FROM balance WHERE account_id IN (SELECT account_id FROM activation
+                                               WHERE activation_id = ANY (p_activations) AND revision = 0)
+      ORDER BY account_id FOR NO KEY UPDATE;
+    RETURN QUERY
+    WITH incoming AS (
+        SELECT text.*, live.activation_id AS owner, live.revision AS revision_before,
+               CASE WHEN live.activation_id IS NULL THEN coalesce(text.reason, 'the lease had ended') END AS why
+          FROM unnest(p_numbers, p_activations, p_carriers, p_senders, p_recipients, p_bodies, p_codes, p_reasons,
+                      p_fingerprints) WITH ORDINALITY
+               AS text (number_id, meant_for, carrier, sender, recipient, body, code, reason, fingerprint, place)
+          LEFT JOIN activation AS live ON live.activation_id = text.meant_for AND live.ended_at IS NULL
+    ), news AS (
+        SELECT DISTINCT ON (fingerprint, owner) incoming.* FROM incoming
+         WHERE NOT EXISTS (SELECT FROM message AS old WHERE old.fingerprint = incoming.fingerprint
+                              AND old.activation_id IS NOT DISTINCT FROM incoming.owner)
+         ORDER BY fingerprint, owner, place
+    ), stored AS (
+        INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, body, code, reason, fingerprint)
+        SELECT number_id, owner,
+               CASE WHEN owner IS NOT NULL
+                    THEN revision_before + row_number() OVER (PARTITION BY owner ORDER BY place) END,
+               carrier, sender, recipient, body, code, why, fingerprint
+          FROM news ORDER BY place
+        ON CONFLICT (fingerprint, activation_id) DO NOTHING
+        RETURNING message.activation_id, message.revision, message.fingerprint
+    ), bumped AS (
+        UPDATE activation SET revision = activation.revision + new.texts, state = 'received'
+          FROM (SELECT stored.activation_id, count(*)::integer AS texts FROM stored
+                 WHERE stored.activation_id IS NOT NULL GROUP BY 1) AS new
+         WHERE activation.activation_id = new.activation_id
+        RETURNING activation.*, activation.revision = new.texts AS first
+    ), captured AS (
+        INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency)
+        SELECT account_id, activation_id, 'capture', 'held', 'revenue', cost_micros, currency
+          FROM bumped WHERE first AND cost_micros > 0 ORDER BY account_id
+    ), told AS (
+        INSERT INTO event (account_id, test, activation_id, type, data)
+        SELECT account_id, test, activation_id, 'sms.received', jsonb_build_object('revision', stored.revision)
+          FROM stored JOIN bumped USING (activation_id) ORDER BY activation_id, stored.revision
+    )
+    SELECT incoming.place,
+           CASE WHEN news.place IS NULL OR stored.fingerprint IS NULL THEN 'repeated'
+                WHEN incoming.owner IS NOT NULL THEN 'delivered'
+                WHEN incoming.meant_for IS NOT NULL THEN 'late'
+                ELSE 'unmatched' END,
+           incoming.owner
+      FROM incoming
+      LEFT JOIN news ON news.place = incoming.place
+      LEFT JOIN stored ON stored.fingerprint = incoming.fingerprint
+                      AND stored.activation_id IS NOT DISTINCT FROM incoming.owner
+     ORDER BY incoming.place;
+END $$;
+
+CREATE FUNCTION public.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
+END $$;
+
+CREATE FUNCTION public.service_enabled(p_service integer, p_country text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce((SELECT enabled FROM service_switch
+                      WHERE service_id = p_service AND (country = p_country OR country IS NULL)
+                      ORDER BY country NULLS LAST LIMIT 1), false)
+$$;
+
+CREATE FUNCTION public.settle(p_activations bigint[], p_without_text public.activation_state) RETURNS void
+    LANGUAGE sql
+    AS $$
+    WITH ended AS (
+        UPDATE activation
+           SET state = CASE WHEN revision > 0 THEN 'completed' ELSE p_without_text END,
+               ended_at = now(),
+               refund_micros = CASE WHEN revision > 0 THEN 0 ELSE cost_micros - fee_micros END
+         WHERE activation_id = ANY (p_activations)
+        RETURNING *
+    ), moved AS (
+        INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency)
+        SELECT account_id, activation_id, kind::transfer_kind, 'held', credit::book, amount, currency
+          FROM ended,
+               LATERAL (VALUES ('release', 'available', refund_micros), ('fee', 'revenue', fee_micros)) AS leg (kind, credit, amount)
+         WHERE revision = 0 AND amount > 0
+    ), rested AS (
+        UPDATE slot
+           SET last_account = ended.account_id,
+               rested_at = now() + rest_seconds * interval '1 second',
+               open_at = greatest(now() + rest_seconds * interval '1 second',
+                                  CASE WHEN ended.revision = 0 THEN ended.expires_at END)
+          FROM ended JOIN number USING (number_id)
+         WHERE slot.service_id = ended.service_id AND slot.shelf_id = number.shelf_id
+           AND slot.stripe = number.stripe AND slot.place = number.place
+    )
+    INSERT INTO event (account_id, test, activation_id, type)
+    SELECT account_id, test, activation_id, 'activation.' || state FROM ended
+$$;
+
+CREATE FUNCTION public.stock_numbers(p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]) RETURNS SETOF text
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RETURN QUERY SELECT number.e164 FROM number WHERE number.e164 = ANY (p_e164);
+    INSERT INTO shelf (country, carrier, operator, test)
+    SELECT DISTINCT country, p_carrier, operator, p_test FROM unnest(p_countries, p_operators) AS row (country, operator)
+     ORDER BY 1, 3
+    ON CONFLICT DO NOTHING;
+    WITH fresh AS (
+        SELECT row.*, shelf.shelf_id, shelf.numbers AS taken,
+               row_number() OVER (PARTITION BY shelf.shelf_id ORDER BY row.line) AS rank
+          FROM unnest(p_e164, p_countries, p_operators) WITH ORDINALITY AS row (e164, country, operator, line)
+          JOIN (SELECT * FROM shelf WHERE carrier = p_carrier AND test = p_test ORDER BY shelf_id FOR UPDATE) AS shelf
+               ON shelf.country = row.country AND shelf.operator = row.operator
+         WHERE NOT EXISTS (SELECT FROM number WHERE number.e164 = row.e164)
+    ), placed AS (
+        INSERT INTO number (e164, shelf_id, stripe, place)
+        SELECT e164, shelf_id, (taken + rank) % 16, (taken + rank) / 16 + 1 FROM fresh
+        RETURNING shelf_id
+    )
+    UPDATE shelf SET numbers = numbers + more.count
+      FROM (SELECT shelf_id, count(*) FROM placed GROUP BY shelf_id) AS more WHERE more.shelf_id = shelf.shelf_id;
+END $$;
+
+CREATE FUNCTION public.take_fresh(p_service integer, p_shelf integer, p_stripe integer) RETURNS public.number
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    found number;
+    until timestamptz;
+BEGIN
+    LOOP
+        SELECT * INTO found FROM fresh_in(p_service, p_shelf, p_stripe);
+        IF found.number_id IS NULL THEN
+            RETURN NULL;
+        END IF;
+        until := kept_off_until(p_service, found.number_id);
+        INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, rested_at, open_at)
+             VALUES (p_service, p_shelf, found.stripe, found.place, found.number_id,
+                     coalesce(until, 'infinity'), coalesce(until, 'infinity'));
+        IF until IS NULL THEN
+            RETURN found;
+        END IF;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION public.texts_of(p_activation bigint) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT jsonb_agg(jsonb_build_object(
+               'revision', revision, 'code', code, 'full_text', body, 'sender', sender,
+               'received_at', to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY revision)
+      FROM message WHERE activation_id = p_activation
+$$;
+
+CREATE TABLE public.account (
+    account_id bigint NOT NULL,
+    email text NOT NULL,
+    currency text NOT NULL,
+    per_minute integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT account_email_check CHECK (((email ~ '^[^@\s]+@[^@\s]+$'::text) AND (length(email) <= 254))),
+    CONSTRAINT account_per_minute_check CHECK (((per_minute >= 1) AND (per_minute <= 10000000)))
+);
+
+ALTER TABLE public.account ALTER COLUMN account_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.account_account_id_seq
+    START WITH 1001
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE public.activation ALTER COLUMN activation_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.activation_activation_id_seq
+    START WITH 10000001
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.api_key (
+    key_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    mode public.key_mode NOT NULL,
+    name text NOT NULL,
+    secret_hash bytea NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_key_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
+    CONSTRAINT api_key_secret_hash_check CHECK ((length(secret_hash) = 32))
+);
+
+ALTER TABLE public.api_key ALTER COLUMN key_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.api_key_key_id_seq
+    START WITH 1001
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.assembly (
+    assembly_id bigint NOT NULL,
+    carrier text NOT NULL,
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    reference integer NOT NULL,
+    total smallint NOT NULL,
+    touched_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT assembly_total_check CHECK (((total >= 2) AND (total <= 255)))
+);
+
+ALTER TABLE public.assembly ALTER COLUMN assembly_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.assembly_assembly_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.assembly_part (
+    assembly_id bigint NOT NULL,
+    number smallint NOT NULL,
+    alphabet text NOT NULL,
+    payload bytea NOT NULL,
+    CONSTRAINT assembly_part_number_check CHECK (((number >= 1) AND (number <= 255)))
+);
+
+CREATE TABLE public.balance (
+    account_id bigint NOT NULL,
+    currency text NOT NULL,
+    available_micros bigint DEFAULT 0 NOT NULL,
+    held_micros bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT balance_available CHECK ((available_micros >= 0)),
+    CONSTRAINT balance_held CHECK ((held_micros >= 0))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.catalog_version (
+    version bigint NOT NULL
+);
+
+CREATE TABLE public.event (
+    event_id bigint NOT NULL,
+    xact xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    activation_id bigint,
+    type text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE public.event ALTER COLUMN event_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.event_event_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.idempotent_answer (
+    account_id bigint NOT NULL,
+    mode public.key_mode NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    answer bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT idempotent_answer_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+CREATE TABLE public.message (
+    message_id bigint NOT NULL,
+    number_id bigint,
+    activation_id bigint,
+    revision integer,
+    carrier text NOT NULL,
+    sender text NOT NULL,
+    recipient text NOT NULL,
+    body text NOT NULL,
+    code text,
+    reason text,
+    fingerprint bytea NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT message_owner CHECK ((((activation_id IS NULL) = (reason IS NOT NULL)) AND ((activation_id IS NULL) = (revision IS NULL))))
+);
+
+ALTER TABLE public.message ALTER COLUMN message_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.message_message_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE public.number ALTER COLUMN number_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.number_number_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.transfer (
+    transfer_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    activation_id bigint,
+    kind public.transfer_kind NOT NULL,
+    debit public.book NOT NULL,
+    credit public.book NOT NULL,
+    amount_micros bigint NOT NULL,
+    currency text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT transfer_amount_micros_check CHECK ((amount_micros > 0)),
+    CONSTRAINT transfer_cause CHECK (((kind = 'credit'::public.transfer_kind) = (activation_id IS NULL))),
+    CONSTRAINT transfer_moves CHECK ((((kind = 'credit'::public.transfer_kind) AND (debit = 'funding'::public.book) AND (credit = 'available'::public.book)) OR ((kind = 'hold'::public.transfer_kind) AND (debit = 'available'::public.book) AND (credit = 'held'::public.book)) OR ((kind = 'capture'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'revenue'::public.book)) OR ((kind = 'release'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'available'::public.book)) OR ((kind = 'fee'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'revenue'::public.book))))
+);
+
+CREATE VIEW public.posting AS
+ SELECT transfer.transfer_id,
+    transfer.account_id,
+    transfer.activation_id,
+    transfer.kind,
+    transfer.debit AS book,
+    (- transfer.amount_micros) AS amount_micros,
+    transfer.currency,
+    transfer.created_at
+   FROM public.transfer
+UNION ALL
+ SELECT transfer.transfer_id,
+    transfer.account_id,
+    transfer.activation_id,
+    transfer.kind,
+    transfer.credit AS book,
+    transfer.amount_micros,
+    transfer.currency,
+    transfer.created_at
+   FROM public.transfer;
+
+CREATE TABLE public.price_rule (
+    service_id integer,
+    country text,
+    currency text NOT NULL,
+    price_micros bigint NOT NULL,
+    CONSTRAINT price_rule_country_check CHECK ((country ~ '^[a-z]{2}$'::text)),
+    CONSTRAINT price_rule_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT price_rule_price_micros_check CHECK ((price_micros >= 0))
+);
+
+CREATE TABLE public.schema_version (
+    name text NOT NULL,
+    digest text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.service (
+    service_id integer NOT NULL,
+    slug text NOT NULL,
+    name text NOT NULL,
+    domain text,
+    senders text[] DEFAULT '{}'::text[] NOT NULL,
+    aliases text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT service_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9_-]{0,63}$'::text))
+);
+
+ALTER TABLE public.service ALTER COLUMN service_id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.service_service_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.service_switch (
+    service_id integer NOT NULL,
+    country text,
+    enabled boolean NOT NULL,
+    CONSTRAINT service_switch_country_check CHECK ((country ~ '^[a-z]{2}$'::text))
+);
+
+CREATE TABLE public.shelf (
+    shelf_id integer NOT NULL,
+    country text NOT NULL,
+    carrier text NOT NULL,
+    operator text DEFAULT ''::text NOT NULL,
+    test boolean DEFAULT false NOT NULL,
+    numbers integer DEFAULT 0 NOT NULL,
+    CONSTRAINT shelf_country_check CHECK ((country ~ '^[a-z]{2}$'::text))
+);
+
+ALTER TABLE public.shelf ALTER COLUMN shelf_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.shelf_shelf_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.slot (
+    service_id integer NOT NULL,
+    shelf_id integer NOT NULL,
+    stripe smallint NOT NULL,
+    place integer NOT NULL,
+    number_id bigint NOT NULL,
+    last_account bigint,
+    rested_at timestamp with time zone NOT NULL,
+    open_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE public.transfer ALTER COLUMN transfer_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.transfer_transfer_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.account
+    ADD CONSTRAINT account_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.activation
+    ADD CONSTRAINT activation_pkey PRIMARY KEY (activation_id);
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_pkey PRIMARY KEY (key_id);
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_secret_hash_key UNIQUE (secret_hash);
+
+ALTER TABLE ONLY public.assembly
+    ADD CONSTRAINT assembly_carrier_sender_recipient_reference_total_key UNIQUE (carrier, sender, recipient, reference, total);
+
+ALTER TABLE ONLY public.assembly_part
+    ADD CONSTRAINT assembly_part_pkey PRIMARY KEY (assembly_id, number);
+
+ALTER TABLE ONLY public.assembly
+    ADD CONSTRAINT assembly_pkey PRIMARY KEY (assembly_id);
+
+ALTER TABLE ONLY public.balance
+    ADD CONSTRAINT balance_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (event_id);
+
+ALTER TABLE ONLY public.idempotent_answer
+    ADD CONSTRAINT idempotent_answer_pkey PRIMARY KEY (account_id, mode, key);
+
+ALTER TABLE ONLY public.message
+    ADD CONSTRAINT message_pkey PRIMARY KEY (message_id);
+
+ALTER TABLE ONLY public.number
+    ADD CONSTRAINT number_e164_key UNIQUE (e164);
+
+ALTER TABLE ONLY public.number
+    ADD CONSTRAINT number_pkey PRIMARY KEY (number_id);
+
+ALTER TABLE ONLY public.number
+    ADD CONSTRAINT number_shelf_id_stripe_place_key UNIQUE (shelf_id, stripe, place);
+
+ALTER TABLE ONLY public.price_rule
+    ADD CONSTRAINT price_rule_service_id_country_currency_key UNIQUE NULLS NOT DISTINCT (service_id, country, currency);
+
+ALTER TABLE ONLY public.schema_version
+    ADD CONSTRAINT schema_version_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.service
+    ADD CONSTRAINT service_pkey PRIMARY KEY (service_id);
+
+ALTER TABLE ONLY public.service
+    ADD CONSTRAINT service_slug_key UNIQUE (slug);
+
+ALTER TABLE ONLY public.service_switch
+    ADD CONSTRAINT service_switch_service_id_country_key UNIQUE NULLS NOT DISTINCT (service_id, country);
+
+ALTER TABLE ONLY public.shelf
+    ADD CONSTRAINT shelf_country_carrier_operator_test_key UNIQUE (country, carrier, operator, test);
+
+ALTER TABLE ONLY public.shelf
+    ADD CONSTRAINT shelf_pkey PRIMARY KEY (shelf_id);
+
+ALTER TABLE ONLY public.slot
+    ADD CONSTRAINT slot_pkey PRIMARY KEY (service_id, shelf_id, stripe, place);
+
+ALTER TABLE ONLY public.transfer
+    ADD CONSTRAINT transfer_pkey PRIMARY KEY (transfer_id);
+
+CREATE UNIQUE INDEX account_email ON public.account USING btree (lower(email));
+
+CREATE INDEX activation_due ON public.activation USING btree (expires_at) WHERE (ended_at IS NULL);
+
+CREATE INDEX activation_list ON public.activation USING btree (account_id, test, activation_id);
+
+CREATE UNIQUE INDEX activation_live ON public.activation USING btree (number_id, service_id) WHERE (ended_at IS NULL);
+
+CREATE INDEX activation_run ON public.activation USING btree (account_id, test, ((labels ->> 'run_id'::text)), activation_id) WHERE (labels ? 'run_id'::text);
+
+CREATE INDEX api_key_account ON public.api_key USING btree (account_id);
+
+CREATE INDEX event_activation ON public.event USING btree (activation_id, event_id);
+
+CREATE INDEX idempotent_answer_age ON public.idempotent_answer USING btree (created_at);
+
+CREATE UNIQUE INDEX message_once ON public.message USING btree (fingerprint, activation_id) NULLS NOT DISTINCT;
+
+CREATE UNIQUE INDEX message_revision ON public.message USING btree (activation_id, revision) WHERE (activation_id IS NOT NULL);
+
+CREATE INDEX message_unmatched ON public.message USING btree (number_id, received_at) WHERE (activation_id IS NULL);
+
+CREATE INDEX slot_open ON public.slot USING btree (service_id, shelf_id, open_at);
+
+CREATE INDEX transfer_account ON public.transfer USING btree (account_id, transfer_id);
+
+CREATE UNIQUE INDEX transfer_once ON public.transfer USING btree (activation_id, (
+CASE kind
+    WHEN 'hold'::public.transfer_kind THEN 1
+    WHEN 'fee'::public.transfer_kind THEN 2
+    ELSE 3
+END)) WHERE (activation_id IS NOT NULL);
+
+CREATE TRIGGER price_changes AFTER INSERT OR DELETE OR UPDATE ON public.price_rule FOR EACH STATEMENT EXECUTE FUNCTION public.count_catalog_change();
+
+CREATE TRIGGER service_changes AFTER INSERT OR DELETE OR UPDATE ON public.service FOR EACH STATEMENT EXECUTE FUNCTION public.count_catalog_change();
+
+CREATE TRIGGER shelf_changes AFTER INSERT OR DELETE OR UPDATE ON public.shelf FOR EACH STATEMENT EXECUTE FUNCTION public.count_catalog_change();
+
+CREATE TRIGGER switch_changes AFTER INSERT OR DELETE OR UPDATE ON public.service_switch FOR EACH STATEMENT EXECUTE FUNCTION public.count_catalog_change();
+
+CREATE TRIGGER transfer_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.transfer FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER transfer_keeps_balance AFTER INSERT ON public.transfer REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.keep_balance();
+
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
+
+ALTER TABLE ONLY public.assembly_part
+    ADD CONSTRAINT assembly_part_assembly_id_fkey FOREIGN KEY (assembly_id) REFERENCES public.assembly(assembly_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.balance
+    ADD CONSTRAINT balance_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
+
+ALTER TABLE ONLY public.number
+    ADD CONSTRAINT number_shelf_id_fkey FOREIGN KEY (shelf_id) REFERENCES public.shelf(shelf_id);
+
+ALTER TABLE ONLY public.price_rule
+    ADD CONSTRAINT price_rule_service_id_fkey FOREIGN KEY (service_id) REFERENCES public.service(service_id);
+
+ALTER TABLE ONLY public.service_switch
+    ADD CONSTRAINT service_switch_service_id_fkey FOREIGN KEY (service_id) REFERENCES public.service(service_id);

@@ -1,0 +1,152 @@
+"""The whole product in this process over a real database: its API is called as ASGI, its texts are put into the inbox."""
+
+import contextlib
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from trunkline import app, config, money
+from trunkline.accounts import accounts
+from trunkline.accounts.keys import Keyring
+from trunkline.accounts.limits import Limiter
+from trunkline.activations import sweeper
+from trunkline.activations.inbox import Outcome
+from trunkline.activations.live import Live
+from trunkline.api.server import Api
+from trunkline.app import Platform
+from trunkline.carriers.carrier import Alphabet, InboundText
+from trunkline.ledger import journal
+from trunkline.pool import numbers
+
+UNLIMITED = 10_000_000
+NORTH = {
+    "TRUNKLINE_CARRIERS__NORTH__KIND": "smpp",
+    "TRUNKLINE_CARRIERS__NORTH__URL": "smpp://user:secret@127.0.0.1:1",
+    "TRUNKLINE_POOL__SIMULATED": "always",
+}  # a carrier that charges, beside the simulated network; nobody runs its link here
+
+_emails = itertools.count(1)
+_subscribers = itertools.count(300_001)
+
+
+class Buyer:
+    """A customer and what they send to the API with one of their keys."""
+
+    def __init__(self, account: accounts.NewAccount, secret: str, api: Api) -> None:
+        self.account = account
+        self.account_id = account.account_id
+        self._api = api
+        self._http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(api),  # type: ignore[arg-type] # ours names the same types more precisely
+            base_url="http://trunkline/api/v1",
+            headers={"Authorization": f"Bearer {secret}"},
+        )
+
+    def testing(self) -> "Buyer":
+        """The same customer, with the test key."""
+        return Buyer(self.account, self.account.test_key, self._api)
+
+    async def get(self, path: str, **parameters: Any) -> httpx.Response:
+        return await self._http.get(path, params=parameters)
+
+    async def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        return await self._http.post(path, json=body, headers=headers)
+
+    async def order(self, service: str = "whatsapp", country: str = "ad", **more: Any) -> httpx.Response:
+        return await self.post("/numbers/purchase", {"country": country, "service": service, **more})
+
+    async def lease(self, service: str = "whatsapp", country: str = "ad", **more: Any) -> dict[str, Any]:
+        """A purchase that must succeed."""
+        return data(await self.order(service, country, **more))
+
+    async def status(self, lease: dict[str, Any]) -> dict[str, Any]:
+        return data(await self.get(f"/numbers/status/{lease['activation_id']}"))
+
+    async def finish(self, lease: dict[str, Any], word: str) -> httpx.Response:
+        return await self.post(f"/numbers/finish/{lease['activation_id']}", {"status": word})
+
+    async def cancel(self, lease: dict[str, Any]) -> dict[str, Any]:
+        return data(await self.finish(lease, "cancelled"))
+
+    async def complete(self, lease: dict[str, Any]) -> dict[str, Any]:
+        return data(await self.finish(lease, "completed"))
+
+    async def purse(self) -> tuple[float, float]:
+        """What can be spent, and what is held."""
+        account = data(await self.get("/account"))
+        return account["balance"], account["held"]
+
+
+def data(answer: httpx.Response) -> Any:
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of an answer that must refuse with this status and code."""
+    document: dict[str, Any] = answer.json()
+    assert (answer.status_code, document.get("code")) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return document
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class House:
+    platform: Platform
+    api: Api
+
+    async def buyer(self, credit: str = "5.00", *, per_minute: int = UNLIMITED) -> Buyer:
+        async with self.platform.database.transaction() as connection:
+            email = f"buyer-{next(_emails)}@example.com"
+            account = await accounts.create(connection, email, currency="USD", per_minute=per_minute)
+            await journal.credit(connection, account.account_id, money.parse(credit))
+        return Buyer(account, account.live_key, self.api)
+
+    async def stock(
+        self, count: int, *, country: str = "ad", carrier: str = "simulated", operator: str = "", test: bool = False
+    ) -> list[str]:
+        """New numbers of the operator's own, in a country where the simulated network has none."""
+        e164 = [f"+376{next(_subscribers)}" for _ in range(count)]
+        rows = [numbers.Row(line, number, country, operator) for line, number in enumerate(e164, 1)]
+        assert await numbers.stock(self.platform.database, rows, carrier=carrier, test=test) == []
+        return e164
+
+    async def text(self, to: str, text: str, sender: str = "INFO", carrier: str = "simulated") -> Outcome:
+        return (await self.texts(to, text, sender=sender, carrier=carrier))[0]
+
+    async def texts(self, to: str, *texts: str, sender: str = "INFO", carrier: str = "simulated") -> list[Outcome]:
+        return await self.platform.inbox.receive(
+            [InboundText(carrier, sender, to, text.encode(), Alphabet.UTF8) for text in texts]
+        )
+
+    async def later(self, seconds: float) -> None:
+        """Lets time pass for leases and resting numbers; what is due by then expires."""
+        database = self.platform.database
+        await database.execute(
+            "UPDATE activation SET created_at = created_at - $1 * interval '1 second', expires_at = expires_at"
+            " - $1 * interval '1 second', cancel_after = cancel_after - $1 * interval '1 second'",
+            seconds,
+        )
+        await database.execute(
+            "UPDATE slot SET rested_at = rested_at - $1 * interval '1 second', open_at = open_at - $1 * interval '1 second'",
+            seconds,
+        )
+        await sweeper.expire_due(database)
+
+    async def books_balance(self) -> None:
+        verdict = await journal.verify(self.platform.database)
+        assert verdict.ok, verdict.off
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, **settings: str) -> AsyncIterator[House]:
+    """The house over a migrated database; ``settings`` are TRUNKLINE_* variables."""
+    loaded = config.load({"TRUNKLINE_DATABASE_URL": url} | settings)
+    async with app.platform(loaded, pathlib.Path("unused")) as platform:
+        table = app.routes(loaded, platform, Live(platform.database))
+        keyring, limiter = Keyring(platform.database), Limiter()
+        yield House(platform, Api(table, database=platform.database, keyring=keyring, limiter=limiter, files={}))

@@ -1,0 +1,38 @@
+"""The schema as a file, for people to read and for a test to compare: ``python -m tests.storage.snapshot`` writes it."""
+
+import asyncio
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+from trunkline.storage import embedded
+from trunkline.storage.migrate import migrate
+
+FILE = pathlib.Path(__file__).parents[2] / "src" / "trunkline" / "storage" / "schema.sql"
+HEADER = "-- What the migrations and the routines make. Written by `python -m tests.storage.snapshot`; do not edit.\n"
+
+
+def dump(url: str) -> str:
+    """The schema of a database, without what differs between two dumps of the same one."""
+    program = embedded.programs() / "pg_dump"
+    done = subprocess.run(
+        [str(program), "--schema-only", "--no-owner", "--no-privileges", url],
+        capture_output=True, text=True, check=True, env=os.environ | {"PGTZ": "UTC"},
+    )  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if not re.match(r"--|SET |SELECT pg_catalog|\\", line)]
+    return HEADER + re.sub(r"\n{2,}", "\n\n", "\n".join(lines)).strip() + "\n"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        server = embedded.start(pathlib.Path(folder) / "data")
+        asyncio.run(migrate(server.url))
+        FILE.write_text(dump(server.url))
+        server.release()
+        embedded.wait_until_stopped(pathlib.Path(folder) / "data")
+
+
+if __name__ == "__main__":
+    main()
