@@ -4,7 +4,7 @@ TrunklineError 500 internal_error
 ├── InvalidRequest 422            a field is missing, of the wrong type, out of range or unknown
 │   ├── MalformedBody 400         not JSON, not UTF-8, a broken header
 │   └── IdempotencyKeyReused 422  the same key with another body
-├── PathTooLong 414 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MethodNotAllowed 405
+├── BodyTooSlow 408 · PathTooLong 414 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MethodNotAllowed 405
 ├── NotAuthenticated 401          no key, a mistyped, unknown, expired or revoked one
 ├── PaymentRequired 402           insufficient_balance
 ├── Forbidden 403
@@ -49,6 +49,10 @@ class MalformedBody(InvalidRequest):
 
 class IdempotencyKeyReused(InvalidRequest):
     code, title = "idempotency_key_reused", "Idempotency key reused with another body"
+
+
+class BodyTooSlow(TrunklineError):
+    code, status, title = "body_too_slow", 408, "Body too slow"
 
 
 class PathTooLong(TrunklineError):

@@ -221,6 +221,9 @@ def test_a_plain_text_gives_back_any_code_that_was_sent(code: str, before: str) 
         "\u0300",
         "Nimbus ",
         "1.a/",
+        "a" * 63 + ".",
+        "code 1234 ",
+        "order 1234 ",
     ],
 )
 def test_a_hostile_text_of_64_kib_is_answered(unit: str) -> None:

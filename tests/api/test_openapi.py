@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from trunkline.accounts.keys import Key
 from trunkline.activations.states import Detail, Lease, Sms, Status, Step
-from trunkline.api import account, activations, catalog, idempotency, openapi, wire
+from trunkline.api import account, activations, catalog, idempotency, openapi, vocabulary, wire
 from trunkline.api.routes import BASE, Route
 from trunkline.errors import InvalidRequest, RateLimited, TrunklineError
 
@@ -141,7 +141,7 @@ def test_the_database_being_away_has_a_code_of_its_own() -> None:
 
 
 def test_a_problem_may_have_members_that_the_document_does_not_know() -> None:
-    error = RateLimited("Too many.", retry_after_seconds=3, something_new=[1])
+    error = RateLimited("Too many.", retry_at="2026-04-19T14:32:01Z", something_new=[1])
     check(msgspec.json.decode(wire.problem(error, "req_1")), {"$ref": "#/components/schemas/Problem"})
 
 
@@ -236,7 +236,7 @@ def test_only_what_spends_takes_an_idempotency_key() -> None:
 )
 def test_an_idempotency_key_fits_the_document_exactly_when_the_server_takes_it(text: str) -> None:
     text = text.strip()  # as HTTP does with every header
-    schema = openapi.PARAMETERS["IdempotencyKey"]["schema"]
+    schema = vocabulary.PARAMETERS["IdempotencyKey"]["schema"]
     fits = re.fullmatch(schema["pattern"].strip("^$"), text) is not None and len(text) <= schema["maxLength"]
     key = Key(key_id=1, account_id=1, test=True, scopes=frozenset(), per_minute=60, expires=None)
     try:
@@ -254,4 +254,4 @@ def test_no_word_is_explained_that_no_route_uses() -> None:
     for route in TABLE:
         owner = route.query.__name__ if route.query else ""
         used |= {word for name in parameters(route, "query") for word in (name, f"{owner}.{name}")}
-    assert set(openapi.WORDS) <= used
+    assert set(vocabulary.WORDS) <= used

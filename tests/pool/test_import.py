@@ -18,7 +18,7 @@ def file(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def numbers(trunkline: Trunkline) -> list[tuple[str, str]]:
-    return [(each["e164"], each["operator"]) for each in trunkline("numbers", "list", "--country", "ad")["numbers"]]
+    return sorted((each["e164"], each["operator"]) for each in trunkline("numbers", "list", "--country", "ad")["numbers"])
 
 
 def test_a_file_is_imported_and_a_second_time_every_row_is_known(trunkline: Trunkline, file: pathlib.Path) -> None:

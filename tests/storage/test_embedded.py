@@ -10,6 +10,7 @@ import sys
 import asyncpg
 import pytest
 
+from trunkline.errors import OperatorError
 from trunkline.storage import embedded
 
 USER = """
@@ -87,5 +88,5 @@ def test_nobody_else_can_reach_the_socket_or_list_the_folders(tmp_path: pathlib.
 
 def test_a_directory_that_cannot_be_used_is_named(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(embedded.OperatorError, match="cannot be used"):
+    with pytest.raises(OperatorError, match="cannot be used"):
         embedded.start(tmp_path / "file" / "data")

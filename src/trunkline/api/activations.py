@@ -236,7 +236,7 @@ def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int)
             handler=purchase,
             tag="Numbers",
             summary="Lease a number",
-            description="Holds the cost and leases a number for a service and a country. The first text captures the hold.",
+            description="Holds the cost and leases a number for a service and a country. The first text captures it.",
             body=Purchase,
             answer=Lease,
             idempotent=True,

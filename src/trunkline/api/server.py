@@ -4,17 +4,20 @@ Written against ASGI itself (docs/decisions/0004): the table of typed routes is 
 between it and the socket would cost more than the handlers do.
 """
 
+import asyncio
+import datetime
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from trunkline import ids
+from trunkline import clock, ids
 from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Decision, Limiter
 from trunkline.api import idempotency, wire
 from trunkline.api.routes import BASE, Call, Document, Page, Route
 from trunkline.errors import (
+    BodyTooSlow,
     InsufficientScope,
     InvalidRequest,
     MalformedBody,
@@ -33,6 +36,7 @@ log = logging.getLogger("trunkline.api")
 
 LARGEST_BODY = 64 * 1024
 LONGEST_PATH = 8 * 1024
+BODY_SECONDS = 20
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -128,13 +132,11 @@ class Api:
             log.exception("%s: the request failed", request_id)
             crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
             status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
-        headers += (
-            (b"content-type", content_type),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", request_id.encode()),
-        )
+        headers.append((b"x-request-id", request_id.encode()))
+        if status != 304:
+            headers += (b"content-type", content_type), (b"content-length", b"%d" % len(body))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if head or status == 304 else body})
+        await send({"type": "http.response.body", "body": b"" if head else body})
 
     async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> Answer:
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_PATH:
@@ -179,9 +181,8 @@ class Api:
         decision = self._limiter.take(key.key_id, key.per_minute)
         headers += _limit_headers(key, decision)
         if not decision.allowed:
-            raise RateLimited(
-                f"The key may send {key.per_minute} requests a minute.", retry_after_seconds=decision.retry_seconds
-            )
+            again = clock.now() + datetime.timedelta(seconds=decision.retry_seconds)
+            raise RateLimited(f"The key may send {key.per_minute} requests a minute.", retry_at=clock.iso(again))
         if route.scope not in key.scopes:
             raise InsufficientScope(f"The key lacks the scope {route.scope!r}.", scope=route.scope)
         return key
@@ -232,16 +233,20 @@ async def _body(receive: Receive, asked: Mapping[bytes, bytes]) -> bytes:
         raise MalformedBody("The Content-Length is not a number.")
     if int(declared) > LARGEST_BODY:
         raise PayloadTooLarge(f"A body has at most {LARGEST_BODY} bytes.")
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise PayloadTooLarge(f"A body has at most {LARGEST_BODY} bytes.")
-        if not message.get("more_body"):
-            return body
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                body += message.get("body", b"")
+                if len(body) > LARGEST_BODY:
+                    raise PayloadTooLarge(f"A body has at most {LARGEST_BODY} bytes.")
+                if not message.get("more_body"):
+                    return bytes(body)
+    except TimeoutError:
+        raise BodyTooSlow(f"The body was not here whole within {BODY_SECONDS} seconds.") from None
 
 
 def _limit_headers(key: Key, decision: Decision) -> Headers:
@@ -260,6 +265,6 @@ def _error_headers(error: TrunklineError) -> Headers:
         return [(b"www-authenticate", b'Bearer realm="trunkline"')]
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", str(error.extra["allow"]).encode())]
-    if isinstance(error, (PayloadTooLarge, PathTooLong)):
+    if isinstance(error, (BodyTooSlow, PayloadTooLarge, PathTooLong)):
         return [(b"connection", b"close")]
     return []

@@ -74,6 +74,8 @@ def read_query(raw: bytes, shape: Any) -> Any:
     for name, value in pairs:
         if "\0" in value:
             raise InvalidRequest("A parameter holds a NUL character.", field=name)
+        if value == "null":  # msgspec would take it for "not given"
+            raise InvalidRequest(f"{name}: not a value.", field=name)
         target, name = (values.setdefault("labels", {}), name[6:]) if name.startswith("label.") else (values, name)
         if name in target:
             raise InvalidRequest(f"The parameter {name!r} is given twice.", field=name)

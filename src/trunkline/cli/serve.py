@@ -135,7 +135,7 @@ async def _keep_alive(command: list[str], bound: socket.socket, started: "asynci
     was_up = False
     while True:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[bound.fileno()], env=os.environ
+            *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[bound.fileno()], env=dict(os.environ)
         )
         assert process.stdout is not None
         try:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from trunkline.activations.codes.brands import Brands
 from trunkline.activations.codes.cues import CODE, OTP, VERIFY, VOUCHER, Cue, find_cues
@@ -14,10 +15,13 @@ __all__ = ["Brands", "Extraction", "extract"]
 
 # A long SMS of 255 parts has 39,015 characters, but what a code needs stands at the ends.
 _HEAD_LENGTH, _TAIL_LENGTH = 2048, 512
+# Each number is weighed against each cue: bounded here, so that the whole stays linear. No honest text has as many.
+_MOST_CUES, _MOST_NUMBERS = 128, 48
 _CODE_IN_LINK = re.compile(
     r"[?&#/](?:code|otp|pin|passcode|vcode|verification_?code)[=/]([0-9]{4,8})(?![\w-])", re.IGNORECASE
 )
 _DIGITS_AT_END = re.compile(r"/([0-9]{4,8})/?$")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,13 @@ def extract(text: str, brands: Brands | None = None) -> Extraction:
     return _judged(body, folded, cues, links, service)
 
 
+def _ends(items: list[_Item], most: int) -> list[_Item]:
+    return items if len(items) <= most else items[: most // 2] + items[-most // 2 :]
+
+
 def _judged(body: str, folded: str, cues: list[Cue], links: list[str], service: str | None) -> Extraction:
-    judge = Judge(body, folded, cues, find_numbers(body, cues))
+    cues, numbers = _ends(cues, _MOST_CUES), _ends(find_numbers(body, cues), _MOST_NUMBERS)
+    judge = Judge(body, folded, cues, numbers)
     verdicts = judge.verdicts()
     best = max(verdicts, key=lambda verdict: verdict.score, default=None)
     rejected = tuple(f"Not {verdict.reason}" for verdict in verdicts if verdict is not best)

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 from trunkline.activations.codes.cues import CODE, MONEY, OTP, UNIT, Cue
 
-# Each of these begins at a boundary and each of its parts is bounded, so that no text makes a search quadratic.
+# Each of these begins at a boundary, and its repeated parts cannot share a character (a label never gives one back), so
+# that no text makes a search slow.
+_PATH = r"[^\s<>\"'，。）】」]{1,400}"
 _LINK = re.compile(
-    r"(?<![\w.@-])(?:https?://|www\.)[^\s<>\"'，。）】」]{1,400}"
-    r"|(?<![\w.@-])(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,6}[A-Za-z]{2,12}/[^\s<>\"'，。）】」]{1,400}"
-    r"|(?<![\w.@-])(?:[A-Za-z0-9-]{0,62}[A-Za-z][A-Za-z0-9-]{0,62}\.){1,6}"
-    r"(?:(?:com|net|org|info|app|dev|gov|edu|biz|xyz|online|shop|site|link|club|asia|bank|page|live)\b"
-    r"|[a-z]{2}(?![\w]))(?!\.[A-Za-z])",
+    rf"(?<![\w.@-])(?:(?:https?://|www\.){_PATH}"
+    rf"|(?![0-9]+\.)(?:[A-Za-z0-9-]{{1,63}}+\.){{1,6}}(?:[A-Za-z]{{2,12}}/{_PATH}"
+    r"|(?:com|net|org|info|app|dev|gov|edu|biz|xyz|online|shop|site|link|club|asia|bank|page|live)\b(?!\.[A-Za-z])"
+    r"|[a-z]{2}(?!\w)(?!\.[A-Za-z])))"
 )
 _LINKISH = re.compile(r"\.[A-Za-z]|://")
 _LINKISH_WORD = re.compile(r"(?<!\S)\S*?(?:\.[A-Za-z]|://)\S*")

@@ -1,0 +1,210 @@
+"""The words of the API's documentation: what each field means, what each error says, which headers there are."""
+
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from trunkline import errors
+from trunkline.activations import states
+from trunkline.api import wire
+from trunkline.errors import TrunklineError
+
+Schema = dict[str, Any]
+
+SUMMARY = "Lease phone numbers, receive the codes that are sent to them."
+DESCRIPTION = """\
+Keys travel as `Authorization: Bearer KEY`. A success is `{"success": true, "data": …}`, lists add `next_cursor`. Every
+error is `application/problem+json` (RFC 9457) with a stable `code`; a path that does not exist is 404 `not_found`, a
+method that it does not take 405 `method_not_allowed`. Every answer carries `X-Request-Id`. Money is a JSON number in
+the account's currency with at most 6 decimals. Times are UTC, ISO 8601, with `Z`."""
+TAGS = {
+    "Numbers": "Lease a number for a service, wait for the text, get the code.",
+    "Catalog": "Which countries and services there are, at what price. Public: no key, no limit, made to be cached.",
+    "Account": "The balance, and every movement of money.",
+}
+
+# What a word means wherever it stands, and an example; `Owner.word` is nearer than `word`. A struct may say it better.
+WORDS: dict[str, tuple[str, Any]] = {
+    "CountryRow.code": ("ISO 3166-1 alpha-2, in lower case.", "us"),
+    "CountryRow.name": ("The country's English name.", "United States"),
+    "CountryRow.stock": ("Numbers that could be leased.", 4200),
+    "Finish.status": ("`completed` once the code has served; `cancelled` gives the number back.", "completed"),
+    "ListQuery.country": ("Only leases in this country, in either case.", "us"),
+    "ListQuery.service": ("Only leases for this service.", "whatsapp"),
+    "ListQuery.status": ("Only leases in this state.", None),
+    "PricesQuery.country": ("ISO 3166-1 alpha-2, in either case.", "us"),
+    "PricesQuery.service": ("A slug from `/services`.", "whatsapp"),
+    "Problem.code": ("The stable name of the error, for programs.", None),
+    "Problem.cost": ("What the lease would have cost.", None),
+    "Problem.countries": ("Other countries with free numbers.", None),
+    "Problem.detail": ("One sentence for the caller.", None),
+    "Problem.sms": ("The text that was there before the cancel.", None),
+    "Problem.status": ("The HTTP status.", None),
+    "Problem.title": ("The error in a few words.", None),
+    "Problem.type": ("`urn:trunkline:error:` and the code.", None),
+    "PurchaseItem.country": ("ISO 3166-1 alpha-2, in either case.", "us"),
+    "PurchaseItem.sender": ("Only texts from this sender count; `*` may stand at an end.", None),
+    "PurchaseItem.service": ("Slug from `/services`, or `any` for every text.", "whatsapp"),
+    "Refused.code": ("The stable name of the error.", "no_numbers_available"),
+    "Refused.detail": ("One sentence for the caller.", "No number is free for 'whatsapp' in 'us' at the moment."),
+    "Refused.status": ("The HTTP status that a single purchase would have had.", 404),
+    "Refused.title": ("The error in a few words.", "No numbers available"),
+    "Refused.type": ("`urn:trunkline:error:` and the code.", "urn:trunkline:error:no_numbers_available"),
+    "ServiceRow.name": ("The service's name.", "WhatsApp"),
+    "Sms.code": ("The code in the text; null where none was recognised.", "847291"),
+    "Sms.sender": ("Who sent the text.", "WhatsApp"),
+    "Step.detail": ("What happened, in a sentence.", "The number was leased."),
+    "Step.type": ("The event, or `waiting`.", "activation.created"),
+    "account_id": ("The account's id.", "7"),
+    "activation_id": ("The lease's id.", "10000001"),
+    "activation_ids": ("Ids of leases.", ["10000001", "10000002"]),
+    "activation_status": ("The state in which the lease is.", None),
+    "allow": ("The methods that the path takes.", None),
+    "amount": ("What this did to the balance that can be spent.", -0.8),
+    "at": ("When it happened.", "2026-04-19T14:30:00Z"),
+    "balance": ("Money that can be spent.", 12.4),
+    "calling_code": ("The country's calling code.", "+1"),
+    "can_cancel": ("Whether `cancelled` would be accepted now.", False),
+    "can_finish": ("Whether `completed` would be accepted now.", True),
+    "cancel_available_at": ("From when the lease can be cancelled.", "2026-04-19T14:30:00Z"),
+    "carrier": ("The carrier that the number belongs to.", "simulated"),
+    "contains": ("Only texts that contain this count.", None),
+    "cost": ("What the lease costs.", 0.8),
+    "country": ("ISO 3166-1 alpha-2, in lower case.", "us"),
+    "created_at": ("When it was made.", "2026-04-19T14:30:00Z"),
+    "currency": ("ISO 4217.", "USD"),
+    "cursor": ("Where to go on: `next_cursor` of the page before.", None),
+    "delivery_rate": ("The share of leases that got a text, 0 to 1.", 0.97),
+    "domain": ("The service's own site.", "whatsapp.com"),
+    "dry_run": ("Check everything, lease and charge nothing.", False),
+    "email": ("The owner's address.", "dev@example.com"),
+    "ended_at": ("When the lease ended; null while it runs.", None),
+    "expires_at": ("When the lease ends by itself.", "2026-04-19T14:50:00Z"),
+    "field": ("The field, parameter or header that is wrong.", None),
+    "full_text": ("The whole text.", "Your WhatsApp code: 847291"),
+    "held": ("Money held for leases that still wait for their text.", 0.8),
+    "items": ("The purchases, in the order of the answer.", None),
+    "kind": ("What moved the money.", "hold"),
+    "labels": ("Up to 10 short strings of your own; lists can be filtered by them.", {"run_id": "build-1042"}),
+    "limit": ("Rows in a page.", None),
+    "limits": ("What the key may do.", None),
+    "lowest_price": ("The lowest price of any service there; null where there is none.", 0.1),
+    "max_price": ("Refuse to pay more than this.", 1.5),
+    "median_seconds": ("Half of all texts came within this time.", 11.5),
+    "messages": ("All texts of the lease, oldest first.", None),
+    "min_price": ("What the lease costs now.", None),
+    "mode": ("Whether the key is a live or a test key.", "live"),
+    "moved": ("The amount that moved, without a sign.", 0.8),
+    "operator": ("Only numbers of this mobile operator.", None),
+    "phone_number": ("E.164, with `+`.", "+14155550123"),
+    "price": ("What a lease costs now.", 0.8),
+    "received_at": ("When the text arrived.", "2026-04-19T14:35:22Z"),
+    "refund": ("What was given back; 0 where nothing was.", 0),
+    "request_id": ("Names this request in the operator's log, as `X-Request-Id` does.", None),
+    "requests_per_minute": ("Requests that the key may send in a minute.", 60),
+    "retry_at": ("From when the next request is let through; `Retry-After` says it in seconds.", None),
+    "revision": ("Counts the texts of the lease.", 1),
+    "scope": ("The scope that the key lacks.", None),
+    "service": ("The service's slug.", "whatsapp"),
+    "slug": ("The name to use in requests.", "whatsapp"),
+    "sms": ("The newest text; null until one has come.", None),
+    "status": ("The state of the lease.", "received"),
+    "stock": ("Numbers that could be leased now.", 420),
+    "timeline": ("What happened, oldest first; the last step of a waiting lease says why nothing has come.", None),
+    "transaction_id": ("The movement's id.", "31"),
+    "ttl": ("Seconds until the lease ends by itself.", 1200),
+    "wait": ("Hold the answer up to this many seconds for a text.", 30),
+}  # fmt: skip
+
+NOW = "2026-04-19T14:32:00Z"
+
+# The errors that say more than their title; the rest get a plain example.
+EXAMPLES: tuple[TrunklineError, ...] = (
+    errors.InvalidRequest("There is no field 'max_prize'.", field="max_prize"),
+    errors.MalformedBody("The body is not JSON: Input data was truncated."),
+    errors.IdempotencyKeyReused("This Idempotency-Key was used for another request."),
+    errors.IdempotencyInFlight("A request with this Idempotency-Key is still running; ask again in a moment."),
+    errors.NotAuthenticated("The API key is unknown, revoked or expired."),
+    errors.InsufficientScope("The key lacks the scope 'account:read'.", scope="account:read"),
+    errors.PaymentRequired("The lease costs 0.85, and 0.35 is available.", balance=0.35, cost=0.85),
+    errors.PriceAboveMax("The price is 0.85, above your max_price.", min_price=0.85),
+    errors.UnknownCountry("There is no country 'uk'.", field="country"),
+    errors.UnknownService("There is no service 'watsapp'.", field="service"),
+    errors.NoNumbersAvailable("No number is free for 'whatsapp' in 'us' at the moment.", countries=["ca", "gb"]),
+    errors.ActivationFinished("The activation is cancelled already.", activation_status="cancelled"),
+    errors.CancelTooEarly(f"The activation can be cancelled from {NOW}.", cancel_available_at=NOW),
+    errors.SmsAlreadyReceived(
+        "A text has arrived, so the activation cannot be cancelled any more: complete it.",
+        sms=states.Sms("847291", "Your WhatsApp code: 847291", "2026-04-19T14:31:22Z", "WhatsApp", 1),
+    ),
+    errors.RateLimited("The key may send 60 requests a minute.", retry_at="2026-04-19T14:32:01Z"),
+)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error, as RFC 9457 says. The members after `request_id` stand where they help the caller to act."""
+
+    success: Literal[False]
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    field: str | UnsetType = UNSET
+    scope: str | UnsetType = UNSET
+    allow: str | UnsetType = UNSET
+    retry_at: str | UnsetType = UNSET
+    balance: Decimal | UnsetType = UNSET
+    cost: Decimal | UnsetType = UNSET
+    min_price: Decimal | UnsetType = UNSET
+    countries: list[str] | UnsetType = UNSET
+    activation_status: states.State | UnsetType = UNSET
+    cancel_available_at: str | UnsetType = UNSET
+    sms: states.Sms | UnsetType = UNSET
+
+
+def _header(description: str, *, always: bool = False, **schema: Any) -> Schema:
+    return {"description": description, "required": always, "schema": {"type": "string"} | schema}
+
+
+HEADERS: dict[str, Schema] = {
+    "X-Request-Id": _header(
+        "Names the request in the operator's log.", always=True, examples=["req_6f1d2c9be07a43d58e10"]
+    ),
+    "RateLimit-Policy": _header(
+        "The key's requests (`q`) in a window of `w` seconds.", examples=['"default";q=60;w=60']
+    ),
+    "RateLimit": _header(
+        "Requests that remain (`r`), seconds until all are back (`t`).", examples=['"default";r=59;t=1']
+    ),
+    "Retry-After": _header("Seconds until the next request is let through.", always=True, type="integer", minimum=1),
+    "Idempotent-Replayed": _header("Present where this is the first answer again.", const="true"),
+    "ETag": _header("Names this version of the answer.", always=True),
+    "Cache-Control": _header("How long the answer may be kept.", always=True, examples=["public, max-age=3600"]),
+    "WWW-Authenticate": _header("How to send a key.", always=True),
+}
+PARAMETERS: dict[str, Schema] = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A text of yours that names this attempt, for instance a UUID: the same key and body again get "
+        "the first answer again, and nothing is done twice. Kept for 72 hours.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+        "example": "signup-test-1042",
+    },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The `ETag` of the copy you have; the answer is 304 while that is still good.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def example(kind: type[TrunklineError]) -> Schema:
+    error = next((each for each in EXAMPLES if type(each) is kind), None) or kind(f"{kind.title}.")
+    value = wire.problem(error, "req_6f1d2c9be07a43d58e10")
+    return {"summary": kind.title, "value": msgspec.json.decode(value)}
