@@ -148,7 +148,8 @@ def test_never_more_than_the_limit_and_what_flows_back_since_pass(
     rate = per_minute / PERIOD_SECONDS
     for first in range(len(passed)):
         for last in range(first, len(passed)):
-            assert last - first + 1 <= per_minute + (passed[last] - passed[first]) * rate + 1e-6
+            flown_back = (passed[last] - passed[first]) * rate
+            assert last - first + 1 <= per_minute + flown_back + 0.01, "but for rounding"
 
 
 @given(per_minute=st.integers(1, 200), moves=moves)
@@ -188,8 +189,10 @@ async def test_a_key_over_its_limit_gets_429_and_is_told_when_to_come_again(
         for answer in answers:
             assert answer.headers["ratelimit-policy"] == '"default";q=60;w=60'
             assert answer.headers["ratelimit"].startswith('"default";r=')
+        assert refused
         for answer in refused:
-            assert problem(answer, 429, "rate_limited")["retry_after_seconds"] == int(answer.headers["retry-after"])
+            assert problem(answer, 429, "rate_limited")["retry_at"].endswith("Z")
+            assert int(answer.headers["retry-after"]) >= 1
         test_key = {"Authorization": f"Bearer {customer.test_key}"}
         assert (await client.get("/account", headers=test_key)).status_code == 200
         assert (await client.get("/countries")).status_code == 200  # public routes are not counted

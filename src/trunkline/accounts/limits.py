@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 PERIOD_SECONDS = 60.0
 SWEEP_EVERY = 10_000
+ROUNDING = 1e-3  # of a request: sums of time stamps are not exact
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Limiter:
         now = self._clock()
         arrival = max(self._arrivals.get(key_id, 0.0), now)
         room = PERIOD_SECONDS - (arrival - now)
-        allowed = room >= step - 1e-9
+        allowed = room >= step * (1 - ROUNDING)
         if allowed:
             arrival += step
             room -= step
@@ -47,7 +48,7 @@ class Limiter:
                 self._arrivals = {key: until for key, until in self._arrivals.items() if until > now}
         return Decision(
             allowed,
-            max(0, int(room / step + 1e-9)),
+            max(0, int(room / step + ROUNDING)),
             math.ceil(arrival - now),
             0 if allowed else max(1, math.ceil(step - room)),
         )

@@ -51,7 +51,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(PathTooLong("The request line and the headers are too large."))
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        self._refuse(MalformedRequest("The request is not HTTP/1.1, or a header holds what none may."))
+        if self._in_head and self._head_size > LARGEST_HEAD:
+            self._refuse(PathTooLong("The request line and the headers are too large."))
+        else:
+            self._refuse(MalformedRequest("The request is not HTTP/1.1, or a header holds what none may."))
 
     def _refuse(self, error: TrunklineError) -> None:
         request_id = ids.request_id()
