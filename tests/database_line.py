@@ -63,8 +63,8 @@ class Line:
             path = pathlib.Path(self._folder) / f".s.PGSQL.{self._parts.port or 5432}"
             database_reader, database_writer = await asyncio.open_unix_connection(path)
         else:
-            assert self._parts.hostname
-            database_reader, database_writer = await asyncio.open_connection(self._parts.hostname, self._parts.port or 5432)
+            host, port = self._parts.hostname, self._parts.port or 5432
+            database_reader, database_writer = await asyncio.open_connection(host, port)
         self._writers |= {writer, database_writer}
         with contextlib.suppress(ConnectionError):
             await asyncio.gather(

@@ -1,7 +1,8 @@
-"""The whole product in this process over a real database: its API is called as ASGI, its texts are put into the inbox."""
+"""The whole product in this process over a real database: its API is called as ASGI, texts go into its inbox."""
 
 import contextlib
 import dataclasses
+import datetime
 import itertools
 import pathlib
 from collections.abc import AsyncIterator
@@ -59,20 +60,20 @@ class Buyer:
     async def order(self, service: str = "whatsapp", country: str = "ad", **more: Any) -> httpx.Response:
         return await self.post("/numbers/purchase", {"country": country, "service": service, **more})
 
-    async def lease(self, service: str = "whatsapp", country: str = "ad", **more: Any) -> dict[str, Any]:
+    async def lease(self, service: str = "whatsapp", country: str = "ad", **more: Any) -> Any:
         """A purchase that must succeed."""
         return data(await self.order(service, country, **more))
 
-    async def status(self, lease: dict[str, Any]) -> dict[str, Any]:
+    async def status(self, lease: dict[str, Any]) -> Any:
         return data(await self.get(f"/numbers/status/{lease['activation_id']}"))
 
     async def finish(self, lease: dict[str, Any], word: str) -> httpx.Response:
         return await self.post(f"/numbers/finish/{lease['activation_id']}", {"status": word})
 
-    async def cancel(self, lease: dict[str, Any]) -> dict[str, Any]:
+    async def cancel(self, lease: dict[str, Any]) -> Any:
         return data(await self.finish(lease, "cancelled"))
 
-    async def complete(self, lease: dict[str, Any]) -> dict[str, Any]:
+    async def complete(self, lease: dict[str, Any]) -> Any:
         return data(await self.finish(lease, "completed"))
 
     async def purse(self) -> tuple[float, float]:
@@ -127,13 +128,12 @@ class House:
         """Lets time pass for leases and resting numbers; what is due by then expires."""
         database = self.platform.database
         await database.execute(
-            "UPDATE activation SET created_at = created_at - $1 * interval '1 second', expires_at = expires_at"
-            " - $1 * interval '1 second', cancel_after = cancel_after - $1 * interval '1 second'",
-            seconds,
+            "UPDATE activation"
+            " SET created_at = created_at - $1, expires_at = expires_at - $1, cancel_after = cancel_after - $1",
+            datetime.timedelta(seconds=seconds),
         )
         await database.execute(
-            "UPDATE slot SET rested_at = rested_at - $1 * interval '1 second', open_at = open_at - $1 * interval '1 second'",
-            seconds,
+            "UPDATE slot SET rested_at = rested_at - $1, open_at = open_at - $1", datetime.timedelta(seconds=seconds)
         )
         await sweeper.expire_due(database)
 

@@ -25,7 +25,7 @@ from trunkline.api import openapi, wire
 from trunkline.api.http import HttpProtocol
 from trunkline.api.routes import BASE, Route
 from trunkline.api.server import Api
-from trunkline.carriers import registry, simulator
+from trunkline.carriers import links, registry, simulator
 from trunkline.carriers.carrier import Carrier, Deliver, DeliveryReceipt
 from trunkline.carriers.registry import Registry, Terms
 from trunkline.carriers.smpp.link import SmppCarrier
@@ -187,10 +187,9 @@ async def serve(
     async with platform(config, data_dir) as built:
         tasks = []
         if role in ("all", "carrier"):
-            tasks += [
-                asyncio.create_task(_keep_running(carrier, built.inbox.put))
-                for carrier in built.registry.carriers.values()
-            ]
+            carriers = built.registry.carriers.values()
+            tasks += [asyncio.create_task(_keep_running(carrier, built.inbox.put)) for carrier in carriers]
+            tasks.append(asyncio.create_task(links.watch(built.database, carriers)))
         if role in ("all", "worker"):
             tasks.append(asyncio.create_task(sweeper.sweep(built.database)))
         try:

@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.conftest import Server, Trunkline
 from tests.house import House, data, opened, problem
+
 from trunkline import ids
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import PERIOD_SECONDS, Limiter

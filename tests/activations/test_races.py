@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 import pytest_asyncio
-
 from tests.conftest import Server, Trunkline
 from tests.house import Buyer, House, data, opened, problem
+
 from trunkline.activations import sweeper
 from trunkline.activations.inbox import Outcome
 
@@ -54,7 +54,7 @@ async def test_fifty_purchases_at_once_with_one_idempotency_key_lease_one_number
         assert again.headers["idempotent-replayed"] == "true"
         answered = [answer.content for answer in (*answers, again) if answer.status_code == 200]
         assert set(answered) == {first.content}
-        replayed = [answer for answer in answers if answer.status_code == 200 and "idempotent-replayed" in answer.headers]
+        replayed = [answer for answer in answers if "idempotent-replayed" in answer.headers]
         assert len(replayed) == len(answered) - 2  # all but the one that did it, and the retry
         refused = await client.post("/numbers/purchase", json=wanted | {"service": "telegram"})
         problem(refused, 422, "idempotency_key_reused")
@@ -114,7 +114,7 @@ async def test_a_cancel_and_an_arrival_never_both_win(house: House) -> None:
 
     for ten in range(0, 500, 10):
         await asyncio.gather(*(race(lease) for lease in leases[ten : ten + 10]))
-    assert seen["delivered"] and seen["late"], "neither side is always first"
+    assert min(seen["delivered"], seen["late"]) > 0, "neither side is always first"
     moves = await house.platform.database.fetch("SELECT kind, count(*) FROM transfer GROUP BY kind")
     cancelled = 500 - seen["delivered"]
     assert dict(map(tuple, moves)) == {"credit": 1, "hold": 500, "capture": seen["delivered"], "release": cancelled}
@@ -142,7 +142,9 @@ async def test_a_deadline_an_arrival_and_both_words_at_once_end_a_lease_once(hou
 
     for four in range(0, 100, 4):
         await asyncio.gather(*(race(lease) for lease in leases[four : four + 4]))
-    ended = "SELECT count(*) FROM event WHERE type IN ('activation.completed', 'activation.cancelled', 'activation.expired')"
+    ended = (
+        "SELECT count(*) FROM event WHERE type = ANY ('{activation.completed,activation.cancelled,activation.expired}')"
+    )
     assert await database.fetchval(ended) == 100
     assert (await buyer.purse())[1] == 0
 

@@ -92,7 +92,7 @@ class Shop:
         with session(self.key) as client:
             for key in keys:
                 deadline = time.monotonic() + PATIENCE_SECONDS
-                while (answer := self.order(client, server, key)).status_code == 409:  # the killed one's is being undone
+                while (answer := self.order(client, server, key)).status_code == 409:  # the killed one is being undone
                     assert time.monotonic() < deadline, answer.text
                 assert answer.status_code == 200, answer.text
                 assert self.heard.setdefault(key, answer.content) == answer.content
@@ -212,7 +212,7 @@ def test_no_text_is_lost_or_counted_twice_by_20_kills(
         for _ in range(ROUNDS):
             server = serve(**north)
             while len(leases) < 5:
-                body = {"country": "ad", "service": "whatsapp", "ttl": 3600}
+                body = {"country": "ad", "service": "whatsapp"}
                 lease = client.post(server.api + "/numbers/purchase", json=body, timeout=30).json()["data"]
                 leases[lease["phone_number"]] = lease["activation_id"]
             for _ in range(TEXTS_EACH_ROUND):

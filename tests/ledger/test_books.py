@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import pytest_asyncio
-
 from tests.house import Buyer, House, opened
+
 from trunkline.ledger import journal
 
 pytestmark = pytest.mark.asyncio
@@ -36,7 +36,9 @@ async def buyer(house: House) -> Buyer:
 
 async def test_the_books_show_what_was_paid_in_held_captured_and_released(house: House, buyer: Buyer) -> None:
     verdict = await journal.verify(house.platform.database)
-    assert verdict == journal.Verdict(True, transfers=6, accounts=1, revenue_micros=100_000, held_micros=100_000, off=[])
+    assert verdict == journal.Verdict(
+        True, transfers=6, accounts=1, revenue_micros=100_000, held_micros=100_000, off=[]
+    )
     assert await buyer.purse() == (4.80, 0.10)
 
 
@@ -60,9 +62,7 @@ async def test_a_transfer_that_is_none_of_the_five_kinds_cannot_be_written(house
 async def test_a_transfer_without_a_balance_to_keep_cannot_be_written(house: House, buyer: Buyer) -> None:
     for account, currency in ((1, "USD"), (buyer.account_id, "EUR")):
         with pytest.raises(asyncpg.RaiseError, match="no balance in its currency"):
-            await house.platform.database.execute(
-                INSERT, account, None, "credit", "funding", "available", 1, currency
-            )
+            await house.platform.database.execute(INSERT, account, None, "credit", "funding", "available", 1, currency)
     await house.books_balance()
 
 
@@ -73,7 +73,7 @@ async def test_no_transfer_takes_a_balance_below_zero(house: House, buyer: Buyer
         ("release", "held", "available", 100_001),
         ("fee", "held", "revenue", 100_001),
     ):
-        with pytest.raises(asyncpg.CheckViolationError, match="balance_(available|held)"):
+        with pytest.raises(asyncpg.CheckViolationError, match=r"balance_(available|held)"):
             await house.platform.database.execute(INSERT, buyer.account_id, 99, kind, debit, credit, amount, "USD")
     assert await buyer.purse() == (4.80, 0.10)
     await house.books_balance()
@@ -98,9 +98,7 @@ async def test_a_lease_is_held_once_and_ends_once(house: House, buyer: Buyer) ->
             if (lease["state"], kind) in (("waiting", "capture"), ("waiting", "release")):
                 continue
             with pytest.raises(asyncpg.UniqueViolationError):
-                await database.execute(
-                    INSERT, buyer.account_id, lease["activation_id"], kind, debit, credit, 1, "USD"
-                )
+                await database.execute(INSERT, buyer.account_id, lease["activation_id"], kind, debit, credit, 1, "USD")
     await house.books_balance()
 
 

@@ -5,8 +5,8 @@ import pathlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.conftest import Trunkline
+
 from trunkline.pool.numbers import BadRow, Row, read_rows
 
 COUNTRIES = {"ad", "us"}
@@ -18,7 +18,9 @@ def file(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def numbers(trunkline: Trunkline) -> list[tuple[str, str]]:
-    return sorted((each["e164"], each["operator"]) for each in trunkline("numbers", "list", "--country", "ad")["numbers"])
+    return sorted(
+        (each["e164"], each["operator"]) for each in trunkline("numbers", "list", "--country", "ad")["numbers"]
+    )
 
 
 def test_a_file_is_imported_and_a_second_time_every_row_is_known(trunkline: Trunkline, file: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Which number a buyer gets: one that never served the service, else the one that has rested longest, never one twice."""
+"""Which number a buyer gets: one that never served the service, else the one that rested longest, never one twice."""
 
 import asyncio
 from collections import Counter
@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-
 from tests.house import House, data, opened, problem
 
 pytestmark = pytest.mark.asyncio

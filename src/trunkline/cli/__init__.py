@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from trunkline.cli import accounts, catalog, codes, demo, ledger, numbers, serve, simulate
+from trunkline.cli import accounts, carriers, catalog, codes, demo, ledger, numbers, serve, simulate
 from trunkline.errors import TrunklineError
 
 
@@ -19,6 +19,7 @@ for command in (
     demo.demo,
     accounts.account,
     numbers.numbers,
+    carriers.carriers,
     catalog.service,
     catalog.catalog,
     catalog.price,

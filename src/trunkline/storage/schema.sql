@@ -641,6 +641,15 @@ CREATE TABLE public.balance (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE public.carrier_link (
+    carrier text NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL,
+    detail text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT carrier_link_state_check CHECK ((state = ANY (ARRAY['down'::text, 'connecting'::text, 'up'::text])))
+);
+
 CREATE TABLE public.catalog_version (
     version bigint NOT NULL
 );
@@ -849,6 +858,9 @@ ALTER TABLE ONLY public.assembly
 
 ALTER TABLE ONLY public.balance
     ADD CONSTRAINT balance_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.carrier_link
+    ADD CONSTRAINT carrier_link_pkey PRIMARY KEY (carrier);
 
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (event_id);

@@ -245,3 +245,12 @@ CREATE INDEX activation_run ON activation (account_id, test, (labels ->> 'run_id
 -- Counts the changes of catalog, prices, switches and shelves, so that a process knows when its copy is old.
 CREATE TABLE catalog_version (version bigint NOT NULL);
 INSERT INTO catalog_version VALUES (1);
+
+-- How each carrier's link stood when the process that runs it last looked; for the operator's eyes.
+CREATE TABLE carrier_link (
+    carrier  text PRIMARY KEY,
+    kind     text NOT NULL,
+    state    text NOT NULL CHECK (state IN ('down', 'connecting', 'up')),
+    detail   text NOT NULL,
+    seen_at  timestamptz NOT NULL DEFAULT now()
+);

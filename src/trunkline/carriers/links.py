@@ -1,0 +1,53 @@
+"""How the carriers' links stand, kept where every process and the operator can see it."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Collection, Sequence
+
+from trunkline.carriers.carrier import Carrier, Health
+from trunkline.errors import Unavailable
+from trunkline.storage.database import Querier
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+
+LOOK_SECONDS = 1.0
+REPEAT_SECONDS = 10.0  # an unchanged state is written again, so that its age tells whether anybody still looks
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Link:
+    carrier: str
+    kind: str
+    state: str
+    detail: str
+
+
+async def watch(database: Querier, carriers: Collection[Carrier]) -> None:
+    """Writes how the links stand whenever that changes, until cancelled."""
+    written: list[Health] = []
+    when = 0.0
+    while True:
+        now = [carrier.health() for carrier in carriers]
+        if now != written or time.monotonic() - when > REPEAT_SECONDS:
+            try:
+                await database.execute(
+                    SQL.saw,
+                    [carrier.name for carrier in carriers],
+                    [carrier.kind for carrier in carriers],
+                    [health.state for health in now],
+                    [health.detail for health in now],
+                )
+                written, when = now, time.monotonic()
+            except Unavailable:
+                written = []
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def links(database: Querier, carriers: Sequence[Carrier]) -> list[Link]:
+    """The links as they were last seen; down where no process has looked for half a minute."""
+    seen = {row["carrier"]: row for row in await database.fetch(SQL.links, [carrier.name for carrier in carriers])}
+    unseen = {"state": "down", "detail": "no process runs it"}
+    rows = [(carrier, seen.get(carrier.name, unseen)) for carrier in carriers]
+    return [Link(carrier.name, carrier.kind, row["state"], row["detail"]) for carrier, row in rows]

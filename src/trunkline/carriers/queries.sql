@@ -1,0 +1,10 @@
+-- name: saw
+INSERT INTO carrier_link (carrier, kind, state, detail)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+ON CONFLICT (carrier) DO UPDATE
+   SET kind = excluded.kind, state = excluded.state, detail = excluded.detail, seen_at = now()
+
+-- name: links
+SELECT carrier, kind, CASE WHEN seen_at > now() - interval '30 seconds' THEN state ELSE 'down' END AS state,
+       CASE WHEN seen_at > now() - interval '30 seconds' THEN detail ELSE 'no process runs it' END AS detail
+  FROM carrier_link WHERE carrier = ANY ($1::text[])
