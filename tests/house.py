@@ -129,11 +129,12 @@ class House:
         database = self.platform.database
         await database.execute(
             "UPDATE activation"
-            " SET created_at = created_at - $1, expires_at = expires_at - $1, cancel_after = cancel_after - $1",
+            " SET created_at = created_at - $1::interval, expires_at = expires_at - $1, cancel_after = cancel_after - $1",
             datetime.timedelta(seconds=seconds),
         )
         await database.execute(
-            "UPDATE slot SET rested_at = rested_at - $1, open_at = open_at - $1", datetime.timedelta(seconds=seconds)
+            "UPDATE slot SET rested_at = rested_at - $1::interval, open_at = open_at - $1",
+            datetime.timedelta(seconds=seconds),
         )
         await sweeper.expire_due(database)
 

@@ -107,9 +107,7 @@ def test_a_bad_purchase_is_refused_and_names_what_is_wrong(caller: Caller) -> No
 def test_a_refusal_says_what_helps(caller: Caller) -> None:
     elsewhere = problem(caller.post('{"country": "af", "service": "whatsapp"}'), 404, "no_numbers_available")
     assert "us" in elsewhere["countries"]
-    dear = problem(
-        caller.post('{"country": "us", "service": "whatsapp", "max_price": 0.01}'), 409, "price_above_max"
-    )
+    dear = problem(caller.post('{"country": "us", "service": "whatsapp", "max_price": 0.01}'), 409, "price_above_max")
     assert dear["min_price"] == 0.10
     poor = Caller(caller.server, caller.trunkline)
     poor.key = caller.trunkline.customer(credit="0.05").live_key
@@ -130,7 +128,9 @@ def test_what_belongs_to_somebody_else_does_not_exist(caller: Caller) -> None:
         for one in [lease, *made_up]:
             problem(stranger.get(path + one), 404, "not_found")
     problem(stranger.post('{"status": "cancelled"}', f"/numbers/finish/{lease}"), 404, "not_found")
-    bulk = stranger.post(json.dumps({"activation_ids": [lease, *(one for one in made_up if len(one) <= 32)]}), "/numbers/status")
+    bulk = stranger.post(
+        json.dumps({"activation_ids": [lease, *(one for one in made_up if len(one) <= 32)]}), "/numbers/status"
+    )
     assert set(bulk.json()["data"].values()) == {None}
     assert caller.get(f"/numbers/status/{lease}").json()["data"]["status"] == "waiting"
 

@@ -1,0 +1,127 @@
+"""The command, as an operator types it: what it says, what it exits with, and that bad words change nothing."""
+
+import json
+import pathlib
+
+import pytest
+
+from tests.conftest import Trunkline
+
+
+def refused(trunkline: Trunkline, *words: str, input: str | None = None) -> str:
+    """The one line on stderr of a command that must be refused, with nothing on stdout."""
+    done = trunkline.run(*words, input=input)
+    assert done.returncode == 1, (words, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_an_operator_makes_an_account_and_gives_it_money(trunkline: Trunkline) -> None:
+    made = trunkline("account", "create", "dev@example.com", "--credit", "5.00")
+    assert set(made) == {"account_id", "email", "live_key", "test_key"}
+    assert made["live_key"].startswith("tl_live_")
+    assert made["test_key"].startswith("tl_test_")
+    assert trunkline("account", "credit", "dev@example.com", "0.000001")["balance"] == 5.000001
+    assert trunkline("account", "limit", "dev@example.com", "--per-minute", "600")["per_minute"] == 600
+    shown = trunkline("account", "show", "DEV@example.com")
+    assert (shown["balance"], shown["held"], shown["per_minute"]) == (5.000001, 0, 600)
+    assert trunkline("ledger", "verify")["ok"]
+
+
+def test_what_cannot_be_done_is_said_in_one_line(trunkline: Trunkline) -> None:
+    trunkline("account", "create", "dev@example.com")
+    for words, saying in [
+        (("account", "create", "dev@example.com"), "already"),
+        (("account", "create", "Dev@Example.com"), "already"),
+        (("account", "create", "not an address"), "not an e-mail address"),
+        (("account", "create", "a@b.c", "--credit", "1.0000001"), "at most 6 decimals"),
+        (("account", "create", "a@b.c", "--credit", "lots"), "not an amount"),
+        (("account", "create", "a@b.c", "--credit", "-1"), "0 or more"),
+        (("account", "create", "a@b.c", "--credit", "1e12"), "too large"),
+        (("account", "credit", "nobody@example.com", "1"), "no account"),
+        (("account", "limit", "dev@example.com", "--per-minute", "0"), "requests a minute"),
+        (("service", "enable", "wattsapp"), "no service"),
+        (("service", "enable", "whatsapp", "--country", "xx"), "no country"),
+        (("price", "set", "1", "--service", "wattsapp"), "no service"),
+        (("price", "set", "1", "--currency", "dollars"), "no currency"),
+        (("simulate", "sms", "--to", "12345", "--from", "X", "--text", "x"), "plus sign"),
+        (("simulate", "sms", "--to", "+14155550123", "--from", "", "--text", "x"), "sender"),
+        (("numbers", "import", "-", "--carrier", "north"), "no carrier"),
+    ]:
+        assert saying in refused(trunkline, *words, input=""), words
+
+
+def test_wrong_usage_exits_with_2(trunkline: Trunkline) -> None:
+    for words in (("account",), ("account", "create"), ("fly",), ("serve", "--port", "x"), ("extract",)):
+        done = trunkline.run(*words)
+        assert done.returncode == 2, (words, done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_a_price_set_for_a_service_and_a_country_counts_there_alone(trunkline: Trunkline) -> None:
+    assert trunkline("price", "set", "0.80", "--service", "whatsapp", "--country", "US")["country"] == "us"
+    assert trunkline("price", "set", "0.000125", "--service", "telegram")["price"] == 0.000125
+
+
+def test_an_operators_catalog_is_imported_whole_or_not_at_all(trunkline: Trunkline, tmp_path: pathlib.Path) -> None:
+    good = tmp_path / "good.csv"
+    good.write_text("slug,name,domain,senders,aliases\nacme,Acme,acme.example,ACME;Acme*,Acme Inc;アクメ\n")
+    assert trunkline("catalog", "import", str(good)) == {"imported": 1}
+    assert trunkline("service", "enable", "acme", "--country", "de")["enabled"] is True
+    for text, saying in [
+        ("name\nx\n", "first line"),
+        ("slug,name\nok,Fine\nNot A Slug,Bad\n", "Line 3"),
+        ("slug,name\nany,Any\n", "reserved"),
+        ("slug,name\na1,A\na1,B\n", "already"),
+        ("slug,name\nnew,A,too,many\n", "more cells"),
+        ("slug,name\nnew,\n", "name"),
+    ]:
+        bad = tmp_path / "bad.csv"
+        bad.write_text(text)
+        assert saying in refused(trunkline, "catalog", "import", str(bad))
+    assert "no service" in refused(trunkline, "service", "enable", "ok")
+
+
+def test_extract_answers_each_line_in_the_order_asked(trunkline: Trunkline) -> None:
+    lines = [
+        {"id": 7, "text": "Your WhatsApp code: 847291", "sender": "WhatsApp"},
+        {"id": "b", "text": "See you at 10:30", "more": True},
+        {"id": None, "text": ""},
+    ]
+    done = trunkline.run("extract", "--jsonl", "-", input="".join(json.dumps(line) + "\n" for line in lines))
+    assert done.returncode == 0
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["id"] for answer in answers] == [7, "b", None]
+    assert [answer["code"] for answer in answers] == ["847291", None, None]
+    assert answers[0]["service"] == "whatsapp"
+    assert "Line 2" in refused(trunkline, "extract", "--jsonl", "-", input='{"id": 1, "text": "x"}\n{"id": 1}\n')
+    assert trunkline("extract", "Your WhatsApp code: 847291") == {"code": "847291", "service": "whatsapp"}
+
+
+def test_settings_that_cannot_be_are_named(trunkline: Trunkline, tmp_path: pathlib.Path) -> None:
+    for settings, saying in [
+        ({"TRUNKLINE_SERVER__PORT": "70000"}, "port"),
+        ({"TRUNKLINE_SERVER__PROT": "1"}, "prot"),
+        ({"TRUNKLINE_NONSENSE": "1"}, "nonsense"),
+        ({"TRUNKLINE_MONEY__DEFAULT_PRICE": "much"}, "money"),
+        ({"TRUNKLINE_CONFIG": str(tmp_path / "none.toml")}, "cannot be read"),
+        ({"TRUNKLINE_CARRIERS__NORTH__KIND": "pigeon"}, "kind"),
+        ({"TRUNKLINE_CARRIERS__NORTH__KIND": "smpp", "TRUNKLINE_CARRIERS__NORTH__URL": "http://x"}, "north"),
+        ({"TRUNKLINE_DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "cannot be reached"),
+    ]:
+        other = Trunkline(trunkline.environment | settings)
+        assert saying in refused(other, "ledger", "verify"), settings
+
+
+def test_a_port_that_is_taken_is_said_at_once(trunkline: Trunkline) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "Cannot listen" in refused(trunkline, "serve", "--port", str(taken.getsockname()[1]))
+
+
+@pytest.mark.parametrize("command", ["--help", "--version"])
+def test_it_says_what_it_is(trunkline: Trunkline, command: str) -> None:
+    done = trunkline.run(command)
+    assert done.returncode == 0
+    assert "trunkline" in done.stdout.lower()
