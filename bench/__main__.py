@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("name", nargs="*", choices=[*MEASURES, []], help="only these; the page is not written then")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything started is stopped
+    before = os.getloadavg()[0]
     directory = Path(tempfile.mkdtemp(prefix="trunkline-bench-"))
     try:
         figures: list[report.Figure] = []
@@ -39,6 +41,10 @@ def main() -> None:
                 with contextlib.ExitStack() as servers:
                     figures += MEASURES[name](stage.with_stack(servers))
                 print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+        loads = (
+            f"load average {before:.1f} when the run began, {os.getloadavg()[0]:.1f} when it ended (its own included)"
+        )
+        facts.append(loads)
         print("\n".join(facts), report.table(figures), sep="\n\n")
         if not chosen.name:
             PAGE.write_text(report.markdown(figures, facts, quick=chosen.quick), encoding="utf-8")

@@ -34,6 +34,7 @@ class Plan(msgspec.Struct):
 class Outcome(msgspec.Struct):
     answers: int
     seconds: float
+    all_answers: int  # with those of the warm-up
     problem: str | None
 
     @property
@@ -101,7 +102,7 @@ async def _put_on(plan: Plan) -> Outcome:
     await asyncio.sleep(WARM_UP_SECONDS)
     before, started = load.answers, time.perf_counter()
     await asyncio.wait((load.over,), timeout=plan.seconds)
-    outcome = Outcome(load.answers - before, time.perf_counter() - started, None)
+    outcome = Outcome(load.answers - before, time.perf_counter() - started, load.answers, None)
     outcome.problem = load.over.result() if load.over.done() else None
     return outcome
 

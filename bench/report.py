@@ -37,7 +37,7 @@ class Figure:
         return self.what, self._show(self.median), spread, target, "yes" if self.met else "no", self.raw
 
     def _show(self, value: float) -> str:
-        digits = f"{value:,.2f}" if not self.unit else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+        digits = f"{value:.3f}" if not self.unit else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
         return digits + self.unit if self.unit.startswith("/") else f"{digits} {self.unit}".rstrip()
 
 
@@ -60,7 +60,6 @@ def machine(directory: Path, postgres: str) -> list[str]:
     return [
         f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()}",
         f"Python {platform.python_version()}, PostgreSQL {postgres}",
-        f"load average {os.getloadavg()[0]:.1f} when the run began",
         f"one fdatasync of 8 KiB where the database stands: {_fsync_microseconds(directory):.0f} µs (median)",
     ]
 

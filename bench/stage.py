@@ -54,6 +54,14 @@ class Server:
     port: int
     process: "subprocess.Popen[str]"
 
+    def cpu_seconds(self) -> float | None:
+        """Spent so far, by the kernel's count; None where there is no /proc."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        if not stat.exists():
+            return None
+        user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def resident_mib(self) -> float:
         shown = subprocess.run(["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, check=True)
         return int(shown.stdout) / 1024

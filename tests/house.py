@@ -128,8 +128,8 @@ class House:
         """Lets time pass for leases and resting numbers; what is due by then expires."""
         database = self.platform.database
         await database.execute(
-            "UPDATE activation"
-            " SET created_at = created_at - $1::interval, expires_at = expires_at - $1, cancel_after = cancel_after - $1",
+            "UPDATE activation SET created_at = created_at - $1::interval, expires_at = expires_at - $1,"
+            " cancel_after = cancel_after - $1",
             datetime.timedelta(seconds=seconds),
         )
         await database.execute(

@@ -315,6 +315,9 @@ async def test_texts_whose_connections_are_ended_by_the_server_are_stored_once(u
                 future = house.platform.inbox.put(text)
                 await asyncio.wait([future])
     await killer.close()
-    assert ended >= 40
+    assert ended > 20
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await house.platform.database.ping():  # the last ones ended are being replaced
+            pass
     codes = [sms["code"] for sms in (await buyer.status(lease))["messages"]]
     assert codes == [str(1000 + count) for count in range(40)]
