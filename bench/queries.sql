@@ -10,14 +10,14 @@ WITH stocked AS (
     INSERT INTO shelf (country, carrier, operator, numbers) VALUES ('us', $1, 'bench', $3::integer) RETURNING shelf_id
 )
 INSERT INTO number (e164, shelf_id, stripe, place)
-SELECT '+1' || ($2::bigint + n), shelf_id, n % 16, n / 16 + 1 FROM stocked, generate_series(1, $3::integer) AS n
+SELECT '+1' || ($2::bigint + n), shelf_id, n % 64, n / 64 + 1 FROM stocked, generate_series(1, $3::integer) AS n
 
 -- Numbers of the bench's shelf that have served a service and rested, first places first.
 -- name: used
 INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, last_account, rested_at, open_at)
 SELECT service_id, shelf_id, stripe, place, number_id, 0, now() - interval '1 hour', now() - interval '1 hour'
   FROM number JOIN shelf USING (shelf_id), service
- WHERE shelf.operator = 'bench' AND slug = $1 AND (place - 1) * 16 + stripe < $2
+ WHERE shelf.operator = 'bench' AND slug = $1 AND (place - 1) * 64 + stripe < $2
 
 -- Live leases on numbers that have none, as purchase() makes them, for the accounts in turn.
 -- name: leases

@@ -9,4 +9,4 @@ def now() -> datetime.datetime:
 
 def iso(moment: datetime.datetime) -> str:
     """``2026-04-19T15:30:00Z``; fractions of a second are cut, never rounded up into the future."""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(datetime.UTC).isoformat()[:19] + "Z"

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import itertools
 import secrets
 import string
 
@@ -12,8 +13,13 @@ KEY_BODY = 30
 KEY_CHECKSUM = 6
 
 
+_process = secrets.token_hex(6)
+_requests = itertools.count(1)
+
+
 def request_id() -> str:
-    return "req_" + secrets.token_hex(10)
+    """Unique over processes and restarts; it names a line in a log and is no secret."""
+    return f"req_{_process}{next(_requests):08x}"
 
 
 def _base62(number: int, width: int) -> str:

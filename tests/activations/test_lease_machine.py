@@ -138,7 +138,7 @@ class LeaseMachine(RuleBasedStateMachine):
         allowed = {number for number in range(NUMBERS) if self.may_get(account, number, service)}
         sure = {number for number in allowed if not self.seen(number, service).passed_over}
         for number in range(NUMBERS):
-            if self.kept_off(number, service):
+            if self.kept_off(number, service) or self.rests_from_another(account, number, service):
                 self.seen(number, service).passed_over = True
         if isinstance(answer, NoNumbersAvailable):
             assert not sure
@@ -164,8 +164,18 @@ class LeaseMachine(RuleBasedStateMachine):
         others = [lease.service for lease in self.live_on(number)]
         return bool(others) if service == "any" else "any" in others
 
+    def rests_from_another(self, account: int, number: int, service: str) -> bool:
+        """Whether ``any`` would read a text meant for another account's former lease, or the other way round."""
+        return any(
+            past.awaits_text and past.last_account != account
+            for (where, other), past in self.past.items()
+            if where == number and (other == "any") != (service == "any")
+        )
+
     def may_get(self, account: int, number: int, service: str) -> bool:
         past = self.seen(number, service)
+        if self.rests_from_another(account, number, service):
+            return False
         if self.kept_off(number, service) or any(lease.service == service for lease in self.live_on(number)):
             return False
         return not past.awaits_text or past.last_account == account

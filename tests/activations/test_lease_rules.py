@@ -309,7 +309,6 @@ async def test_any_does_not_get_a_number_that_another_service_has(house: House) 
     assert (await second.lease("any"))["phone_number"] == number
 
 
-@pytest.mark.xfail(reason="a number that was passed over stays away until the other lease's deadline", strict=True)
 @pytest.mark.parametrize(("held", "wanted"), [("any", "whatsapp"), ("whatsapp", "any")])
 async def test_a_refused_look_at_a_number_does_not_keep_it_away_after_its_lease(
     house: House, held: str, wanted: str
@@ -323,7 +322,6 @@ async def test_a_refused_look_at_a_number_does_not_keep_it_away_after_its_lease(
     assert (await other.lease(wanted))["phone_number"] == number
 
 
-@pytest.mark.xfail(reason="the wait for a former lessee's text is kept for each service apart", strict=True)
 @pytest.mark.parametrize(("former_service", "next_service"), [("whatsapp", "any"), ("any", "whatsapp")])
 async def test_a_text_that_could_still_come_for_one_account_is_not_read_by_another_through_any(
     house: House, former_service: str, next_service: str

@@ -69,7 +69,7 @@ def problem(answer: requests.Response, status: int, code: str) -> dict[str, Any]
 
 def test_a_bad_purchase_is_refused_and_names_what_is_wrong(caller: Caller) -> None:
     good = {"country": "us", "service": "whatsapp"}
-    for body, status, code, field in [
+    cases: list[tuple[str | bytes, int, str, str | None]] = [
         ("", 400, "malformed_body", None),
         ("{", 400, "malformed_body", None),
         ('{"country": "us"', 400, "malformed_body", None),
@@ -98,7 +98,8 @@ def test_a_bad_purchase_is_refused_and_names_what_is_wrong(caller: Caller) -> No
         (json.dumps(good | {"country": "af"}), 404, "no_numbers_available", None),
         (json.dumps(good | {"max_price": 0.01}), 409, "price_above_max", None),
         ("x" * 70_000, 413, "payload_too_large", None),
-    ]:
+    ]
+    for body, status, code, field in cases:
         document = problem(caller.post(body), status, code)
         assert field is None or document["field"] == field, document
     caller.nothing_changed()

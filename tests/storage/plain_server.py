@@ -38,7 +38,9 @@ class PlainServer:
                 os.chown(path, self._user.pw_uid, self._user.pw_gid)
             for parent in folder.parents:
                 parent.chmod(parent.stat().st_mode | 0o001)
-        self._run("initdb", "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", str(self._data))
+        self._run(
+            "initdb", "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", str(self._data)
+        )
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"

@@ -52,9 +52,10 @@ class Keyring:
     def remembered(self, secret: str) -> Key | None:
         """The key if this process has just seen it, without a wait; None if it must be looked up."""
         known = self._known.get(hashlib.sha256(secret.encode()).digest())
-        if known is None or known[0] is None or time.monotonic() - known[1] > FRESH_SECONDS:
+        if known is None or time.monotonic() - known[1] > FRESH_SECONDS:
             return None
-        return known[0]
+        key = known[0]
+        return None if key is None or (key.expires is not None and key.expires <= time.time()) else key
 
     async def find(self, secret: str) -> Key:
         """Raises NotAuthenticated for a secret that is mistyped, unknown, revoked or past its time."""

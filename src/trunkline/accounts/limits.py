@@ -4,18 +4,17 @@ A key that has been idle may send its whole minute's share at once; after that t
 documented number at one instant is therefore exactly the limit.
 """
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 PERIOD_SECONDS = 60.0
 SWEEP_EVERY = 10_000
 ROUNDING = 1e-3  # of a request: sums of time stamps are not exact
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     allowed: bool
     remaining: int  # requests that would be let through now
     reset_seconds: int  # until the whole share is there again

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from trunkline import phone
 from trunkline.activations.codes import Brands, extract
 from trunkline.activations.matching import Candidate, Match, Senders, match
-from trunkline.carriers import alphabets
+from trunkline.carriers import alphabets, simulator
 from trunkline.carriers.carrier import Alphabet, InboundText, StoreAway
 from trunkline.catalog.prices import Catalog, Snapshot
 from trunkline.errors import Unavailable
@@ -141,9 +141,12 @@ class Inbox:
         if not texts:
             return []
         numbers: dict[str, int] = {}
+        simulated: set[str] = set()
         leases: dict[str, list[Candidate]] = {}
         for row in await connection.fetch(SQL.candidates, list({text.recipient for text in texts})):
             numbers[row["e164"]] = row["number_id"]
+            if row["carrier"] == simulator.NAME:
+                simulated.add(row["e164"])
             service = reader.services.get(row["service_id"])
             if service is not None:
                 leases.setdefault(row["e164"], []).append(
@@ -153,11 +156,13 @@ class Inbox:
         for text in texts:
             found = extract(text.body, reader.brands)
             codes.append(found.code)
-            if text.recipient in numbers:
+            if text.recipient not in numbers:
+                matches.append(Match(None, "the number is not in the pool"))
+            elif (text.carrier == simulator.NAME) != (text.recipient in simulated):
+                matches.append(Match(None, "simulated and real numbers do not reach each other"))
+            else:
                 sent_by = reader.senders.service(text.sender)
                 matches.append(match(text.body, text.sender, found.service, sent_by, leases.get(text.recipient, ())))
-            else:
-                matches.append(Match(None, "the number is not in the pool"))
         rows = await connection.fetch(
             SQL.receive,
             [numbers.get(text.recipient) for text in texts],

@@ -44,8 +44,8 @@ SELECT activation.*, service.slug AS service, CASE WHEN revision > 0 THEN texts_
 SELECT expire_due($1)
 
 -- name: candidates
-SELECT number.e164, number.number_id, activation_id, service_id, sender_filter, contains_filter
-  FROM number LEFT JOIN activation ON activation.number_id = number.number_id AND activation.ended_at IS NULL
+SELECT number.e164, number.number_id, shelf.carrier, activation_id, service_id, sender_filter, contains_filter
+  FROM number JOIN shelf USING (shelf_id) LEFT JOIN activation ON activation.number_id = number.number_id AND activation.ended_at IS NULL
  WHERE number.e164 = ANY ($1::text[])
 
 -- name: receive

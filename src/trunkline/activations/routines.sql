@@ -82,7 +82,7 @@ BEGIN
     END IF;
 
     FOREACH the_shelf IN ARRAY shelves LOOP
-        picked := pick_fresh(the_service, the_shelf);
+        picked := pick_fresh(the_service, the_shelf, p_account);
         EXIT WHEN picked.number_id IS NOT NULL;
     END LOOP;
     IF picked.number_id IS NULL THEN
@@ -148,6 +148,9 @@ LANGUAGE sql AS $$
           FROM ended JOIN number USING (number_id)
          WHERE slot.service_id = ended.service_id AND slot.shelf_id = number.shelf_id
            AND slot.stripe = number.stripe AND slot.place = number.place
+    ), found_again AS (  -- other services' slots that a pick put aside because of these leases
+        UPDATE slot SET rested_at = now(), open_at = now() FROM ended
+         WHERE slot.number_id = ended.number_id AND slot.rested_at = 'infinity' AND slot.open_at <> 'infinity'
     )
     INSERT INTO event (account_id, test, activation_id, type)
     SELECT account_id, test, activation_id, 'activation.' || state FROM ended
@@ -275,12 +278,14 @@ BEGIN
          VALUES (p_carrier, p_sender, p_recipient, p_reference, p_total)
     ON CONFLICT (carrier, sender, recipient, reference, total) DO UPDATE SET touched_at = now()
       RETURNING assembly_id INTO whole;
+    DELETE FROM assembly_part WHERE assembly_id = whole AND stored_at < now() - interval '1 hour';  -- of another text
     SELECT part.payload INTO had FROM assembly_part AS part WHERE assembly_id = whole AND number = p_number;
     IF had IS DISTINCT FROM p_payload AND had IS NOT NULL THEN
         -- references wrap: another text under the same one, whose elder never became complete
         DELETE FROM assembly_part WHERE assembly_id = whole;
     END IF;
-    INSERT INTO assembly_part VALUES (whole, p_number, p_alphabet, p_payload) ON CONFLICT DO NOTHING;
+    INSERT INTO assembly_part (assembly_id, number, alphabet, payload)
+         VALUES (whole, p_number, p_alphabet, p_payload) ON CONFLICT DO NOTHING;
     IF (SELECT count(*) FROM assembly_part WHERE assembly_id = whole) < p_total THEN
         RETURN;
     END IF;

@@ -30,7 +30,7 @@ from trunkline.errors import (
     TrunklineError,
     UnsupportedMediaType,
 )
-from trunkline.storage.database import Database
+from trunkline.storage.database import Database, Querier
 
 log = logging.getLogger("trunkline.api")
 
@@ -189,14 +189,17 @@ class Api:
 
     async def _once(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
         """The effect and the record of its answer, in one transaction; or the first answer again."""
-        async with self._database.transaction() as connection:
+
+        async def once(connection: Querier) -> Answer:
             earlier = await idempotency.take(connection, claim)
             if earlier is not None:
                 return Answer(200, wire.JSON, earlier, [(b"idempotent-replayed", b"true")])
             call.connection = connection
             rendered = _render(route, await route.handler(call))
             await idempotency.record(connection, claim, rendered)
-        return Answer(200, wire.JSON, rendered, [])
+            return Answer(200, wire.JSON, rendered, [])
+
+        return await self._database.transact(once)
 
 
 _FILE_HEADERS: Headers = [

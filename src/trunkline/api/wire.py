@@ -66,6 +66,8 @@ def read_body(raw: bytes, shape: Any) -> Any:
 
 def read_query(raw: bytes, shape: Any) -> Any:
     """The struct that a query string holds; ``label.NAME=`` parameters become its ``labels``."""
+    if not raw and shape is None:
+        return None
     try:
         pairs = urllib.parse.parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
     except (UnicodeDecodeError, ValueError):

@@ -13,31 +13,50 @@ $$;
 
 CREATE OR REPLACE FUNCTION fresh_stripes(p_service integer, p_shelf integer) RETURNS SETOF integer
 LANGUAGE sql STABLE AS $$
-    SELECT stripe FROM generate_series(0, 15) AS stripe
+    SELECT stripe FROM generate_series(0, 63) AS stripe
      WHERE EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe)) ORDER BY random()
 $$;
 
--- Until when another lease keeps this one off the number: ``any`` (service 0) leases a number alone. The advisory lock
--- (exclusive for ``any``, shared for all others) makes both sides see each other; it writes nothing to disk.
-CREATE OR REPLACE FUNCTION kept_off_until(p_service integer, p_number bigint) RETURNS timestamptz
+-- Until when this buyer is kept off a number by another lease, or by a text that could still come for another account:
+-- ``any`` (service 0) leases a number alone and reads whatever comes. The advisory lock (exclusive for ``any``, shared
+-- for all others) makes both sides see each other, and writes nothing to disk. Where somebody is taking the number at
+-- this moment nobody waits, since that could be to wait for each other: it is passed by for a second.
+CREATE OR REPLACE FUNCTION kept_off_until(p_service integer, p_number number, p_account bigint) RETURNS timestamptz
 LANGUAGE plpgsql AS $$
 DECLARE
     until timestamptz;
 BEGIN
     IF p_service = 0 THEN
-        PERFORM pg_advisory_xact_lock(-p_number);
-        SELECT max(expires_at) INTO until FROM activation WHERE number_id = p_number AND ended_at IS NULL;
+        IF NOT pg_try_advisory_xact_lock(-p_number.number_id) THEN
+            RETURN now() + interval '1 second';
+        END IF;
+        SELECT max(away.until) INTO until
+          FROM (SELECT expires_at AS until FROM activation
+                 WHERE number_id = p_number.number_id AND ended_at IS NULL
+                UNION ALL
+                SELECT open_at FROM slot
+                 WHERE number_id = p_number.number_id AND open_at > now() AND last_account <> p_account
+                   AND rested_at <> 'infinity') AS away;
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(-p_number);
-        SELECT expires_at INTO until FROM activation
-         WHERE number_id = p_number AND service_id = 0 AND ended_at IS NULL;
+        IF NOT pg_try_advisory_xact_lock_shared(-p_number.number_id) THEN
+            RETURN now() + interval '1 second';
+        END IF;
+        SELECT max(away.until) INTO until
+          FROM (SELECT expires_at AS until FROM activation
+                 WHERE number_id = p_number.number_id AND service_id = 0 AND ended_at IS NULL
+                UNION ALL
+                SELECT open_at FROM slot
+                 WHERE service_id = 0 AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe
+                   AND place = p_number.place AND open_at > now() AND last_account <> p_account
+                   AND rested_at <> 'infinity') AS away;
     END IF;
     RETURN until;
 END $$;
 
--- Takes the next fresh number of a stripe that the caller has locked, or none. A number that another lease keeps us
--- off gets its slot at once, so that it is found again among the rested ones.
-CREATE OR REPLACE FUNCTION take_fresh(p_service integer, p_shelf integer, p_stripe integer) RETURNS number
+-- Takes the next fresh number of a stripe that the caller has locked, or none. A number that the buyer is kept off is
+-- put aside (rested_at 'infinity', open_at not): it has its slot at once and is found again among the rested ones, as
+-- soon as the lease that is in the way has ended (``settle``), at the latest at its deadline.
+CREATE OR REPLACE FUNCTION take_fresh(p_service integer, p_shelf integer, p_stripe integer, p_account bigint) RETURNS number
 LANGUAGE plpgsql AS $$
 DECLARE
     found number;
@@ -48,10 +67,10 @@ BEGIN
         IF found.number_id IS NULL THEN
             RETURN NULL;
         END IF;
-        until := kept_off_until(p_service, found.number_id);
+        until := kept_off_until(p_service, found, p_account);
         INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, rested_at, open_at)
-             VALUES (p_service, p_shelf, found.stripe, found.place, found.number_id,
-                     coalesce(until, 'infinity'), coalesce(until, 'infinity'));
+             VALUES (p_service, p_shelf, found.stripe, found.place, found.number_id, 'infinity',
+                     coalesce(until, 'infinity'));
         IF until IS NULL THEN
             RETURN found;
         END IF;
@@ -60,23 +79,31 @@ END $$;
 
 -- Buyers of one service start at a random stripe and pass by the stripes that others have locked; they wait only
 -- where every stripe with a fresh number is locked, so that nobody is told "none" while the last one is in doubt.
-CREATE OR REPLACE FUNCTION pick_fresh(p_service integer, p_shelf integer) RETURNS number
+-- Once a shelf has no fresh number it is noted, which stays true until numbers are put onto it.
+CREATE OR REPLACE FUNCTION pick_fresh(p_service integer, p_shelf integer, p_account bigint) RETURNS number
 LANGUAGE plpgsql AS $$
 DECLARE
-    stripe integer := floor(random() * 16);
+    stocked integer;
+    start integer := floor(random() * 64);
+    stripe integer;
     busy integer[] := '{}';
     found number;
 BEGIN
-    IF EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe))
-       AND pg_try_advisory_xact_lock(p_service, p_shelf * 16 + stripe) THEN
-        found := take_fresh(p_service, p_shelf, stripe);
+    SELECT numbers INTO stocked FROM shelf WHERE shelf_id = p_shelf;  -- before the look, so that an import outdates it
+    IF EXISTS (SELECT FROM exhausted WHERE service_id = p_service AND shelf_id = p_shelf AND numbers = stocked) THEN
+        RETURN NULL;
+    END IF;
+    FOR attempt IN 0..7 LOOP
+        stripe := (start + attempt) % 64;
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
+        found := take_fresh(p_service, p_shelf, stripe, p_account);
         IF found.number_id IS NOT NULL THEN
             RETURN found;
         END IF;
-    END IF;
+    END LOOP;
     FOR stripe IN SELECT * FROM fresh_stripes(p_service, p_shelf) LOOP
-        IF pg_try_advisory_xact_lock(p_service, p_shelf * 16 + stripe) THEN
-            found := take_fresh(p_service, p_shelf, stripe);
+        IF pg_try_advisory_xact_lock(p_service, p_shelf * 64 + stripe) THEN
+            found := take_fresh(p_service, p_shelf, stripe, p_account);
             IF found.number_id IS NOT NULL THEN
                 RETURN found;
             END IF;
@@ -86,12 +113,14 @@ BEGIN
     END LOOP;
     FOREACH stripe IN ARRAY busy LOOP
         CONTINUE WHEN NOT EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe));
-        PERFORM pg_advisory_xact_lock(p_service, p_shelf * 16 + stripe);
-        found := take_fresh(p_service, p_shelf, stripe);
+        PERFORM pg_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
+        found := take_fresh(p_service, p_shelf, stripe, p_account);
         IF found.number_id IS NOT NULL THEN
             RETURN found;
         END IF;
     END LOOP;
+    INSERT INTO exhausted VALUES (p_service, p_shelf, stocked)
+    ON CONFLICT (service_id, shelf_id) DO UPDATE SET numbers = excluded.numbers;
     RETURN NULL;
 END $$;
 
@@ -102,6 +131,7 @@ DECLARE
     spot slot;
     until timestamptz;
     found number;
+    kept_off bigint[] := '{}';  -- of the account's own
 BEGIN
     LOOP
         SELECT * INTO spot FROM slot
@@ -117,16 +147,21 @@ BEGIN
                        AND slot.stripe = number.stripe AND slot.place = number.place
              WHERE slot.shelf_id = p_shelf AND slot.last_account = p_account
                AND slot.rested_at <= now() AND slot.open_at <> 'infinity'
+               AND slot.number_id <> ALL (kept_off)
              LIMIT 1 FOR UPDATE OF slot SKIP LOCKED;
         END IF;
         IF spot.number_id IS NULL THEN
             RETURN NULL;
         END IF;
-        until := kept_off_until(p_service, spot.number_id);
-        UPDATE slot SET rested_at = coalesce(until, 'infinity'), open_at = coalesce(until, 'infinity')
+        SELECT * INTO found FROM number WHERE number_id = spot.number_id;
+        until := kept_off_until(p_service, found, p_account);
+        IF until IS NOT NULL AND spot.open_at > now() THEN
+            kept_off := kept_off || spot.number_id;  -- a text could still come for the account: that stays written
+            CONTINUE;
+        END IF;
+        UPDATE slot SET rested_at = 'infinity', open_at = coalesce(until, 'infinity')
          WHERE service_id = p_service AND shelf_id = p_shelf AND stripe = spot.stripe AND place = spot.place;
         IF until IS NULL THEN
-            SELECT * INTO found FROM number WHERE number_id = spot.number_id;
             RETURN found;
         END IF;
     END LOOP;
@@ -134,7 +169,7 @@ END $$;
 
 -- Whether a lease could be had now, without taking anything.
 CREATE OR REPLACE FUNCTION has_stock(p_service integer, p_shelves integer[]) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM unnest(p_shelves) AS shelf, generate_series(0, 15) AS row_of,
+    SELECT EXISTS (SELECT FROM unnest(p_shelves) AS shelf, generate_series(0, 63) AS row_of,
                           LATERAL (SELECT FROM number
                                     WHERE shelf_id = shelf AND number.stripe = row_of::smallint
                                       AND place > coalesce((SELECT max(place) FROM slot
@@ -164,7 +199,7 @@ BEGIN
          WHERE NOT EXISTS (SELECT FROM number WHERE number.e164 = row.e164)
     ), placed AS (
         INSERT INTO number (e164, shelf_id, stripe, place)
-        SELECT e164, shelf_id, (taken + rank) % 16, (taken + rank) / 16 + 1 FROM fresh
+        SELECT e164, shelf_id, (taken + rank) % 64, (taken + rank) / 64 + 1 FROM fresh
         RETURNING shelf_id
     )
     UPDATE shelf SET numbers = numbers + more.count

@@ -7,6 +7,7 @@ the server may write, errors of those kinds drop every connection, and none live
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
@@ -19,7 +20,7 @@ log = logging.getLogger("trunkline.storage")
 CONNECTION_LIFETIME_SECONDS = 240  # renewed at this pace, so that no connection gets older than 5 minutes
 STATEMENT_TIMEOUT_MS = 15_000
 COMMAND_TIMEOUT_SECONDS = 20  # for a server that does not even answer that a statement took too long
-RETRIES = 3
+RETRIES = 6
 
 Result = TypeVar("Result")
 
@@ -80,6 +81,8 @@ class Database:
                         "idle_in_transaction_session_timeout": "60000",
                         "timezone": "UTC",
                         "jit": "off",
+                        # A plan that is cached while a table is nearly empty must not scan it when it has grown.
+                        "enable_seqscan": "off",
                     },
                 )
                 return cls(pool)
@@ -119,6 +122,15 @@ class Database:
         async with self._connection() as connection, connection.transaction():
             yield connection
 
+    async def transact(self, run: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[Result]]") -> Result:
+        """``run`` in one transaction; once more where that lost a deadlock or a serialisation race."""
+
+        async def whole(connection: "asyncpg.Connection[asyncpg.Record]") -> Result:
+            async with connection.transaction():
+                return await run(connection)
+
+        return await self._once_or_again(whole)
+
     async def ping(self) -> bool:
         """Whether the server can be reached and may write."""
         try:
@@ -144,9 +156,10 @@ class Database:
             try:
                 async with self._connection() as connection:
                     return await run(connection)
-            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
+            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
                 if attempt == RETRIES - 1:
-                    raise
+                    raise Unavailable("Too many want the same at once; ask again in a moment.") from error
+            await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - apart, or they meet again
         raise AssertionError("unreachable")
 
     async def _renew(self) -> None:

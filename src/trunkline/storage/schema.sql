@@ -39,12 +39,14 @@ BEGIN
          VALUES (p_carrier, p_sender, p_recipient, p_reference, p_total)
     ON CONFLICT (carrier, sender, recipient, reference, total) DO UPDATE SET touched_at = now()
       RETURNING assembly_id INTO whole;
+    DELETE FROM assembly_part WHERE assembly_id = whole AND stored_at < now() - interval '1 hour';  -- of another text
     SELECT part.payload INTO had FROM assembly_part AS part WHERE assembly_id = whole AND number = p_number;
     IF had IS DISTINCT FROM p_payload AND had IS NOT NULL THEN
         -- references wrap: another text under the same one, whose elder never became complete
         DELETE FROM assembly_part WHERE assembly_id = whole;
     END IF;
-    INSERT INTO assembly_part VALUES (whole, p_number, p_alphabet, p_payload) ON CONFLICT DO NOTHING;
+    INSERT INTO assembly_part (assembly_id, number, alphabet, payload)
+         VALUES (whole, p_number, p_alphabet, p_payload) ON CONFLICT DO NOTHING;
     IF (SELECT count(*) FROM assembly_part WHERE assembly_id = whole) < p_total THEN
         RETURN;
     END IF;
@@ -144,7 +146,7 @@ CREATE TABLE public.number (
     stripe smallint NOT NULL,
     place integer NOT NULL,
     CONSTRAINT number_e164_check CHECK ((e164 ~ '^\+[1-9][0-9]{6,14}$'::text)),
-    CONSTRAINT number_stripe_check CHECK (((stripe >= 0) AND (stripe <= 15)))
+    CONSTRAINT number_stripe_check CHECK (((stripe >= 0) AND (stripe <= 63)))
 );
 
 CREATE FUNCTION public.fresh_in(p_service integer, p_shelf integer, p_stripe integer) RETURNS SETOF public.number
@@ -160,14 +162,14 @@ $$;
 CREATE FUNCTION public.fresh_stripes(p_service integer, p_shelf integer) RETURNS SETOF integer
     LANGUAGE sql STABLE
     AS $$
-    SELECT stripe FROM generate_series(0, 15) AS stripe
+    SELECT stripe FROM generate_series(0, 63) AS stripe
      WHERE EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe)) ORDER BY random()
 $$;
 
 CREATE FUNCTION public.has_stock(p_service integer, p_shelves integer[]) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
-    SELECT EXISTS (SELECT FROM unnest(p_shelves) AS shelf, generate_series(0, 15) AS row_of,
+    SELECT EXISTS (SELECT FROM unnest(p_shelves) AS shelf, generate_series(0, 63) AS row_of,
                           LATERAL (SELECT FROM number
                                     WHERE shelf_id = shelf AND number.stripe = row_of::smallint
                                       AND place > coalesce((SELECT max(place) FROM slot
@@ -198,41 +200,64 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION public.kept_off_until(p_service integer, p_number bigint) RETURNS timestamp with time zone
+CREATE FUNCTION public.kept_off_until(p_service integer, p_number public.number, p_account bigint) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     AS $$
 DECLARE
     until timestamptz;
 BEGIN
     IF p_service = 0 THEN
-        PERFORM pg_advisory_xact_lock(-p_number);
-        SELECT max(expires_at) INTO until FROM activation WHERE number_id = p_number AND ended_at IS NULL;
+        IF NOT pg_try_advisory_xact_lock(-p_number.number_id) THEN
+            RETURN now() + interval '1 second';
+        END IF;
+        SELECT max(away.until) INTO until
+          FROM (SELECT expires_at AS until FROM activation
+                 WHERE number_id = p_number.number_id AND ended_at IS NULL
+                UNION ALL
+                SELECT open_at FROM slot
+                 WHERE number_id = p_number.number_id AND open_at > now() AND last_account <> p_account
+                   AND rested_at <> 'infinity') AS away;
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(-p_number);
-        SELECT expires_at INTO until FROM activation
-         WHERE number_id = p_number AND service_id = 0 AND ended_at IS NULL;
+        IF NOT pg_try_advisory_xact_lock_shared(-p_number.number_id) THEN
+            RETURN now() + interval '1 second';
+        END IF;
+        SELECT max(away.until) INTO until
+          FROM (SELECT expires_at AS until FROM activation
+                 WHERE number_id = p_number.number_id AND service_id = 0 AND ended_at IS NULL
+                UNION ALL
+                SELECT open_at FROM slot
+                 WHERE service_id = 0 AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe
+                   AND place = p_number.place AND open_at > now() AND last_account <> p_account
+                   AND rested_at <> 'infinity') AS away;
     END IF;
     RETURN until;
 END $$;
 
-CREATE FUNCTION public.pick_fresh(p_service integer, p_shelf integer) RETURNS public.number
+CREATE FUNCTION public.pick_fresh(p_service integer, p_shelf integer, p_account bigint) RETURNS public.number
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    stripe integer := floor(random() * 16);
+    stocked integer;
+    start integer := floor(random() * 64);
+    stripe integer;
     busy integer[] := '{}';
     found number;
 BEGIN
-    IF EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe))
-       AND pg_try_advisory_xact_lock(p_service, p_shelf * 16 + stripe) THEN
-        found := take_fresh(p_service, p_shelf, stripe);
+    SELECT numbers INTO stocked FROM shelf WHERE shelf_id = p_shelf;  -- before the look, so that an import outdates it
+    IF EXISTS (SELECT FROM exhausted WHERE service_id = p_service AND shelf_id = p_shelf AND numbers = stocked) THEN
+        RETURN NULL;
+    END IF;
+    FOR attempt IN 0..7 LOOP
+        stripe := (start + attempt) % 64;
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
+        found := take_fresh(p_service, p_shelf, stripe, p_account);
         IF found.number_id IS NOT NULL THEN
             RETURN found;
         END IF;
-    END IF;
+    END LOOP;
     FOR stripe IN SELECT * FROM fresh_stripes(p_service, p_shelf) LOOP
-        IF pg_try_advisory_xact_lock(p_service, p_shelf * 16 + stripe) THEN
-            found := take_fresh(p_service, p_shelf, stripe);
+        IF pg_try_advisory_xact_lock(p_service, p_shelf * 64 + stripe) THEN
+            found := take_fresh(p_service, p_shelf, stripe, p_account);
             IF found.number_id IS NOT NULL THEN
                 RETURN found;
             END IF;
@@ -242,12 +267,14 @@ BEGIN
     END LOOP;
     FOREACH stripe IN ARRAY busy LOOP
         CONTINUE WHEN NOT EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe));
-        PERFORM pg_advisory_xact_lock(p_service, p_shelf * 16 + stripe);
-        found := take_fresh(p_service, p_shelf, stripe);
+        PERFORM pg_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
+        found := take_fresh(p_service, p_shelf, stripe, p_account);
         IF found.number_id IS NOT NULL THEN
             RETURN found;
         END IF;
     END LOOP;
+    INSERT INTO exhausted VALUES (p_service, p_shelf, stocked)
+    ON CONFLICT (service_id, shelf_id) DO UPDATE SET numbers = excluded.numbers;
     RETURN NULL;
 END $$;
 
@@ -258,6 +285,7 @@ DECLARE
     spot slot;
     until timestamptz;
     found number;
+    kept_off bigint[] := '{}';  -- of the account's own
 BEGIN
     LOOP
         SELECT * INTO spot FROM slot
@@ -273,16 +301,21 @@ BEGIN
                        AND slot.stripe = number.stripe AND slot.place = number.place
              WHERE slot.shelf_id = p_shelf AND slot.last_account = p_account
                AND slot.rested_at <= now() AND slot.open_at <> 'infinity'
+               AND slot.number_id <> ALL (kept_off)
              LIMIT 1 FOR UPDATE OF slot SKIP LOCKED;
         END IF;
         IF spot.number_id IS NULL THEN
             RETURN NULL;
         END IF;
-        until := kept_off_until(p_service, spot.number_id);
-        UPDATE slot SET rested_at = coalesce(until, 'infinity'), open_at = coalesce(until, 'infinity')
+        SELECT * INTO found FROM number WHERE number_id = spot.number_id;
+        until := kept_off_until(p_service, found, p_account);
+        IF until IS NOT NULL AND spot.open_at > now() THEN
+            kept_off := kept_off || spot.number_id;  -- a text could still come for the account: that stays written
+            CONTINUE;
+        END IF;
+        UPDATE slot SET rested_at = 'infinity', open_at = coalesce(until, 'infinity')
          WHERE service_id = p_service AND shelf_id = p_shelf AND stripe = spot.stripe AND place = spot.place;
         IF until IS NULL THEN
-            SELECT * INTO found FROM number WHERE number_id = spot.number_id;
             RETURN found;
         END IF;
     END LOOP;
@@ -359,7 +392,7 @@ BEGIN
     END IF;
 
     FOREACH the_shelf IN ARRAY shelves LOOP
-        picked := pick_fresh(the_service, the_shelf);
+        picked := pick_fresh(the_service, the_shelf, p_account);
         EXIT WHEN picked.number_id IS NOT NULL;
     END LOOP;
     IF picked.number_id IS NULL THEN
@@ -490,6 +523,9 @@ CREATE FUNCTION public.settle(p_activations bigint[], p_without_text public.acti
           FROM ended JOIN number USING (number_id)
          WHERE slot.service_id = ended.service_id AND slot.shelf_id = number.shelf_id
            AND slot.stripe = number.stripe AND slot.place = number.place
+    ), found_again AS (  -- other services' slots that a pick put aside because of these leases
+        UPDATE slot SET rested_at = now(), open_at = now() FROM ended
+         WHERE slot.number_id = ended.number_id AND slot.rested_at = 'infinity' AND slot.open_at <> 'infinity'
     )
     INSERT INTO event (account_id, test, activation_id, type)
     SELECT account_id, test, activation_id, 'activation.' || state FROM ended
@@ -513,14 +549,14 @@ BEGIN
          WHERE NOT EXISTS (SELECT FROM number WHERE number.e164 = row.e164)
     ), placed AS (
         INSERT INTO number (e164, shelf_id, stripe, place)
-        SELECT e164, shelf_id, (taken + rank) % 16, (taken + rank) / 16 + 1 FROM fresh
+        SELECT e164, shelf_id, (taken + rank) % 64, (taken + rank) / 64 + 1 FROM fresh
         RETURNING shelf_id
     )
     UPDATE shelf SET numbers = numbers + more.count
       FROM (SELECT shelf_id, count(*) FROM placed GROUP BY shelf_id) AS more WHERE more.shelf_id = shelf.shelf_id;
 END $$;
 
-CREATE FUNCTION public.take_fresh(p_service integer, p_shelf integer, p_stripe integer) RETURNS public.number
+CREATE FUNCTION public.take_fresh(p_service integer, p_shelf integer, p_stripe integer, p_account bigint) RETURNS public.number
     LANGUAGE plpgsql
     AS $$
 DECLARE
@@ -532,10 +568,10 @@ BEGIN
         IF found.number_id IS NULL THEN
             RETURN NULL;
         END IF;
-        until := kept_off_until(p_service, found.number_id);
+        until := kept_off_until(p_service, found, p_account);
         INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, rested_at, open_at)
-             VALUES (p_service, p_shelf, found.stripe, found.place, found.number_id,
-                     coalesce(until, 'infinity'), coalesce(until, 'infinity'));
+             VALUES (p_service, p_shelf, found.stripe, found.place, found.number_id, 'infinity',
+                     coalesce(until, 'infinity'));
         IF until IS NULL THEN
             RETURN found;
         END IF;
@@ -628,6 +664,7 @@ CREATE TABLE public.assembly_part (
     number smallint NOT NULL,
     alphabet text NOT NULL,
     payload bytea NOT NULL,
+    stored_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT assembly_part_number_check CHECK (((number >= 1) AND (number <= 255)))
 );
 
@@ -672,6 +709,12 @@ ALTER TABLE public.event ALTER COLUMN event_id ADD GENERATED ALWAYS AS IDENTITY 
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.exhausted (
+    service_id integer NOT NULL,
+    shelf_id integer NOT NULL,
+    numbers integer NOT NULL
 );
 
 CREATE TABLE public.idempotent_answer (
@@ -865,6 +908,9 @@ ALTER TABLE ONLY public.carrier_link
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (event_id);
 
+ALTER TABLE ONLY public.exhausted
+    ADD CONSTRAINT exhausted_pkey PRIMARY KEY (service_id, shelf_id);
+
 ALTER TABLE ONLY public.idempotent_answer
     ADD CONSTRAINT idempotent_answer_pkey PRIMARY KEY (account_id, mode, key);
 
@@ -929,7 +975,11 @@ CREATE UNIQUE INDEX message_revision ON public.message USING btree (activation_i
 
 CREATE INDEX message_unmatched ON public.message USING btree (number_id, received_at) WHERE (activation_id IS NULL);
 
+CREATE INDEX slot_aside ON public.slot USING btree (number_id) WHERE ((rested_at = 'infinity'::timestamp with time zone) AND (open_at <> 'infinity'::timestamp with time zone));
+
 CREATE INDEX slot_open ON public.slot USING btree (service_id, shelf_id, open_at);
+
+CREATE INDEX slot_resting ON public.slot USING btree (number_id, open_at) WHERE (last_account IS NOT NULL);
 
 CREATE INDEX transfer_account ON public.transfer USING btree (account_id, transfer_id);
 

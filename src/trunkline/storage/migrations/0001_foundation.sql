@@ -112,7 +112,7 @@ CREATE TABLE service_switch (
 
 -- Pool ----------------------------------------------------------------------------------------------------------------
 
--- Numbers stand on shelves, in 16 rows (stripes) each, at a place that only grows. The numbers that have never served
+-- Numbers stand on shelves, in 64 rows (stripes) each, at a place that only grows. The numbers that have never served
 -- a service are those beyond the last used place of each stripe, so finding one is two look-ups however many are used.
 CREATE TABLE shelf (
     shelf_id  integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -128,7 +128,7 @@ CREATE TABLE number (
     number_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     e164       text NOT NULL UNIQUE CHECK (e164 ~ '^\+[1-9][0-9]{6,14}$'),
     shelf_id   integer NOT NULL REFERENCES shelf,
-    stripe     smallint NOT NULL CHECK (stripe BETWEEN 0 AND 15),
+    stripe     smallint NOT NULL CHECK (stripe BETWEEN 0 AND 63),
     place      integer NOT NULL,
     UNIQUE (shelf_id, stripe, place)
 );
@@ -185,6 +185,16 @@ CREATE TABLE slot (
     PRIMARY KEY (service_id, shelf_id, stripe, place)
 );
 CREATE INDEX slot_open ON slot (service_id, shelf_id, open_at);
+CREATE INDEX slot_resting ON slot (number_id, open_at) WHERE last_account IS NOT NULL;
+CREATE INDEX slot_aside ON slot (number_id) WHERE rested_at = 'infinity' AND open_at <> 'infinity';
+
+-- A shelf that has no number left that never served a service; true as long as its count of numbers is this one.
+CREATE TABLE exhausted (
+    service_id  integer NOT NULL,
+    shelf_id    integer NOT NULL,
+    numbers     integer NOT NULL,
+    PRIMARY KEY (service_id, shelf_id)
+);
 
 -- Every text that came in. Without an activation it is the operator's alone; ``reason`` says why nobody got it.
 CREATE TABLE message (
@@ -224,6 +234,7 @@ CREATE TABLE assembly_part (
     number       smallint NOT NULL CHECK (number BETWEEN 1 AND 255),
     alphabet     text NOT NULL,
     payload      bytea NOT NULL,
+    stored_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (assembly_id, number)
 );
 
