@@ -1,4 +1,4 @@
-"""The schema as a file, for people to read and for a test to compare: ``python -m tests.storage.snapshot`` writes it."""
+"""The schema as a file, to be read and to be compared: ``python -m tests.storage.snapshot`` writes it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: shared by all who use a data directory, gone when the last of them is, however that ended."""
+"""The embedded PostgreSQL: shared by all who use a data directory, gone when the last of them is."""
 
 import asyncio
 import os

@@ -33,15 +33,15 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadline.cancel()
         super().connection_lost(exc)
 
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        self._head_size = 0
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._deadline.cancel()
         super().on_headers_complete()
+        self._in_head = False
+        self._head_size = 0
+        self._deadline.cancel()
+
+    def on_message_complete(self) -> None:
+        self._in_head = True  # of the next request
+        super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
