@@ -9,4 +9,6 @@ def now() -> datetime.datetime:
 
 def iso(moment: datetime.datetime) -> str:
     """``2026-04-19T15:30:00Z``; fractions of a second are cut, never rounded up into the future."""
-    return moment.astimezone(datetime.UTC).isoformat()[:19] + "Z"
+    if moment.tzinfo is not datetime.UTC:  # what the database answers is
+        moment = moment.astimezone(datetime.UTC)
+    return moment.isoformat()[:19] + "Z"

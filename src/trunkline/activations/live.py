@@ -46,10 +46,9 @@ class Live:
         """The row of a lease, or None; whose it is, the caller must look at."""
         wanted = self._wanted.get(activation_id)
         if wanted is None:
-            loop = asyncio.get_running_loop()
-            wanted = self._wanted[activation_id] = loop.create_future()
+            wanted = self._wanted[activation_id] = asyncio.get_running_loop().create_future()
             if self._reading is None:
-                self._reading = loop.create_task(self._read_groups())
+                self._reading = asyncio.create_task(self._read_groups())
         return wanted
 
     async def _read_groups(self) -> None:
