@@ -29,7 +29,7 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     listener = app.bind("127.0.0.1", 0)
     ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"
-    await app._listen(cast("Api", answer), cast("Live", _NobodyWaits()), listener, stop, ready)
+    await app.listen(cast("Api", answer), cast("Live", _NobodyWaits()), listener, stop, ready)
 
 
 if __name__ == "__main__":

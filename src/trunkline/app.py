@@ -196,7 +196,7 @@ async def serve(
             if listener is not None:
                 live = Live(built.database)
                 application = api(config, built, live, processes=processes)
-                await _listen(application, live, listener, stop, ready)
+                await listen(application, live, listener, stop, ready)
             else:
                 print(ready, flush=True)  # noqa: T201 - the one line that whoever started us waits for
                 await stop.wait()
@@ -213,7 +213,8 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-async def _listen(application: Api, live: Live, listener: socket.socket, stop: asyncio.Event, ready: str) -> None:
+async def listen(application: Api, live: Live, listener: socket.socket, stop: asyncio.Event, ready: str) -> None:
+    """Serves HTTP on a bound socket until ``stop`` is set, then lets held calls answer and requests finish."""
     server = _Server(
         uvicorn.Config(
             application,

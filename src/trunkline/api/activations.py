@@ -40,8 +40,8 @@ MOST_IDS = 100
 Ttl = Annotated[int, Meta(ge=60, le=3600, description="Seconds until the lease ends by itself.")]
 
 
-class Purchase(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What to lease. Only `country` and `service` are needed."""
+class PurchaseItem(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A purchase within a batch. Only `country` and `service` are needed."""
 
     country: Annotated[str, Meta(description="ISO 3166-1 alpha-2, in either case.", examples=["us"], max_length=8)]
     service: Annotated[
@@ -63,20 +63,12 @@ class Purchase(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
         Annotated[str, Meta(min_length=1, max_length=200, description="Only texts that contain this count.")] | None
     ) = None
     labels: dict[str, str] = {}
+
+
+class Purchase(PurchaseItem, frozen=True, kw_only=True):
+    """What to lease. Only `country` and `service` are needed."""
+
     dry_run: bool = False
-
-
-class PurchaseItem(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A purchase within a batch."""
-
-    country: Annotated[str, Meta(max_length=8)]
-    service: Annotated[str, Meta(max_length=64)]
-    max_price: Decimal | None = None
-    operator: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    ttl: Ttl | None = None
-    sender: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    contains: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    labels: dict[str, str] = {}
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -328,7 +320,7 @@ def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int)
     ]
 
 
-def _order(asked: Purchase | PurchaseItem, ttl_seconds: int) -> Order:
+def _order(asked: PurchaseItem, ttl_seconds: int) -> Order:
     lifecycle.check_labels(asked.labels)
     return Order(
         country=asked.country.lower(),
