@@ -3,6 +3,7 @@
 Read once, in ``app`` and ``cli``, which hand each slice the few values that it needs; nobody else sees a Config.
 """
 
+import difflib
 import importlib.resources
 import os
 import pathlib
@@ -17,7 +18,6 @@ from trunkline import money
 from trunkline.errors import InvalidRequest, OperatorError
 
 PREFIX = "TRUNKLINE_"
-NOT_SETTINGS = {"TRUNKLINE_CONFIG"}
 
 
 class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -117,8 +117,9 @@ def load(environment: Mapping[str, str] = os.environ) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise OperatorError(f"The settings file {file} is not TOML: {error}.") from None
     for name, value in sorted(environment.items()):
-        if name.startswith(PREFIX) and name not in NOT_SETTINGS:
-            _set(settings, name[len(PREFIX) :].lower().split("__"), value)
+        path = name[len(PREFIX) :].lower().split("__")
+        if name.startswith(PREFIX) and _is_setting(path[0], settings):
+            _set(settings, path, value)
     try:
         return msgspec.convert(settings, Config, strict=False)
     except msgspec.ValidationError as error:
@@ -131,6 +132,17 @@ def _overlay(settings: dict[str, Any], above: dict[str, Any]) -> None:
             _overlay(settings[key], value)
         else:
             settings[key] = value
+
+
+def _is_setting(name: str, settings: dict[str, Any]) -> bool:
+    """Whether a variable is ours. A client's (TRUNKLINE_API_KEY, …) is left alone; a misspelt one of ours is refused."""
+    if name in settings:
+        return True
+    near = difflib.get_close_matches(name, [*settings, "config"], n=1, cutoff=0.85)
+    if near and near[0] != name:
+        wrong, right = (PREFIX + word.upper() for word in (name, near[0]))
+        raise OperatorError(f"There is no setting {wrong}; {right} is one.")
+    return False
 
 
 def _set(settings: dict[str, Any], path: list[str], value: str) -> None:

@@ -101,7 +101,7 @@ def test_settings_that_cannot_be_are_named(trunkline: Trunkline, tmp_path: pathl
     for settings, saying in [
         ({"TRUNKLINE_SERVER__PORT": "70000"}, "port"),
         ({"TRUNKLINE_SERVER__PROT": "1"}, "prot"),
-        ({"TRUNKLINE_NONSENSE": "1"}, "nonsense"),
+        ({"TRUNKLINE_DATABSE_URL": "postgresql://x"}, "TRUNKLINE_DATABASE_URL is one"),
         ({"TRUNKLINE_MONEY__DEFAULT_PRICE": "much"}, "money"),
         ({"TRUNKLINE_CONFIG": str(tmp_path / "none.toml")}, "cannot be read"),
         ({"TRUNKLINE_CARRIERS__NORTH__KIND": "pigeon"}, "kind"),
@@ -110,6 +110,11 @@ def test_settings_that_cannot_be_are_named(trunkline: Trunkline, tmp_path: pathl
     ]:
         other = Trunkline(trunkline.environment | settings)
         assert saying in refused(other, "ledger", "verify"), settings
+
+
+def test_a_clients_own_variables_are_left_alone(trunkline: Trunkline) -> None:
+    client = {"TRUNKLINE_API_KEY": "tl_live_x", "TRUNKLINE_URL": "http://127.0.0.1", "TRUNKLINE_KEY": "x"}
+    assert Trunkline(trunkline.environment | client)("ledger", "verify")["ok"]
 
 
 def test_a_port_that_is_taken_is_said_at_once(trunkline: Trunkline) -> None:
