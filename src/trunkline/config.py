@@ -135,7 +135,7 @@ def _overlay(settings: dict[str, Any], above: dict[str, Any]) -> None:
 
 
 def _is_setting(name: str, settings: dict[str, Any]) -> bool:
-    """Whether a variable is ours. A client's (TRUNKLINE_API_KEY, …) is left alone; a misspelt one of ours is refused."""
+    """Whether a variable is ours: a client's (TRUNKLINE_API_KEY, …) is not, and a misspelt one of ours is refused."""
     if name in settings:
         return True
     near = difflib.get_close_matches(name, [*settings, "config"], n=1, cutoff=0.85)

@@ -51,7 +51,8 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
         return state.startswith(("08", "57P0")) or state in ("25006", "53300")
-    return isinstance(error, (OSError, asyncpg.InterfaceError, TimeoutError))
+    # InternalClientError: the server's last words came while asyncpg was about to speak
+    return isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError))
 
 
 class Database:
@@ -142,7 +143,12 @@ class Database:
     async def _connection(self) -> AsyncIterator[Any]:
         try:
             async with self._pool.acquire(timeout=COMMAND_TIMEOUT_SECONDS) as connection:
-                yield connection
+                try:
+                    yield connection
+                except Exception as error:
+                    if is_away(error):
+                        connection.terminate()  # whatever state it is in, it says no goodbye
+                    raise
         except Exception as error:
             if not is_away(error):
                 raise
