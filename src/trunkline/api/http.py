@@ -1,5 +1,6 @@
 """HTTP/1.1 on the socket: uvicorn's protocol, with bounds on what comes before a body, and problems instead of text."""
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -23,21 +24,26 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._head_size = 0
         self._in_head = True
-        self._deadline: Any = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._deadline = self.loop.call_later(HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
+        self._meet_deadline()
         super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._in_head = False
         self._head_size = 0
-        self._deadline.cancel()
+        self._meet_deadline()
+
+    def _meet_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def on_message_complete(self) -> None:
         self._in_head = True  # of the next request
@@ -49,6 +55,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head_size > LARGEST_HEAD and not self.transport.is_closing():
             self._refuse(PathTooLong("The request line and the headers are too large."))
+        elif self._in_head and self._head_size and self._deadline is None:  # a later head that is not here whole
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         if self._in_head and self._head_size > LARGEST_HEAD:
