@@ -34,6 +34,7 @@ clean:
 	rm -rf $(VENV) .cache
 
 $(VENV)/bin/python:
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('needs Python 3.11 or newer: make PYTHON=python3.11')"
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python

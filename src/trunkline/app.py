@@ -76,7 +76,11 @@ async def platform(
         try:
             await migrate(server.url if server else config.database_url)
             await _seed(database, config)
-            real = {name: _real(name, options, config.pool) for name, options in config.carriers.items()}
+            real = {
+                name: _real(name, options, config.pool)
+                for name, options in config.carriers.items()
+                if (name, options.kind) != (simulator.NAME, simulator.NAME)  # it is always there, named or not
+            }
             everyone = registry.registry(real, simulated=config.pool.simulated)
             catalog = Catalog(database, list(everyone.visible(test=False)))
             inbox = Inbox(database, catalog, group_size=config.inbox.group_size, backlog=config.inbox.backlog)
@@ -106,8 +110,10 @@ async def _seed(database: Database, config: Config) -> None:
 
 
 def _real(name: str, options: CarrierOptions, pool: PoolOptions) -> tuple[Carrier, Terms]:
-    if name == simulator.NAME:
-        raise OperatorError("The carrier 'simulated' is always there; a carrier of yours needs another name.")
+    if simulator.NAME in (name, options.kind):
+        raise OperatorError(
+            f"The carrier {name!r} cannot be used: the simulated network is always there, as 'simulated' alone."
+        )
     try:
         carrier = SmppCarrier(
             name,

@@ -105,6 +105,8 @@ def test_settings_that_cannot_be_are_named(trunkline: Trunkline, tmp_path: pathl
         ({"TRUNKLINE_MONEY__DEFAULT_PRICE": "much"}, "money"),
         ({"TRUNKLINE_CONFIG": str(tmp_path / "none.toml")}, "cannot be read"),
         ({"TRUNKLINE_CARRIERS__NORTH__KIND": "pigeon"}, "kind"),
+        ({"TRUNKLINE_CARRIERS__NORTH__KIND": "simulated"}, "always there"),
+        ({"TRUNKLINE_CARRIERS__SIMULATED__KIND": "smpp"}, "always there"),
         ({"TRUNKLINE_CARRIERS__NORTH__KIND": "smpp", "TRUNKLINE_CARRIERS__NORTH__URL": "http://x"}, "north"),
         ({"TRUNKLINE_DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "cannot be reached"),
     ]:
