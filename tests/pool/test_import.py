@@ -3,9 +3,10 @@
 import pathlib
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import Trunkline
+from tests.conftest import Server, Trunkline
 
 from trunkline.pool.numbers import BadRow, Row, read_rows
 
@@ -106,3 +107,31 @@ def test_every_line_of_any_file_is_a_row_a_bad_row_or_empty(good: list[str], str
     assert all(lines[row.line - 1].startswith(row.e164) for row in taken if not strange)
     assert len({row.line for row in rows}) == len(rows)
     assert all(row.reason for row in rows if isinstance(row, BadRow))
+
+
+def test_a_number_of_the_simulated_network_goes_over_to_the_operator_who_imports_it(trunkline: Trunkline) -> None:
+    north = {"TRUNKLINE_CARRIERS__NORTH__KIND": "smpp", "TRUNKLINE_CARRIERS__NORTH__URL": "smpp://u:p@127.0.0.1:1"}
+    operator = Trunkline(trunkline.environment | north)
+    free, *_ = (each["e164"] for each in trunkline("numbers", "list", "--country", "us")["numbers"])
+    command = ("numbers", "import", "-", "--carrier", "north")
+    assert operator.run(*command, input=f"{free},us\n").returncode == 0
+    [mine] = operator("numbers", "list", "--carrier", "north")["numbers"]
+    assert (mine["e164"], mine["carrier"]) == (free, "north")
+    again = operator.run(*command, input=f"{free},us\n")
+    assert again.returncode == 1
+    assert "is in the pool already" in again.stderr
+
+
+def test_a_simulated_number_that_is_leased_stays_where_it_is(trunkline: Trunkline, server: Server) -> None:
+    north = {"TRUNKLINE_CARRIERS__NORTH__KIND": "smpp", "TRUNKLINE_CARRIERS__NORTH__URL": "smpp://u:p@127.0.0.1:1"}
+    lease = requests.post(
+        f"{server.api}/numbers/purchase",
+        json={"country": "us", "service": "whatsapp"},
+        headers={"Authorization": f"Bearer {trunkline.customer().live_key}"},
+        timeout=30,
+    ).json()["data"]
+    operator = Trunkline(trunkline.environment | north)
+    refused = operator.run("numbers", "import", "-", "--carrier", "north", input=f"{lease['phone_number']},us\n")
+    assert refused.returncode == 1
+    assert "is in the pool already" in refused.stderr
+    assert trunkline.sms(lease["phone_number"], "Your WhatsApp code: 847291")["outcome"] == "delivered"

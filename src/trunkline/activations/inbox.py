@@ -112,7 +112,9 @@ class Inbox:
                     await self._commit([text], [future])
                 return
             if not isinstance(error, Unavailable):
-                log.exception("a text from %s to %s cannot be stored", texts[0].carrier, phone.mask(texts[0].recipient))
+                # the kind of error alone: the database's words may hold the text
+                to, kind = phone.mask(texts[0].recipient), type(error).__name__
+                log.error("a text from %s to %s cannot be stored: %s", texts[0].carrier, to, kind)
             for future in futures:
                 if not future.done():
                     future.set_exception(StoreAway("The text cannot be stored now."))

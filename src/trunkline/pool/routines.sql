@@ -180,11 +180,25 @@ CREATE OR REPLACE FUNCTION has_stock(p_service integer, p_shelves integer[]) RET
 $$;
 
 -- Puts numbers on the shelves of a carrier, at places beyond all that are taken; the row of the shelf is the lock.
--- Answers the numbers that the pool already had; those are left as they are.
+-- Answers the numbers that the pool already had; those are left as they are. One that the simulated network had, and
+-- that nobody leases at the moment, goes over to the operator's carrier: it is theirs, and simulated ones are many.
 CREATE OR REPLACE FUNCTION stock_numbers(
     p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]
 ) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    taken_over bigint[];
 BEGIN
+    IF p_carrier <> 'simulated' THEN
+        SELECT array_agg(number_id) INTO taken_over FROM number JOIN shelf USING (shelf_id)
+         WHERE number.e164 = ANY (p_e164) AND shelf.carrier = 'simulated';
+    END IF;
+    IF taken_over IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(-number_id) FROM unnest(taken_over) AS one (number_id) ORDER BY number_id;
+        SELECT array_agg(number_id) INTO taken_over FROM unnest(taken_over) AS one (number_id)
+         WHERE NOT EXISTS (SELECT FROM activation WHERE activation.number_id = one.number_id AND ended_at IS NULL);
+        DELETE FROM slot WHERE number_id = ANY (taken_over);
+        DELETE FROM number WHERE number_id = ANY (taken_over);
+    END IF;
     RETURN QUERY SELECT number.e164 FROM number WHERE number.e164 = ANY (p_e164);
     INSERT INTO shelf (country, carrier, operator, test)
     SELECT DISTINCT country, p_carrier, operator, p_test FROM unnest(p_countries, p_operators) AS row (country, operator)
