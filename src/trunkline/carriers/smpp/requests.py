@@ -46,7 +46,7 @@ class ListeningClock:
         return (self._loop.time() if self._stopped_at is None else self._stopped_at) - self._stopped_seconds
 
     def stop(self) -> None:
-        """We read no more for now."""
+        """We stop reading; the peer's time limits stand still until we go on."""
         self._stopped_at = self._loop.time()
 
     def go_on(self) -> None:
