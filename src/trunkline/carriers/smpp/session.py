@@ -235,7 +235,9 @@ class Session(asyncio.Protocol):
         if not self._refusing or not isinstance(error, StoreAway):
             self._refusing = True
             # Only the kind of error: its words may hold the text.
-            log.warning("%s: texts refused until they can be stored, from %d on: %s", self._name, sequence, type(error).__name__)
+            log.warning(
+                "%s: texts refused from %d on, to be sent again: %s", self._name, sequence, type(error).__name__
+            )
         self._outgoing.append(pdu.write_message_response(command_id, sequence, pdu.ESME_RX_T_APPN))
 
     # Idleness and farewells
