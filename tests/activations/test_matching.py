@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from trunkline.activations.matching import Candidate, Senders, match, sender_fits
+from trunkline.activations.codes import Brands
+from trunkline.activations.matching import KEPT_BACK, Candidate, Senders, match, sender_fits
 from trunkline.catalog.services import ANY, Service
 
 SLUGS = (ANY, "whatsapp", "telegram", "uber")
@@ -13,6 +14,10 @@ SLUGS = (ANY, "whatsapp", "telegram", "uber")
 
 def service(slug: str, *senders: str) -> Service:
     return Service(SLUGS.index(slug), slug, slug.title(), None, senders, ())
+
+
+def slugs_of(named: str | None) -> tuple[str, ...]:
+    return (named,) if named else ()
 
 
 def lease(activation_id: int, slug: str, *, sender: str | None = None, contains: str | None = None) -> Candidate:
@@ -40,9 +45,51 @@ WHATSAPP, TELEGRAM, ALONE = lease(1, "whatsapp"), lease(2, "telegram"), lease(3,
 def test_the_text_and_its_sender_decide_between_services(
     named: str | None, sent_by: str | None, leases: list[Candidate], owner: int | None
 ) -> None:
-    found = match("Your code is 847291", "INFO", named, sent_by, leases)
+    found = match("Your code is 847291", "INFO", slugs_of(named), sent_by, leases)
     assert found.activation_id == owner
-    assert (found.reason is None) == (owner is not None)
+    assert found.reason
+
+
+def test_a_service_that_sends_in_the_name_of_another_gets_the_text_unless_that_one_is_leased_too() -> None:
+    named = ("telegram", "whatsapp")  # what goes by the name in the text, its own service first
+    assert match("847291", "INFO", named, None, [WHATSAPP]).activation_id == 1
+    assert match("847291", "INFO", named, None, [WHATSAPP, TELEGRAM]).activation_id == 2
+    assert match("847291", "INFO", ("uber", "whatsapp", "telegram"), None, [WHATSAPP, TELEGRAM]).activation_id is None
+
+
+def test_a_name_that_the_text_only_speaks_of_weighs_less_than_the_sender_id() -> None:
+    both = [WHATSAPP, TELEGRAM]
+    assert match("847291", "INFO", ("whatsapp",), "telegram", both, signed=False).activation_id == 2
+    assert match("847291", "INFO", ("whatsapp",), "uber", both, signed=False).activation_id is None
+    assert match("847291", "INFO", ("whatsapp",), None, both, signed=False).activation_id == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "sent_by", "leases", "reason"),
+    [
+        ("x", "whatsapp", None, [WHATSAPP], "the text names its service"),
+        ("x", None, "whatsapp", [WHATSAPP, TELEGRAM], "the sender ID is one of its service"),
+        ("x", None, None, [WHATSAPP], "it names no other service, and no other lease could be meant"),
+        ("x", None, None, [WHATSAPP, TELEGRAM], "it names no service and could be meant for any of 2 leases"),
+        ("x", "uber", None, [WHATSAPP], "it is meant for uber, which is not leased"),
+        ("x", None, "uber", [WHATSAPP], "it is meant for uber, which is not leased"),
+        ("x", "uber", None, [ALONE], "the lease takes every text on its number"),
+        ("x", None, None, [], "no lease was live on the number"),
+        ("x", None, None, [lease(1, "whatsapp", contains="y")], KEPT_BACK),
+        ("xy", None, None, [lease(1, "whatsapp", contains="y"), TELEGRAM], "it passes the sender or contains filter"),
+        (
+            "xy",
+            None,
+            None,
+            [lease(1, "whatsapp", contains="y"), lease(2, "telegram", contains="x")],
+            "it passes the filters of 2 leases",
+        ),
+    ],
+)
+def test_every_decision_has_its_reason(
+    text: str, named: str | None, sent_by: str | None, leases: list[Candidate], reason: str
+) -> None:
+    assert match(text, "INFO", slugs_of(named), sent_by, leases).reason.startswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -59,13 +106,13 @@ def test_the_text_and_its_sender_decide_between_services(
 def test_a_lease_gets_only_what_its_filters_let_through(
     filtered: Candidate, text: str, sender: str, owner: int | None
 ) -> None:
-    assert match(text, sender, None, None, [filtered]).activation_id == owner
+    assert match(text, sender, (), None, [filtered]).activation_id == owner
 
 
 def test_a_filter_that_fits_claims_a_text_that_names_a_service_nobody_leases() -> None:
     claimed = lease(1, "whatsapp", sender="acme*")
-    assert match("Uber code 847291", "ACME-1", "uber", None, [claimed, TELEGRAM]).activation_id == 1
-    assert match("Telegram code 84729", "ACME-1", "telegram", None, [claimed, TELEGRAM]).activation_id == 2
+    assert match("Uber code 847291", "ACME-1", ("uber",), None, [claimed, TELEGRAM]).activation_id == 1
+    assert match("Telegram code 84729", "ACME-1", ("telegram",), None, [claimed, TELEGRAM]).activation_id == 2
 
 
 @pytest.mark.parametrize(
@@ -87,9 +134,28 @@ def test_a_sender_pattern_may_be_open_at_either_end(pattern: str, sender: str, f
 
 def test_a_sender_id_names_its_service_by_the_plain_id_before_a_pattern() -> None:
     catalog = [service("whatsapp", "WhatsApp", "WA*"), service("telegram", "Telegram", "WAX"), service("uber")]
-    senders = Senders({each.slug: each for each in catalog})
+    brands = Brands((each.slug, each.name, "", ()) for each in catalog)
+    senders = Senders({each.slug: each.senders for each in catalog}, brands)
     found = [senders.service(sender) for sender in ("WHATSAPP", "wax", "WAXY", "Nobody", "")]
     assert found == ["whatsapp", "telegram", "whatsapp", None, None]
+
+
+@pytest.mark.parametrize(
+    ("sender", "slug"),
+    [
+        ("UBER", "uber"),
+        ("Harbor Bank", "harborbank"),
+        ("HARBORBANK", "harborbank"),
+        ("harbor-bank", "harborbank"),
+        ("VM-HARBORBANK-S", "harborbank"),
+        ("Haven", None),
+        ("+14155550123", None),
+        ("22000", None),
+    ],
+)
+def test_a_sender_id_that_is_the_name_of_a_service_is_that_service(sender: str, slug: str | None) -> None:
+    brands = Brands([("uber", "Uber", "", ()), ("harborbank", "Harbor Bank", "", ())])
+    assert Senders({}, brands).service(sender) == slug
 
 
 words: SearchStrategy[str] = st.text("aBc *+1", max_size=6)
@@ -111,12 +177,13 @@ def test_a_text_goes_to_one_lease_that_lets_it_through_or_to_nobody_with_a_reaso
         Candidate(number, service(slug), sender_filter, contains)
         for number, (slug, (sender_filter, contains)) in enumerate(live.items(), 1)
     ]
-    found = match(text, sender, named, sent_by, leases)
-    assert match(text, sender, named, sent_by, leases[::-1]) == found, "the order of the leases decides nothing"
+    found = match(text, sender, slugs_of(named), sent_by, leases)
+    assert match(text, sender, slugs_of(named), sent_by, leases[::-1]) == found, (
+        "the order of the leases decides nothing"
+    )
+    assert found.reason
     if found.activation_id is None:
-        assert found.reason
         return
-    assert found.reason is None
     owner = leases[found.activation_id - 1]
     assert owner.sender_filter is None or sender_fits(owner.sender_filter, sender)
     assert owner.contains_filter is None or owner.contains_filter.casefold() in text.casefold()

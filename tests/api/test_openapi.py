@@ -155,7 +155,7 @@ def test_what_the_handlers_answer_fits_the_document() -> None:
     detail = Detail(
         **common, activation_id="1", phone_number="+14155550123", country="us", service="any", cost=Decimal(1),
         refund=Decimal(0), currency="USD", carrier="simulated", created_at=TIME, ended_at=None, labels={},
-        timeline=[Step(TIME, "waiting", "No text has come to the number yet.")],
+        timeline=[Step(TIME, "waiting", "No text has come to the number yet.", [])],
     )  # fmt: skip
     refused = wire.problem_members(TrunklineError("No.", anything="more"))
     waiting = Status(**(common | {"status": "waiting", "sms": None, "messages": []}))

@@ -58,12 +58,12 @@ class _Reader:
     def __init__(self, catalog: Snapshot) -> None:
         self.version = catalog.version
         self.services = catalog.by_id
-        self.senders = Senders(catalog.services)
         self.brands = Brands(
             (service.slug, service.name, service.domain or "", service.aliases)
             for service in catalog.services.values()
             if service.service_id
         )
+        self.senders = Senders({slug: service.senders for slug, service in catalog.services.items()}, self.brands)
 
 
 class Inbox:
@@ -164,7 +164,8 @@ class Inbox:
                 matches.append(Match(None, "simulated and real numbers do not reach each other"))
             else:
                 sent_by = reader.senders.service(text.sender)
-                matches.append(match(text.body, text.sender, found.service, sent_by, leases.get(text.recipient, ())))
+                live = leases.get(text.recipient, ())
+                matches.append(match(text.body, text.sender, found.services, sent_by, live, signed=found.signed))
         rows = await connection.fetch(
             SQL.receive,
             [numbers.get(text.recipient) for text in texts],

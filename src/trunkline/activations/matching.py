@@ -1,4 +1,4 @@
-"""Which lease a text belongs to. Pure.
+"""Which lease a text belongs to, and why. Pure.
 
 A number can serve several services at once. The sender, the text and the filters of the leases decide; where they do
 not, the only lease that could be meant gets the text, and otherwise nobody does. Never two.
@@ -7,6 +7,7 @@ not, the only lease that could be meant gets the text, and otherwise nobody does
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from trunkline.activations.codes import Brands
 from trunkline.catalog.services import ANY, Service
 
 
@@ -22,10 +23,13 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Match:
-    """The lease that gets the text, or why nobody does."""
+    """The lease that gets the text, or nobody; and why, as the end of a sentence that begins with "because"."""
 
     activation_id: int | None
-    reason: str | None
+    reason: str
+
+
+KEPT_BACK = "the sender or contains filter of the lease does not let it through"
 
 
 def sender_fits(pattern: str, sender: str) -> bool:
@@ -42,48 +46,76 @@ def sender_fits(pattern: str, sender: str) -> bool:
 
 
 class Senders:
-    """Finds the service of a sender ID among thousands: one look-up for plain IDs, a scan for patterns."""
+    """Finds the service of a sender ID among thousands: one look-up for plain IDs, a scan for patterns.
 
-    def __init__(self, services: Mapping[str, Service]) -> None:
-        self._plain = {
-            sender.casefold(): slug
-            for slug, service in services.items()
-            for sender in service.senders
-            if "*" not in sender
-        }
-        self._patterns = [
-            (sender, slug) for slug, service in services.items() for sender in service.senders if "*" in sender
-        ]
+    ``patterns``: for each slug the sender IDs of its service. An ID that none fits may still be a service's name.
+    """
+
+    def __init__(self, patterns: Mapping[str, Sequence[str]], brands: Brands) -> None:
+        self._brands = brands
+        self._plain: dict[str, str] = {}
+        self._open: list[tuple[str, str]] = []
+        for slug, senders in patterns.items():
+            for sender in senders:
+                if "*" in sender:
+                    self._open.append((sender, slug))
+                else:
+                    self._plain.setdefault(sender.casefold(), slug)
 
     def service(self, sender: str) -> str | None:
+        """The slug of the service that sends under this ID, or None."""
         plain = self._plain.get(sender.casefold())
         if plain is not None:
             return plain
-        return next((slug for pattern, slug in self._patterns if sender_fits(pattern, sender)), None)
+        fitting = (slug for pattern, slug in self._open if sender_fits(pattern, sender))
+        return next(fitting, None) or self._brands.of_sender(sender)
 
 
-def match(text: str, sender: str, named: str | None, sent_by: str | None, leases: Sequence[Candidate]) -> Match:
-    """``named``: the service that the text names; ``sent_by``: the service whose sender ID it came from; or None."""
+def match(
+    text: str,
+    sender: str,
+    named: Sequence[str],
+    sent_by: str | None,
+    leases: Sequence[Candidate],
+    *,
+    signed: bool = True,
+) -> Match:
+    """The lease that a text is for.
+
+    ``named``: the services that go by the name in the text, its own first (Gmail texts say Google); ``signed``: whether
+    the text gives that name as its sender's, or only speaks of it; ``sent_by``: the service whose sender ID it came
+    from, or None.
+    """
+    if sent_by is not None and not signed:
+        named = ()
     if not leases:
         return Match(None, "no lease was live on the number")
     open_to = [lease for lease in leases if _filters_pass(lease, text, sender)]
     if not open_to:
-        return Match(None, "the sender or contains filter of the lease does not let it through")
-    wanted = [lease for lease in open_to if lease.service.slug == ANY]
-    if not wanted:
-        wanted = [lease for lease in open_to if lease.service.slug in (named, sent_by)]
-    if len(wanted) > 1:  # the words of the text weigh more than a sender ID, which carriers rewrite
-        wanted = [lease for lease in wanted if lease.service.slug == named]
-    if not wanted:
-        wanted = [lease for lease in open_to if lease.sender_filter or lease.contains_filter]
-    if not wanted:
-        other = named or sent_by
-        if other is not None:
-            return Match(None, f"it is meant for {other}, which is not leased")
-        wanted = open_to
-    if len(wanted) > 1:
-        return Match(None, f"it could be meant for any of {len(wanted)} leases")
-    return Match(wanted[0].activation_id, None)
+        return Match(None, KEPT_BACK)
+    for lease in open_to:
+        if lease.service.slug == ANY:
+            return Match(lease.activation_id, "the lease takes every text on its number")
+    # The words of the text weigh more than a sender ID, which carriers rewrite.
+    for slugs, reason in (
+        (named[:1], "the text names its service"),
+        (named[1:], "the text names {}, in whose name its service sends"),
+        ((sent_by,), "the sender ID is one of its service"),
+    ):
+        wanted = [lease for lease in open_to if lease.service.slug in slugs]
+        if len(wanted) == 1:
+            return Match(wanted[0].activation_id, reason.format(*named[:1]))
+    filtered = [lease for lease in open_to if lease.sender_filter or lease.contains_filter]
+    if len(filtered) == 1:
+        return Match(filtered[0].activation_id, "it passes the sender or contains filter of the lease")
+    if filtered:
+        return Match(None, f"it passes the filters of {len(filtered)} leases")
+    other = named[0] if named else sent_by
+    if other is not None:
+        return Match(None, f"it is meant for {other}, which is not leased")
+    if len(open_to) > 1:
+        return Match(None, f"it names no service and could be meant for any of {len(open_to)} leases")
+    return Match(open_to[0].activation_id, "it names no other service, and no other lease could be meant")
 
 
 def _filters_pass(lease: Candidate, text: str, sender: str) -> bool:

@@ -23,10 +23,13 @@ SELECT activation.*, service.slug AS service, texts_of(activation_id) AS texts,
        (SELECT jsonb_agg(jsonb_build_object('type', type, 'data', data,
                     'at', to_char(event.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY event_id)
           FROM event WHERE event.activation_id = activation.activation_id) AS events,
-       (SELECT count(*) FROM message
-         WHERE message.number_id = activation.number_id AND message.activation_id IS NULL
-           AND message.received_at BETWEEN activation.created_at AND coalesce(activation.ended_at, now())) AS unmatched
-  FROM activation JOIN service USING (service_id)
+       (SELECT jsonb_object_agg(revision, reason) FROM message
+         WHERE message.activation_id = activation.activation_id AND reason IS NOT NULL) AS reasons,
+       nobodys.*
+  FROM activation JOIN service USING (service_id),
+       LATERAL (SELECT count(*) AS unmatched, count(*) FILTER (WHERE reason = $4) AS kept_back FROM message
+                 WHERE message.number_id = activation.number_id AND message.activation_id IS NULL
+                   AND message.received_at BETWEEN activation.created_at AND coalesce(activation.ended_at, now())) AS nobodys
  WHERE activation_id = $1 AND account_id = $2 AND test = $3
 
 -- name: list
@@ -50,6 +53,12 @@ SELECT number.e164, number.number_id, shelf.carrier, activation_id, service_id, 
 
 -- name: receive
 SELECT * FROM receive($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: inbox
+SELECT message_id, received_at, carrier, sender, recipient, body, code, reason, activation_id
+  FROM message
+ WHERE ($1 OR activation_id IS NULL) AND ($2::text IS NULL OR recipient = $2)
+ ORDER BY message_id DESC LIMIT $3
 
 -- name: assemble
 SELECT * FROM assemble($1, $2, $3, $4, $5, $6, $7, $8)

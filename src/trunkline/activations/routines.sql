@@ -216,7 +216,8 @@ BEGIN
     RETURN QUERY
     WITH incoming AS (
         SELECT text.*, live.activation_id AS owner, live.revision AS revision_before,
-               CASE WHEN live.activation_id IS NULL THEN coalesce(text.reason, 'the lease had ended') END AS why
+               CASE WHEN live.activation_id IS NULL AND text.meant_for IS NOT NULL
+                    THEN 'the lease had ended' ELSE text.reason END AS why
           FROM unnest(p_numbers, p_activations, p_carriers, p_senders, p_recipients, p_bodies, p_codes, p_reasons,
                       p_fingerprints) WITH ORDINALITY
                AS text (number_id, meant_for, carrier, sender, recipient, body, code, reason, fingerprint, place)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from trunkline import money
+from trunkline.activations.codes import extract
 from trunkline.clock import iso
 from trunkline.storage.database import Row
 
@@ -74,6 +75,7 @@ class Step(msgspec.Struct, frozen=True):
     at: str
     type: str
     detail: str
+    why: list[str]
 
 
 class Detail(Activation, frozen=True, kw_only=True):
@@ -142,24 +144,43 @@ _HAPPENED = {
 
 
 def timeline(row: Row, now: datetime.datetime) -> list[Step]:
-    """What happened, oldest first; for a lease that waits, the last step says why nothing has come."""
-    codes = {sms.revision: sms.code for sms in texts(row)}
+    """What happened, oldest first; for a lease that waits, the last step says why nothing has come.
+
+    Of each text it says why this lease got it, which cue decided on its code, and what was turned down.
+    """
+    arrived = {sms.revision: sms for sms in texts(row)}
+    reasons = msgspec.json.decode(row["reasons"] or b"{}")
     steps = []
     for event in msgspec.json.decode(row["events"] or b"[]"):
-        if event["type"] == "sms.received":
-            code = codes.get(event["data"]["revision"])
-            detail = f"A text arrived; its code is {code}." if code else "A text arrived; it holds no code."
+        kind, why = event["type"], []
+        sms = arrived.get(event["data"]["revision"]) if kind == "sms.received" else None
+        if sms is None:
+            detail = _HAPPENED.get(kind, kind)
         else:
-            detail = _HAPPENED.get(event["type"], event["type"])
-        steps.append(Step(event["at"], event["type"], detail))
+            detail = f"A text arrived; its code is {sms.code}." if sms.code else "A text arrived; it holds no code."
+            why = _why_so_read(sms, reasons.get(str(sms.revision)))
+        steps.append(Step(event["at"], kind, detail, why))
     if row["state"] == "waiting":
-        steps.append(Step(iso(now), "waiting", _why_nothing_came(row)))
+        steps.append(Step(iso(now), "waiting", *_why_nothing_came(row)))
     return steps
 
 
-def _why_nothing_came(row: Row) -> str:
-    others = row["unmatched"]
-    if others:
-        some = "1 text has" if others == 1 else f"{others} texts have"
-        return f"{some} come to the number since, none for this lease: service, sender and contains decide."
-    return "No text has come to the number yet."
+def _why_so_read(sms: Sms, reason: str | None) -> list[str]:
+    """The text is read again, which costs less than to store why of each one."""
+    why = [f"This lease got it because {reason}."] if reason else []
+    found = extract(sms.full_text)
+    if found.code != sms.code:
+        return [*why, "It was read by an earlier version of Trunkline."]
+    return [*why, *found.why]
+
+
+def _why_nothing_came(row: Row) -> tuple[str, list[str]]:
+    others, kept_back = row["unmatched"], row["kept_back"]
+    if not others:
+        return "No text has come to the number yet.", []
+    some = "1 text has" if others == 1 else f"{others} texts have"
+    why = ["Service, sender and contains decide which lease a text is for."]
+    if kept_back:
+        held = "1 of them was" if kept_back == 1 else f"{kept_back} of them were"
+        why.append(f"{held} kept back by a sender or contains filter.")
+    return f"{some} come to the number since, none for this lease.", why

@@ -53,6 +53,10 @@ WORDS: dict[str, tuple[str, Any]] = {
     "Sms.code": ("The code in the text; null where none was recognised.", "847291"),
     "Sms.sender": ("Who sent the text.", "WhatsApp"),
     "Step.detail": ("What happened, in a sentence.", "The number was leased."),
+    "Step.why": (
+        "Of a text: why this lease got it, which words decided on its code, which numbers were turned down.",
+        ["This lease got it because the text names its service.", "Taken 847291: “code” before it."],
+    ),
     "Step.type": ("The event, or `waiting`.", "activation.created"),
     "account_id": ("The account's id.", "7"),
     "activation_id": ("The lease's id.", "10000001"),

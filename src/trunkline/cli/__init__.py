@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from trunkline.cli import accounts, carriers, catalog, codes, demo, ledger, numbers, serve, simulate
+from trunkline.cli import accounts, carriers, catalog, codes, demo, inbox, ledger, numbers, serve, simulate
 from trunkline.errors import TrunklineError
 
 
@@ -24,6 +24,7 @@ for command in (
     catalog.catalog,
     catalog.price,
     simulate.simulate,
+    inbox.inbox,
     codes.extract,
     ledger.ledger,
 ):

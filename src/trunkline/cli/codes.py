@@ -1,4 +1,4 @@
-"""``trunkline extract``: the code in a text."""
+"""``trunkline extract``: the code in a text, and why it is that one."""
 
 import sys
 from collections.abc import Iterable
@@ -7,8 +7,9 @@ from typing import Any
 import click
 import msgspec
 
-from trunkline.activations.codes import Brands
+from trunkline.activations.codes import Brands, Extraction
 from trunkline.activations.codes import extract as extract_code
+from trunkline.activations.matching import Senders
 from trunkline.api import wire
 from trunkline.catalog import services
 from trunkline.errors import OperatorError
@@ -27,27 +28,39 @@ class Line(msgspec.Struct):
 @click.option(
     "--jsonl", "file", type=click.File("rb"), help="Lines of {id, text}, from a file or - for standard input."
 )
+@click.option("--explain", is_flag=True, help="Say what decided, and which numbers were turned down, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.option("--data-dir", hidden=True, help="Not needed here: the starter set of services is used.")
-def extract(text: str | None, file: Iterable[bytes] | None, as_json: bool, data_dir: str | None) -> None:  # noqa: ARG001
+def extract(
+    text: str | None,
+    file: Iterable[bytes] | None,
+    explain: bool,
+    as_json: bool,
+    data_dir: str | None,  # noqa: ARG001
+) -> None:
     """Read the code out of TEXT, or out of each line of a JSONL file, in the order asked."""
     if (text is None) == (file is None):
         raise click.UsageError("Give a TEXT, or --jsonl FILE.")
-    brands = Brands(
-        (row["slug"], row["name"], row["domain"], row["aliases"].split(";") if row["aliases"] else [])
-        for row in services.starter_set()
-    )
+    rows = services.starter_set()
+    brands = Brands((row["slug"], row["name"], row["domain"], _list(row["aliases"])) for row in rows)
     if file is not None:
-        _lines(file, brands)
+        senders = Senders({row["slug"]: _list(row["senders"]) for row in rows}, brands)
+        _lines(file, brands, senders, explain=explain)
         return
     found = extract_code(text or "", brands)
     if as_json:
-        click.echo(wire.encode({"code": found.code, "service": found.service}))
+        click.echo(wire.encode({"code": found.code, "service": found.service} | (_reasons(found) if explain else {})))
     else:
         click.echo(found.code if found.code is not None else "no code")
+        if explain:
+            click.echo("\n".join(_words(found)))
 
 
-def _lines(file: Iterable[bytes], brands: Brands) -> None:
+def _list(cell: str) -> list[str]:
+    return cell.split(";") if cell else []
+
+
+def _lines(file: Iterable[bytes], brands: Brands, senders: Senders, *, explain: bool) -> None:
     decoder = msgspec.json.Decoder(Line)
     out = sys.stdout.buffer
     for number, raw in enumerate(file, 1):
@@ -59,5 +72,29 @@ def _lines(file: Iterable[bytes], brands: Brands) -> None:
             out.flush()
             raise OperatorError(f"Line {number} is not {{id, text}}: {error}.") from None
         found = extract_code(line.text, brands)
-        out.write(wire.encode({"id": line.id, "code": found.code, "service": found.service}) + b"\n")
+        service = found.service or (senders.service(line.sender) if line.sender else None)
+        answer = {"id": line.id, "code": found.code, "service": service}
+        out.write(wire.encode(answer | _reasons(found) if explain else answer) + b"\n")
     out.flush()
+
+
+def _reasons(found: Extraction) -> dict[str, Any]:
+    return {
+        "kind": found.kind,
+        "confidence": round(found.confidence, 2),
+        "link": found.link,
+        "decided": found.grounds.decided(),
+        "named": found.grounds.named(),
+        "rejected": [candidate._asdict() for candidate in found.grounds.rejected()],
+    }
+
+
+def _words(found: Extraction) -> list[str]:
+    """The reasons for a person, one to a line."""
+    lines = [("decided", found.grounds.decided())]
+    lines += [("rejected", f"{text}: {reason}") for text, reason in found.grounds.rejected()]
+    lines.append(("service", found.grounds.named() or "the text names none of the catalog"))
+    if found.link:
+        lines.append(("link", found.link))
+    lines.append(("sure", f"{found.confidence:.0%}, kind {found.kind}"))
+    return [f"  {name:<10}{words}" for name, words in lines]

@@ -436,7 +436,8 @@ BEGIN
     RETURN QUERY
     WITH incoming AS (
         SELECT text.*, live.activation_id AS owner, live.revision AS revision_before,
-               CASE WHEN live.activation_id IS NULL THEN coalesce(text.reason, 'the lease had ended') END AS why
+               CASE WHEN live.activation_id IS NULL AND text.meant_for IS NOT NULL
+                    THEN 'the lease had ended' ELSE text.reason END AS why
           FROM unnest(p_numbers, p_activations, p_carriers, p_senders, p_recipients, p_bodies, p_codes, p_reasons,
                       p_fingerprints) WITH ORDINALITY
                AS text (number_id, meant_for, carrier, sender, recipient, body, code, reason, fingerprint, place)
@@ -753,7 +754,7 @@ CREATE TABLE public.message (
     reason text,
     fingerprint bytea NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT message_owner CHECK ((((activation_id IS NULL) = (reason IS NOT NULL)) AND ((activation_id IS NULL) = (revision IS NULL))))
+    CONSTRAINT message_owner CHECK ((((activation_id IS NULL) = (revision IS NULL)) AND ((activation_id IS NOT NULL) OR (reason IS NOT NULL))))
 );
 
 ALTER TABLE public.message ALTER COLUMN message_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -981,6 +982,8 @@ CREATE INDEX api_key_account ON public.api_key USING btree (account_id);
 CREATE INDEX event_activation ON public.event USING btree (activation_id, event_id);
 
 CREATE INDEX idempotent_answer_age ON public.idempotent_answer USING btree (created_at);
+
+CREATE INDEX message_nobodys ON public.message USING btree (message_id DESC) WHERE (activation_id IS NULL);
 
 CREATE UNIQUE INDEX message_once ON public.message USING btree (fingerprint, activation_id) NULLS NOT DISTINCT;
 

@@ -4,34 +4,58 @@ import re
 from dataclasses import dataclass
 from typing import TypeVar
 
-from trunkline.activations.codes.brands import Brands
-from trunkline.activations.codes.cues import CODE, OTP, VERIFY, VOUCHER, Cue, find_cues
+from trunkline.activations.codes.brands import Brands, Mention
+from trunkline.activations.codes.cues import Cue, find_cues
+from trunkline.activations.codes.grounds import Candidate, Grounds
 from trunkline.activations.codes.judge import ACCEPTED, Judge
-from trunkline.activations.codes.letters import fold, plain
+from trunkline.activations.codes.letters_only import letters_beside
 from trunkline.activations.codes.numbers import find_numbers, without_links
+from trunkline.activations.codes.spelling import fold, plain
 from trunkline.activations.codes.webotp import bound_code, without_broken_lines
 
-__all__ = ["Brands", "Extraction", "extract"]
+__all__ = ["Brands", "Candidate", "Extraction", "extract"]
 
 # A long SMS of 255 parts has 39,015 characters, but what a code needs stands at the ends.
 _HEAD_LENGTH, _TAIL_LENGTH = 2048, 512
 # Each number is weighed against each cue: bounded here, so that the whole stays linear. No honest text has as many.
 _MOST_CUES, _MOST_NUMBERS = 128, 48
 _CODE_IN_LINK = re.compile(
-    r"[?&#/](?:code|otp|pin|passcode|vcode|verification_?code)[=/]([0-9]{4,8})(?![\w-])", re.IGNORECASE
+    r"[?&#/](?:code|otp|pin|passcode|vcode|verification_?code)[=/]([0-9]{4,8}|[0-9]{3}-[0-9]{3})(?![\w-])",
+    re.IGNORECASE,
 )
-_DIGITS_AT_END = re.compile(r"/([0-9]{4,8})/?$")
+_DIGITS_AT_END = re.compile(r"/([0-9]{4,8}|[0-9]{3}-[0-9]{3})/?$")
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
+    """What a text says: its code, the service it is from, and on what grounds it was so read."""
+
     code: str | None  # ASCII; separators and a prefix such as G- left out, letter case kept
-    service: str | None  # the slug of the service that the text names, if brands were given
     kind: str  # "webotp": on an origin-bound line; "code": in the text or its link; "link": a magic link; "none"
     confidence: float  # 0..1, that code (or its absence) is right
-    why: tuple[str, ...]  # what decided, and the numbers turned down, in short sentences
+    grounds: Grounds
     link: str | None = None  # the link that proves the same: a magic link, or one that carries the code
+
+    @property
+    def service(self) -> str | None:
+        """The slug of the service that the text names, if brands were given."""
+        return self.services[0] if self.services else None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """That service, then the others that send in its name."""
+        return self.grounds.mention.slugs if self.grounds.mention else ()
+
+    @property
+    def signed(self) -> bool:
+        """Whether the text gives that name as its sender's, or only speaks of it."""
+        return self.grounds.mention is not None and self.grounds.mention.place != "mention"
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """What decided, and the numbers turned down, in short sentences."""
+        return (self.grounds.decided(), *(f"Not {text}: {reason}." for text, reason in self.grounds.rejected()))
 
 
 def extract(text: str, brands: Brands | None = None) -> Extraction:
@@ -48,47 +72,42 @@ def extract(text: str, brands: Brands | None = None) -> Extraction:
     body, links = without_links(clear)
     body = without_broken_lines(body)
     folded = fold(body)
-    cues = find_cues(folded)
-    service = None
+    cues = _ends(find_cues(folded), _MOST_CUES)
+    mention = None
     if brands is not None:
-        service = brands.of_host(bound.host) if bound else None
-        service = service or brands.named_in(body, folded, cues, links)
+        mention = brands.of_host(bound.host) if bound else None
+        mention = mention or brands.named_in(body, folded, cues, links)
     if bound is not None:
-        why = (f"The line for {bound.host} carries the code.",)
-        return Extraction(bound.code, service, "webotp", 0.99, why)
-    return _judged(body, folded, cues, links, service)
+        why = f"The line for {bound.host} carries the code."
+        return Extraction(bound.code, "webotp", 0.99, Grounds(body, why, None, (), (), mention))
+    return _judged(body, folded, cues, links, mention)
 
 
 def _ends(items: list[_Item], most: int) -> list[_Item]:
     return items if len(items) <= most else items[: most // 2] + items[-most // 2 :]
 
 
-def _judged(body: str, folded: str, cues: list[Cue], links: list[str], service: str | None) -> Extraction:
-    cues, numbers = _ends(cues, _MOST_CUES), _ends(find_numbers(body, cues), _MOST_NUMBERS)
-    judge = Judge(body, folded, cues, numbers)
+def _judged(body: str, folded: str, cues: list[Cue], links: list[str], mention: Mention | None) -> Extraction:
+    numbers = _ends(find_numbers(body, cues), _MOST_NUMBERS)
+    judge = Judge(body, folded, cues, numbers, links)
     verdicts = judge.verdicts()
     best = max(verdicts, key=lambda verdict: verdict.score, default=None)
-    rejected = tuple(f"Not {verdict.reason}" for verdict in verdicts if verdict is not best)
     if best is not None and best.score >= ACCEPTED:
         code = best.number.code
         link = next((link for link in links if code and code in link), None)
         confidence = min(0.98, 0.55 + 0.08 * (best.score - ACCEPTED))
-        return Extraction(code, service, "code", confidence, (f"Taken {best.reason}", *rejected), link)
-    if best is not None:
-        rejected = (f"Not {best.reason}", *rejected)
-    present = 0
-    for cue in cues:
-        present |= cue.kinds
-    letters = judge.letters()
+        return Extraction(code, "code", confidence, Grounds(body, None, best, verdicts, numbers, mention), link)
+    letters = letters_beside(body, judge)
     if letters is not None:
-        return Extraction(
-            letters, service, "code", 0.6, (f"Taken {letters}: right beside a word for a code.", *rejected)
-        )
-    if links and present & (OTP | CODE | VERIFY) and not present & VOUCHER:
+        why = f"Taken {letters}: letters right beside a word for a code."
+        return Extraction(letters, "code", 0.6, Grounds(body, why, None, verdicts, numbers, mention))
+    if links and not judge.sells and (judge.proves or judge.askers):
         for link in links:
-            carried = _CODE_IN_LINK.search(link) or (_DIGITS_AT_END.search(link) if present & (OTP | CODE) else None)
+            carried = _CODE_IN_LINK.search(link) or (_DIGITS_AT_END.search(link) if judge.askers else None)
             if carried:
-                return Extraction(carried[1], service, "code", 0.6, ("The link carries the code.", *rejected), link)
-        return Extraction(None, service, "link", 0.7, ("A link to prove who one is, and no code.", *rejected), links[0])
+                grounds = Grounds(body, "The link carries the code.", None, verdicts, numbers, mention)
+                return Extraction(carried[1].replace("-", ""), "code", 0.6, grounds, link)
+        grounds = Grounds(body, "A link to prove who one is, and no code.", None, verdicts, numbers, mention)
+        return Extraction(None, "link", 0.7, grounds, links[0])
     confidence = 0.95 if best is None else max(0.5, min(0.95, 0.9 - 0.1 * best.score))
-    return Extraction(None, service, "none", confidence, rejected or ("No number that could be a code.",))
+    return Extraction(None, "none", confidence, Grounds(body, None, None, verdicts, numbers, mention))

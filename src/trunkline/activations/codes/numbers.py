@@ -27,7 +27,11 @@ _DATE = re.compile(
 )
 _PREFIXED = re.compile(r"[A-Z]{1,4}-(\d{3,8}|\d{3}-\d{3}|\d{4}-\d{4})")
 _SIGNS = frozenset("$€£¥₹₩₽₺₴₪฿₫₱₦₸₮¢%")
-_BETWEEN_GROUPS = frozenset({" ", ") ", ")", ")-"})
+_BETWEEN_GROUPS = frozenset({" ", ") ", ")", ")-", " - ", "- ", " -"})
+# Digits one by one, as a machine reads them out: "7, 0, 3, 9", "4 8 2 - 9 1 3", "9 . 1 . 1 . 6".
+_ONE_BY_ONE = re.compile(r"(?<![\w.,+-])[0-9](?:(?: [.,-] |, | |-|\. )[0-9](?![0-9])){3,9}(?![\w-]|[.,][0-9]| [0-9])")
+_SPELT = re.compile(r"[0-9][ .,-]{1,3}[0-9][ .,-]{1,3}[0-9](?![0-9])")
+_SUFFIXED = re.compile(r"[a-z]{1,5}-([0-9]{4,8})")
 _GROUPABLE = frozenset({"digits", "split", "short", "phone"})
 
 
@@ -59,22 +63,33 @@ def find_numbers(plain: str, cues: list[Cue]) -> list[Number]:
     """The numbers of a plain text in order; ``cues`` are its cues, for the units and currencies around a number."""
     starts = {cue.start: cue for cue in cues if cue.kinds & (UNIT | MONEY)}
     ends = {cue.end: cue.kinds for cue in cues if cue.kinds & (MONEY | OTP | CODE)}
+    asked = [cue.end for cue in cues if cue.kinds & (OTP | CODE)]
     numbers: list[Number] = []
     group: list[Number] = []
+    beyond = 0
+    spelt = {match.start(): match.end() for match in _ONE_BY_ONE.finditer(plain)} if _SPELT.search(plain) else {}
     for match in _RUN.finditer(plain):
         start, end = match.span()
+        if start in spelt:
+            beyond = spelt[start]
+            numbers += _grouped(plain, group, asked)
+            group = []
+            digits = re.sub(r"\D", "", plain[start:beyond])
+            numbers.append(Number(start, beyond, digits, "split"))
+        if start < beyond:
+            continue
         if start and (plain[start - 1] == "-" or plain[start - 1].isalpha()):
             start = _widened(plain, start)
         number = _shaped(plain, start, end, starts, ends)
         groupable = number.shape in _GROUPABLE
         if group and not (groupable and plain[group[-1].end : number.start] in _BETWEEN_GROUPS):
-            numbers += _grouped(plain, group)
+            numbers += _grouped(plain, group, asked)
             group = []
         if groupable:
             group.append(number)
         else:
             numbers.append(number)
-    return numbers + _grouped(plain, group)
+    return numbers + _grouped(plain, group, asked)
 
 
 def _widened(plain: str, start: int) -> int:
@@ -89,7 +104,7 @@ def _widened(plain: str, start: int) -> int:
     return start
 
 
-def _grouped(plain: str, group: list[Number]) -> list[Number]:
+def _grouped(plain: str, group: list[Number], asked: list[int]) -> list[Number]:
     """Digits with single spaces between them: one split code, one phone number, or several numbers."""
     if len(group) < 2:
         return group
@@ -101,7 +116,14 @@ def _grouped(plain: str, group: list[Number]) -> list[Number]:
         return [Number(start, end, None, "phone")]
     if len(lengths) == 1 and 4 <= len(digits) <= 8 and (lengths & {2, 3, 4} or len(parts) == len(digits)):
         return [Number(start, end, digits, "split")]
+    if len(parts) == 2 and 5 <= len(digits) <= 8 and min(lengths) >= 2 and _is_asked(start, asked):
+        return [Number(start, end, digits, "split")]
     return group
+
+
+def _is_asked(start: int, asked: list[int]) -> bool:
+    """Whether a word for a code stands right before, so that even "947 1083" is one code."""
+    return any(0 <= start - end <= 6 for end in asked)
 
 
 def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict[int, int]) -> Number:
@@ -133,7 +155,7 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
     if any(sign in token for sign in ".,:/"):
         return Number(start, end, None, "time" if ":" in token else "date" if "/" in token else "amount")
     if "-" in token:
-        return _hyphened(start, end, token)
+        return _hyphened(start, end, token, ends)
     return _mixed(plain, start, end, starts, ends)
 
 
@@ -160,16 +182,21 @@ def _digits(start: int, end: int, token: str) -> Number:
     return Number(start, end, token, "digits") if len(token) >= 3 else Number(start, end, None, "short")
 
 
-def _hyphened(start: int, end: int, token: str) -> Number:
-    if prefixed := _PREFIXED.fullmatch(token):
-        return Number(start, end, prefixed[1].replace("-", ""), "prefixed")
+def _hyphened(start: int, end: int, token: str, ends: dict[int, int]) -> Number:
     parts = token.split("-")
+    if (prefixed := _PREFIXED.fullmatch(token)) and not (len(parts) == 2 and len(parts[0]) == len(parts[1]) >= 4):
+        return Number(start, end, prefixed[1].replace("-", ""), "prefixed")
+    if particle := _SUFFIXED.fullmatch(token):  # Bantu and other languages: "ngu-719446"
+        return Number(start + particle.start(1), end, particle[1], "digits")
     lengths = {len(part) for part in parts}
     joined = "".join(parts)
     if joined.isdigit():
         if _DATE.fullmatch(token):
             return Number(start, end, None, "date")
         if len(lengths) == 1 and 4 <= len(joined) <= 8:
+            return Number(start, end, joined, "split")
+        asked = [at for at in range(start - 6, start + 1) if ends.get(at, 0) & (OTP | CODE)]
+        if len(parts) == 2 and 5 <= len(joined) <= 8 and min(lengths) >= 2 and asked:
             return Number(start, end, joined, "split")
         return Number(start, end, None, "phone")
     if len(lengths) == 1 and 6 <= len(joined) <= 10 and joined.isupper():
@@ -183,8 +210,11 @@ def _mixed(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict[
     if letters and ends.get(start + letters.end(), 0) & MONEY and token[letters.end() :].isdigit():
         return Number(start, end, None, "amount")
     digits = len(token) - len(token.lstrip("0123456789"))
-    if 0 < digits <= 4 and start + digits in starts:
+    unit = starts.get(start + digits) if 0 < digits <= 4 else None
+    if unit is not None and unit.end == end:
         return Number(start, end, None, "count")
+    if token[0] == "N" and token[1:].isdigit():  # the naira
+        return Number(start, end, None, "amount")
     word_start = 1 + max(plain.rfind(" ", 0, start), plain.rfind("\n", 0, start))
     if _APP_HASH.match(plain, word_start):
         return Number(start, end, None, "hash")

@@ -1,0 +1,50 @@
+"""``trunkline inbox``: the texts that came in, and why each one went where it did."""
+
+import pathlib
+
+import click
+
+from trunkline.activations import inbox as texts
+from trunkline.cli.command import answer, common, opened, run
+from trunkline.clock import iso
+from trunkline.storage.database import Row
+
+SHOWN_OF_A_TEXT = 100  # characters, for a person
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Also the texts that went to a lease.")
+@click.option("--to", "recipient", help="Only the texts to this number, as +E.164.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@common
+@run
+async def inbox(
+    everything: bool, recipient: str | None, limit: int, as_json: bool, data_dir: pathlib.Path | None
+) -> None:
+    """Show the texts that no lease got, newest first, and why."""
+    async with opened(data_dir) as (_, built):
+        rows = await built.database.fetch(texts.SQL.inbox, everything, recipient, limit)
+    if as_json:
+        answer(True, {"texts": [_facts(row) for row in rows]}, "")
+        return
+    if not rows:
+        click.echo("no texts" if everything else "no texts without a lease; --all shows the others")
+    for row in rows:
+        lease = f"lease {row['activation_id']}" if row["activation_id"] else "nobody"
+        body = " ".join(row["body"].split())
+        shown = body if len(body) <= SHOWN_OF_A_TEXT else body[: SHOWN_OF_A_TEXT - 1] + "…"
+        click.echo(f"{iso(row['received_at'])}  {row['sender']} → {row['recipient']}  {lease}: {row['reason'] or '-'}")
+        click.echo(f"    {shown}")
+
+
+def _facts(row: Row) -> dict[str, object]:
+    return {
+        "received_at": iso(row["received_at"]),
+        "carrier": row["carrier"],
+        "sender": row["sender"],
+        "recipient": row["recipient"],
+        "text": row["body"],
+        "code": row["code"],
+        "activation_id": str(row["activation_id"]) if row["activation_id"] else None,
+        "reason": row["reason"],
+    }
