@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import NamedTuple
 
-from trunkline.activations.codes.cues import CODE, OTP, Cue
+from trunkline.activations.codes.cues import Cue
+from trunkline.activations.codes.lexicon import CODE, OTP
 from trunkline.activations.codes.spelling import fold, plain
 
 _RUNNING = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af]")

@@ -1,149 +1,132 @@
-"""Finds the cue words of cues.toml in a folded text."""
+"""Finds the cues of a folded text: the words that say what a number is."""
 
 import re
-import tomllib
-from functools import lru_cache
-from importlib.resources import files
 from typing import NamedTuple
 
-from trunkline.activations.codes.spelling import fold, plain
-
-OTP, CODE, VERIFY, VOUCHER, NAMES, NAMES_BEFORE, UNIT, MONEY, IS, ENTER, COURIER = (1 << bit for bit in range(11))
-_KINDS = {
-    "otp": OTP,
-    "code": CODE,
-    "verify": VERIFY,
-    "voucher": VOUCHER,
-    "names": NAMES,
-    "names_before": NAMES_BEFORE,
-    "unit": UNIT,
-    "money": MONEY,
-    "is": IS,
-    "enter": ENTER,
-    "courier": COURIER,
-}
-# Senders who cannot write their own letters: "bestaetigen", "aterstaelning".
-_SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae"})
-# Scripts written without spaces, and Hangul, whose particles stick to the word.
-_RUNNING = (
-    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"
-    "\u3005-\u3007\u3041-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"
+from trunkline.activations.codes.lexicon import (
+    CODE,
+    EVERY,
+    NAMES,
+    OTP,
+    VERIFY,
+    VOUCHER,
+    WORD,
+    Senses,
+    lexicon,
+    look_up,
 )
-_WORD = re.compile(rf"[a-z]+|[^\x00-\xbf\u2000-\u2bff\u3000-\u303f\uff00-\uffff،؛؟۔।॥።፡{_RUNNING}]+")
-_HEAD = re.compile(
-    "[\u30a1-\u30fa\u30fc\u3400-\u9fff\uac00-\ud7af]"
-)  # no hiragana, which ends a word before a compound
+
 _ASCII_WORD = re.compile("[a-z]+")
-_STEM_LENGTH = 24
+# No hiragana: it ends a word before a compound.
+_HEAD_OF_COMPOUND = re.compile("[\u30a1-\u30fa\u30fc\u3400-\u9fff\uac00-\ud7af]")
 _TOGETHER = re.compile(r"[^\W\d_]*[ '’/·]?[^\W\d_]*[ '’/·]?[^\W\d_]*")
+_MOST_BETWEEN = 6
 
 
 class Cue(NamedTuple):
     start: int
     end: int
-    kinds: int  # a union of the bits above: "order" both names a number and sells something
+    kinds: int  # a union of the bits of the lexicon: "order" both names a number and sells something
 
 
-class _Lexicon:
-    def __init__(self, languages: dict[str, dict[str, list[str]]]) -> None:
-        self.words: dict[str, int] = {}
-        self.beginnings: dict[str, int] = {}
-        self.endings: dict[str, int] = {}
-        self.phrases: dict[str, list[tuple[str, bool, int]]] = {}
-        self.inside: dict[str, int] = {}
-        self.tails: set[str] = set()
-        for table in languages.values():
-            for kind, entries in table.items():
-                for entry in entries:
-                    self._add(fold(plain(entry)), _KINDS[kind])
-                    spelt_out = entry.lower().translate(_SPELT_OUT)
-                    if spelt_out != entry.lower():
-                        self._add(fold(plain(spelt_out)), _KINDS[kind])
-        for phrases in self.phrases.values():
-            phrases.sort(key=lambda phrase: -len(phrase[0]))
-
-    def _add(self, entry: str, kind: int) -> None:
-        if re.match(f"[*]?[{_RUNNING}]", entry):
-            if entry.startswith("*"):
-                entry = entry[1:]
-                self.tails.add(entry)
-            self.inside[entry] = self.inside.get(entry, 0) | kind
-        elif entry.startswith("*"):
-            self.endings[entry[1:]] = self.endings.get(entry[1:], 0) | kind
-        elif (first := _WORD.match(entry)) and first.end() < len(entry.rstrip("*")):
-            self._add_phrase(first[0], entry.rstrip("*"), entry.endswith("*"), kind)
-        elif entry.endswith("*"):
-            self.beginnings[entry[:-1]] = self.beginnings.get(entry[:-1], 0) | kind
-        else:
-            self.words[entry] = self.words.get(entry, 0) | kind
-
-    def _add_phrase(self, first: str, entry: str, is_open: bool, kind: int) -> None:
-        phrases = self.phrases.setdefault(first, [])
-        for index, (known, known_open, kinds) in enumerate(phrases):
-            if (known, known_open) == (entry, is_open):
-                phrases[index] = (entry, is_open, kinds | kind)
-                return
-        phrases.append((entry, is_open, kind))
-
-    def kinds_of(self, word: str) -> int:
-        kinds = self.words.get(word, 0)
-        if kinds:
-            return kinds
-        reach = min(len(word), _STEM_LENGTH)
-        head = next((self.beginnings[word[:n]] for n in range(reach, 1, -1) if word[:n] in self.beginnings), 0)
-        tail = next((self.endings[word[-n:]] for n in range(reach - 1, 2, -1) if word[-n:] in self.endings), 0)
-        if tail & CODE and head:  # A compound: "Bestätigungscode" proves, "Gutscheincode" sells.
-            return OTP if head & (VERIFY | OTP) else head & ~CODE
-        return head | tail
-
-
-_LEXICON = _Lexicon(tomllib.loads(files(__package__).joinpath("cues.toml").read_text(encoding="utf-8")))
-_INSIDE = re.compile("|".join(map(re.escape, sorted(_LEXICON.inside, key=len, reverse=True))))
-
-
-@lru_cache(maxsize=1 << 14)
-def _look_up(word: str) -> tuple[int, tuple[tuple[str, bool, int], ...]] | None:
-    kinds, phrases = _LEXICON.kinds_of(word), tuple(_LEXICON.phrases.get(word, ()))
-    return (kinds, phrases) if kinds or phrases else None
+class _Hit(NamedTuple):
+    start: int
+    end: int
+    senses: Senses
+    is_label: bool = False  # the tail of a compound that nobody has listed: "診察券番号"
 
 
 def find_cues(folded: str) -> list[Cue]:
-    """The cues of a folded text in order; a code word beside a word of proving or of trade is one cue with it."""
+    """The cues of a folded text in order; a code word beside a word of proving or of trade is one cue with it.
+
+    A word counts with what it means in the languages that the text seems to be written in.
+    """
+    hits = _find_words(folded)
+    if not folded.isascii():
+        inside = _find_inside(folded)
+        if inside:
+            hits = sorted(hits + inside, key=_start)
+    if not hits:
+        return []
+    spoken = _spoken(hits)
     cues = []
-    beyond = seen = 0
-    for match in (_ASCII_WORD if folded.isascii() else _WORD).finditer(folded):
-        found = _look_up(match[0])
+    seen = 0
+    for start, end, senses, is_label in hits:
+        kinds = NAMES if is_label else senses.kinds(spoken)
+        if kinds:
+            cues.append(Cue(start, end, kinds))
+            seen |= kinds
+    return _joined(cues, folded) if seen & CODE else cues
+
+
+def _start(hit: _Hit) -> int:
+    return hit.start
+
+
+def _spoken(hits: list[_Hit]) -> int:
+    """The languages of a text: those that know all of its cues, or at least half as many as any other knows."""
+    common = EVERY
+    for hit in hits:
+        common &= hit.senses.languages
+    if common:
+        return common
+    counts: dict[int, int] = {}
+    for languages in {hit.senses.languages for hit in hits}:
+        rest = languages if languages > 0 else 0
+        while rest:
+            language = rest & -rest
+            counts[language] = counts.get(language, 0) + 1
+            rest ^= language
+    most = max(counts.values())
+    spoken = 0
+    for language, count in counts.items():
+        if count * 2 >= most:
+            spoken |= language
+    return spoken
+
+
+def _find_words(folded: str) -> list[_Hit]:
+    hits = []
+    beyond = 0
+    for match in (_ASCII_WORD if folded.isascii() else WORD).finditer(folded):
+        found = look_up(match[0])
         if found is None:
             continue
         start, end = match.span()
         if start < beyond:
             continue
-        kinds, phrases = found
-        for phrase, is_open, phrase_kinds in phrases:
-            if folded.startswith(phrase, start):
-                after = start + len(phrase)
-                if is_open and (rest := _WORD.match(folded, after)):
+        senses, phrases = found
+        for phrase in phrases:
+            if folded.startswith(phrase.text, start):
+                after = start + len(phrase.text)
+                if phrase.is_open and (rest := WORD.match(folded, after)):
                     after = rest.end()
                 if not folded[after : after + 1].isalpha():
-                    end, kinds = after, phrase_kinds
+                    end, senses = after, phrase.senses
                     break
-        if kinds:
-            cues.append(Cue(start, end, kinds))
+        if senses is not None:
+            hits.append(_Hit(start, end, senses))
             beyond = end
-            seen |= kinds
-    if not folded.isascii():
-        inside: list[Cue] = []
-        for match in _INSIDE.finditer(folded):
-            start, end = match.span()
-            kinds = _LEXICON.inside[match[0]]
-            compound = match[0] in _LEXICON.tails and start and _HEAD.match(folded, start - 1)
-            if compound and not (inside and inside[-1].end == start):
-                kinds = NAMES  # of a sort that nobody has listed: "診察券番号"
-            inside.append(Cue(start, end, kinds))
-        if inside:
-            cues = sorted(cues + inside)
-            seen = CODE
-    return _joined(cues, folded) if seen & CODE else cues
+    return hits
+
+
+def _find_inside(folded: str) -> list[_Hit]:
+    """The cues of scripts that are written without spaces."""
+    known = lexicon()
+    hits: list[_Hit] = []
+    beyond = 0
+    for match in known.piece_start.finditer(folded):
+        start = match.start()
+        if start < beyond:
+            continue
+        for piece, senses in (*known.pieces.get(folded[start : start + 2], ()), *known.pieces.get(match[0], ())):
+            if folded.startswith(piece, start):
+                beyond = start + len(piece)
+                is_tail = piece in known.tails and start > 0 and _HEAD_OF_COMPOUND.match(folded, start - 1)
+                is_label = bool(is_tail) and not (hits and hits[-1].end == start)
+                hits.append(_Hit(start, beyond, senses, is_label))
+                break
+    return hits
 
 
 def _joined(cues: list[Cue], folded: str) -> list[Cue]:
@@ -153,9 +136,9 @@ def _joined(cues: list[Cue], folded: str) -> list[Cue]:
             before = joined[-1]
             gap = folded[before.end : cue.start]
             other = (before.kinds if cue.kinds & CODE else cue.kinds) & ~CODE
-            if other & (VOUCHER | VERIFY) and len(gap) <= 6 and _TOGETHER.fullmatch(gap):
+            if other & (VOUCHER | VERIFY) and len(gap) <= _MOST_BETWEEN and _TOGETHER.fullmatch(gap):
                 # "order code" is no code to us, "code de vérification" surely is one.
-                kind = NAMES | VOUCHER if other & VOUCHER else OTP
+                kind = NAMES | VOUCHER | CODE if other & VOUCHER else OTP
                 joined[-1] = Cue(before.start, cue.end, kind)
                 continue
         joined.append(cue)

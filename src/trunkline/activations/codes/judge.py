@@ -4,18 +4,8 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
-from trunkline.activations.codes.cues import (
-    CODE,
-    COURIER,
-    ENTER,
-    IS,
-    NAMES,
-    NAMES_BEFORE,
-    OTP,
-    VERIFY,
-    VOUCHER,
-    Cue,
-)
+from trunkline.activations.codes.cues import Cue
+from trunkline.activations.codes.lexicon import CODE, COURIER, ENTER, IS, NAMES, NAMES_BEFORE, OTP, VERIFY, VOUCHER
 from trunkline.activations.codes.numbers import Number
 
 ACCEPTED = 3.0
@@ -25,6 +15,8 @@ _PERCENT = re.compile(r"\d ?%")
 _MARK = re.compile(r"[:：=>→»][ \n\"'“”«‘’(\[{<*]*$|[\"“«「『({\[]$")
 _ONLY_SIGNS = re.compile(r"[^\w\n]*\n?[^\w\n]*")
 _WORD = re.compile(r"\w")
+_WORDS = re.compile(r"[^\W\d_]+")
+_ASIDE = re.compile("[,(（，、]")  # what follows is said of something else
 _DIGITS = re.compile(r"\d+")
 _NEAR, _CLOSE, _FAR = 14, 48, 160
 _HELD, _ASKED_BEFORE, _ASKED_AFTER = 20, 6, 14
@@ -125,21 +117,34 @@ class Judge:
         if self._introduced(number):
             return False
         said = bool(cue.kinds & IS)
+        known = 0
         for later in self._cues[position + 1 :]:
             if later.start >= start:
                 break
             if later.kinds & (OTP | CODE) and not self._is_label(later):
                 return False
-            if later.kinds & ENTER and start - later.end <= _ASKED_BEFORE:
+            if later.kinds & (ENTER | VERIFY) and not later.kinds & (NAMES | IS):
                 return False
             said = said or bool(later.kinds & IS)
+            known += 1
+        strangers = len(_WORDS.findall(self._folded, cue.end, start)) - known
+        if strangers >= 3 or (strangers >= 1 and self._handed_over(number)):
+            return False
         said = said or (":" in self._folded[cue.end : start] and self._lone)
         if not said:
             return True
         # "The code for your order is 5521" answers the code; "Your order is 5521" the order.
         return not any(
-            asker.end <= cue.start and not self._parted(asker.end, start) and "," not in self._folded[asker.end : start]
+            asker.end <= cue.start
+            and not self._parted(asker.end, start)
+            and not _ASIDE.search(self._folded, asker.end, start)
             for asker in self.askers
+        )
+
+    def _handed_over(self, number: Number) -> bool:
+        """Whether a verb or a word for a code that follows is closer to the number than a word before it."""
+        return self._marked(number) or any(
+            cue.kinds & (OTP | CODE | ENTER) and 0 <= cue.start - number.end <= 3 for cue in self._cues
         )
 
     def _introduced(self, number: Number) -> bool:
@@ -175,7 +180,7 @@ class Judge:
         if nearest is not None:
             answered.add(nearest.start)
         if best < 3.0 and number.shape != "mixed":
-            asked = self._asked(number)
+            asked = self._asked(number) if self._may_be_asked(number) else None
             if asked is not None and best < 2.5:
                 best, nearest, ground = 2.5, asked, "enter"
             elif nearest is None:
@@ -191,9 +196,10 @@ class Judge:
         score = best + self._of_shape(number) + self._of_place(number)
         if weak and (self.proves or self._hands_over):
             score += 1.0
-        sells = self.sells and (weak or number.shape == "mixed") and not (self._hands_over and best >= 2.5)
+        sells = self.sells and weak and not (self._hands_over and best >= 2.5)
         if sells:
-            score -= 2.0 if self.proves and number.shape != "mixed" and not self._sold_beside(number) else 4.0
+            digits = self.proves and number.shape != "mixed"
+            score -= 4.0 if not digits else 3.0 if self._sold_beside(number) else 2.0
         if self._free == 1:
             score += 0.5
         if best < 1.5 and not self._is_all(number) and not self._plain.startswith("G-", number.start):
@@ -241,6 +247,10 @@ class Judge:
         if gap <= _CLOSE:
             return 4.0 if said else 3.0
         return 3.0 if said else 1.0
+
+    def _may_be_asked(self, number: Number) -> bool:
+        """A verb such as "use" or "enter" needs a text that proves, or a lone number that looks like a code."""
+        return self.proves or self._hands_over or (self._lone and len(number.code or "") >= 6)
 
     def _asked(self, number: Number) -> Cue | None:
         """The verb that asks to put the number in: "Enter 4821 …", "… 4821 eingeben"."""

@@ -2,8 +2,8 @@
 
 import re
 
-from trunkline.activations.codes.cues import OTP
 from trunkline.activations.codes.judge import Judge
+from trunkline.activations.codes.lexicon import OTP
 
 _SIGNS = r"[ \"'“”«»„「『\[({<*]*"
 _LETTERS = r"([A-Z]{4,10}|[a-z]{5,8})(?![\w-]|'[a-z])"
@@ -12,7 +12,7 @@ _AFTER_SPACE = re.compile(rf" {_SIGNS}{_LETTERS}")
 _FIRST = re.compile(r"\W{0,3}([A-Z]{4,10}) ")
 _ANOTHER_CAPITAL_WORD = re.compile(r" [A-Z]{2}")
 _VOWELS = frozenset("aeiouyAEIOUY")
-_MOST_APART = 40
+_MOST_APART = 60
 
 
 def letters_beside(plain: str, judge: Judge) -> str | None:
@@ -42,4 +42,6 @@ def _is_code(plain: str, found: re.Match[str], *, certain: bool) -> bool:
     vowels = sum(letter in _VOWELS for letter in letters)
     if letters.isupper() and certain:
         return not _ANOTHER_CAPITAL_WORD.match(plain, found.end(1))
+    if letters.islower():
+        return certain and vowels * 5 <= len(letters)
     return vowels * 4 <= len(letters) and not _ANOTHER_CAPITAL_WORD.match(plain, found.end(1))

@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple
 
-from trunkline.activations.codes.cues import CODE, MONEY, OTP, UNIT, Cue
+from trunkline.activations.codes.cues import Cue
+from trunkline.activations.codes.lexicon import CODE, MONEY, OTP, UNIT
 
 # Each of these begins at a boundary, and its repeated parts cannot share a character (a label never gives one back), so
 # that no text makes a search slow.
@@ -25,6 +26,12 @@ _APP_HASH = re.compile(r"(?<!\S)[A-Za-z0-9+/]{11}(?!\S)")
 _DATE = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}-\d{1,2}-\d{4}|\d{1,2}-(?:0?[1-9]|1[0-2])-\d{2}|\d{1,2}-[A-Za-z]{3}(?:-\d{2,4})?"
 )
+# What stands before the year of a date with a month in words: "14 Mar ", "March 14, ", "14 de marzo de ".
+_BEFORE_YEAR = re.compile(
+    r"(?<!\d)\d{1,2}(?:st|nd|rd|th)?[ .,/-]{1,2}(?:(?:de|di|of) )?(?:[^\W\d_]{3,12}[ .,/-]{1,2}(?:(?:de|del) )?)?$"
+)
+_CLOCK = re.compile(r"\d{1,2}h\d{2}")
+_MASKED = re.compile(r"[Xx]{2,}\d{2,6}")
 _PREFIXED = re.compile(r"[A-Z]{1,4}-(\d{3,8}|\d{3}-\d{3}|\d{4}-\d{4})")
 _SIGNS = frozenset("$€£¥₹₩₽₺₴₪฿₫₱₦₸₮¢%")
 _BETWEEN_GROUPS = frozenset({" ", ") ", ")", ")-", " - ", "- ", " -"})
@@ -151,7 +158,14 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
     if unit and len(token) <= (4 if long_unit else 3):
         return Number(start, end, None, "count")
     if token.isdigit():
-        return _digits(start, end, token)
+        is_year = (
+            len(token) == 4 and token[:2] in {"19", "20"} and _BEFORE_YEAR.search(plain[max(0, start - 24) : start])
+        )
+        return Number(start, end, None, "date") if is_year else _digits(start, end, token)
+    if _MASKED.fullmatch(token):
+        return Number(start, end, None, "masked")
+    if _CLOCK.fullmatch(token):
+        return Number(start, end, None, "time")
     if any(sign in token for sign in ".,:/"):
         return Number(start, end, None, "time" if ":" in token else "date" if "/" in token else "amount")
     if "-" in token:

@@ -1,0 +1,160 @@
+"""The cue words of ``cues/*.toml``, one table for each language, indexed for finding them in a folded text."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from trunkline.activations.codes.spelling import fold, plain
+
+OTP, CODE, VERIFY, VOUCHER, NAMES, NAMES_BEFORE, UNIT, MONEY, IS, ENTER, COURIER = (1 << bit for bit in range(11))
+KINDS = {
+    "otp": OTP,
+    "code": CODE,
+    "verify": VERIFY,
+    "voucher": VOUCHER,
+    "names": NAMES,
+    "names_before": NAMES_BEFORE,
+    "unit": UNIT,
+    "money": MONEY,
+    "is": IS,
+    "enter": ENTER,
+    "courier": COURIER,
+}
+# Scripts written without spaces, and Hangul, whose particles stick to the word.
+_RUNNING = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"
+    "\u3005-\u3007\u3041-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"
+)
+IN_RUNNING_TEXT = re.compile(f"[*]?[{_RUNNING}]")
+WORD = re.compile(rf"[a-z]+|[^\x00-\xbf\u2000-\u2bff\u3000-\u303f\uff00-\uffff،؛؟۔।॥።፡{_RUNNING}]+")
+# Senders who cannot write their own letters: "bestaetigen", "aterstaelning".
+_SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "aa", "ø": "oe", "æ": "ae"})
+_LONGEST_STEM = 24
+
+
+class Senses(NamedTuple):
+    """What an entry means, by language: most words of one language are also words of others."""
+
+    groups: tuple[tuple[int, int], ...]  # (kinds, the languages in which it has them, a bit for each)
+    languages: int  # all of them; EVERY for an entry that belongs to no language
+
+    def kinds(self, spoken: int) -> int:
+        """Its kinds in the languages that are spoken, a union of bits."""
+        kinds = 0
+        for meant, languages in self.groups:
+            if languages & spoken:
+                kinds |= meant
+        return kinds
+
+
+class Phrase(NamedTuple):
+    """Several words, or one with a sign inside."""
+
+    text: str
+    is_open: bool  # the last word may go on: "kod podtverzhden*"
+    senses: Senses
+
+
+EVERY = -1
+_ByLanguage = dict[int, int]  # the bit of a language -> kinds
+
+
+def _senses(table: _ByLanguage) -> Senses:
+    groups: dict[int, int] = {}
+    languages = 0
+    for language, kinds in table.items():
+        groups[kinds] = groups.get(kinds, 0) | language
+        languages |= language
+    return Senses(tuple(groups.items()), languages)
+
+
+class Lexicon:
+    """Words, beginnings and endings of words, phrases, and pieces of running text, each with its senses."""
+
+    def __init__(self, languages: Iterable[Mapping[str, Sequence[str]]]) -> None:
+        self._words: dict[str, _ByLanguage] = {}
+        self._beginnings: dict[str, _ByLanguage] = {}
+        self._endings: dict[str, _ByLanguage] = {}
+        self._phrases: dict[str, dict[tuple[str, bool], _ByLanguage]] = {}
+        self._inside: dict[str, _ByLanguage] = {}
+        self.tails: set[str] = set()
+        families: dict[str, int] = {"any": EVERY}
+        for table in languages:
+            language = families.setdefault(str(table["family"]), 1 << len(families))
+            for kind, entries in table.items():
+                for entry in entries if kind in KINDS else ():
+                    self._add(fold(plain(entry)), language, KINDS[kind])
+                    spelt_out = entry.lower().translate(_SPELT_OUT)
+                    if spelt_out != entry.lower():
+                        self._add(fold(plain(spelt_out)), language, KINDS[kind])
+        self.phrases = {
+            first: tuple(
+                Phrase(*key, _senses(table)) for key, table in sorted(found.items(), key=lambda item: -len(item[0][0]))
+            )
+            for first, found in self._phrases.items()
+        }
+        self.pieces: dict[str, list[tuple[str, Senses]]] = {}
+        for piece, table in sorted(self._inside.items(), key=lambda item: -len(item[0])):
+            self.pieces.setdefault(piece[:2], []).append((piece, _senses(table)))
+        first_signs = {piece[0] for piece in self._inside}
+        self.piece_start = re.compile(f"[{re.escape(''.join(sorted(first_signs)))}]" if first_signs else r"(?!)")
+
+    def _add(self, entry: str, language: int, kind: int) -> None:
+        if IN_RUNNING_TEXT.match(entry):
+            if entry.startswith("*"):
+                entry = entry[1:]
+                self.tails.add(entry)
+            table = self._inside.setdefault(entry, {})
+        elif entry.startswith("*"):
+            table = self._endings.setdefault(entry[1:], {})
+        elif (first := WORD.match(entry)) and first.end() < len(entry.rstrip("*")):
+            key = (entry.rstrip("*"), entry.endswith("*"))
+            table = self._phrases.setdefault(first[0], {}).setdefault(key, {})
+        elif entry.endswith("*"):
+            table = self._beginnings.setdefault(entry[:-1], {})
+        else:
+            table = self._words.setdefault(entry, {})
+        table[language] = table.get(language, 0) | kind
+
+    def senses_of(self, word: str) -> Senses | None:
+        """The senses of a single word; None for one that is no cue."""
+        table = dict(self._words.get(word, ()))
+        reach = min(len(word), _LONGEST_STEM)
+        nothing: _ByLanguage = {}
+        # The longest beginning that each language knows.
+        head: _ByLanguage = {}
+        for length in range(reach, 1, -1):
+            for language, kinds in self._beginnings.get(word[:length], nothing).items():
+                head.setdefault(language, kinds)
+        tail: _ByLanguage = {}
+        for length in range(reach - 1, 2, -1):
+            for language, kinds in self._endings.get(word[-length:], nothing).items():
+                tail.setdefault(language, kinds)
+        for language in head.keys() | tail.keys():
+            table.setdefault(language, _compound(head.get(language, 0), tail.get(language, 0)))
+        return _senses(table) if table else None
+
+
+def _compound(head: int, tail: int) -> int:
+    if tail & CODE and head:  # "Bestätigungscode" proves, "Gutscheincode" sells.
+        return OTP if head & (VERIFY | OTP) else (head & ~CODE) | NAMES
+    return head | tail
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The lexicon of all languages, read at first use."""
+    folder = files(__package__) / "cues"
+    tables = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    return Lexicon(tomllib.loads(file.read_text(encoding="utf-8")) for file in tables)
+
+
+@lru_cache(maxsize=1 << 14)
+def look_up(word: str) -> tuple[Senses | None, tuple[Phrase, ...]] | None:
+    """The senses of a word alone, and the phrases that begin with it; None for a word that is in neither."""
+    known = lexicon()
+    senses, phrases = known.senses_of(word), known.phrases.get(word, ())
+    return (senses, phrases) if senses is not None or phrases else None
