@@ -7,9 +7,10 @@ from typing import TypeVar
 from trunkline.activations.codes.brands import Brands, Mention
 from trunkline.activations.codes.cues import Cue, find_cues
 from trunkline.activations.codes.grounds import Candidate, Grounds
-from trunkline.activations.codes.judge import ACCEPTED, Judge
+from trunkline.activations.codes.judge import ACCEPTED, verdicts
 from trunkline.activations.codes.letters_only import letters_beside
 from trunkline.activations.codes.numbers import find_numbers, without_links
+from trunkline.activations.codes.reading import Reading
 from trunkline.activations.codes.spelling import fold, plain
 from trunkline.activations.codes.webotp import bound_code, without_broken_lines
 
@@ -24,6 +25,7 @@ _CODE_IN_LINK = re.compile(
     re.IGNORECASE,
 )
 _DIGITS_AT_END = re.compile(r"/([0-9]{4,8}|[0-9]{3}-[0-9]{3})/?$")
+_DIGITS_ALONE = re.compile(r"^(?:https?://)?[^/]+/([0-9]{4,8}|[0-9]{3}-[0-9]{3})/?$")
 _Item = TypeVar("_Item")
 
 
@@ -89,25 +91,26 @@ def _ends(items: list[_Item], most: int) -> list[_Item]:
 
 def _judged(body: str, folded: str, cues: list[Cue], links: list[str], mention: Mention | None) -> Extraction:
     numbers = _ends(find_numbers(body, cues), _MOST_NUMBERS)
-    judge = Judge(body, folded, cues, numbers, links)
-    verdicts = judge.verdicts()
-    best = max(verdicts, key=lambda verdict: verdict.score, default=None)
+    reading = Reading(body, folded, cues, numbers, links)
+    weighed = verdicts(reading)
+    best = max(weighed, key=lambda verdict: verdict.score, default=None)
     if best is not None and best.score >= ACCEPTED:
         code = best.number.code
         link = next((link for link in links if code and code in link), None)
         confidence = min(0.98, 0.55 + 0.08 * (best.score - ACCEPTED))
-        return Extraction(code, "code", confidence, Grounds(body, None, best, verdicts, numbers, mention), link)
-    letters = letters_beside(body, judge)
+        return Extraction(code, "code", confidence, Grounds(body, None, best, weighed, numbers, mention), link)
+    letters = letters_beside(reading)
     if letters is not None:
         why = f"Taken {letters}: letters right beside a word for a code."
-        return Extraction(letters, "code", 0.6, Grounds(body, why, None, verdicts, numbers, mention))
-    if links and not judge.sells and (judge.proves or judge.askers):
+        return Extraction(letters, "code", 0.6, Grounds(body, why, None, weighed, numbers, mention))
+    if links and not reading.sells and (reading.proves or reading.askers):
+        at_end = _DIGITS_AT_END if reading.askers else _DIGITS_ALONE
         for link in links:
-            carried = _CODE_IN_LINK.search(link) or (_DIGITS_AT_END.search(link) if judge.askers else None)
+            carried = _CODE_IN_LINK.search(link) or at_end.search(link)
             if carried:
-                grounds = Grounds(body, "The link carries the code.", None, verdicts, numbers, mention)
+                grounds = Grounds(body, "The link carries the code.", None, weighed, numbers, mention)
                 return Extraction(carried[1].replace("-", ""), "code", 0.6, grounds, link)
-        grounds = Grounds(body, "A link to prove who one is, and no code.", None, verdicts, numbers, mention)
+        grounds = Grounds(body, "A link to prove who one is, and no code.", None, weighed, numbers, mention)
         return Extraction(None, "link", 0.7, grounds, links[0])
     confidence = 0.95 if best is None else max(0.5, min(0.95, 0.9 - 0.1 * best.score))
-    return Extraction(None, "none", confidence, Grounds(body, None, None, verdicts, numbers, mention))
+    return Extraction(None, "none", confidence, Grounds(body, None, None, weighed, numbers, mention))

@@ -20,6 +20,7 @@ _ASCII_WORD = re.compile("[a-z]+")
 # No hiragana: it ends a word before a compound.
 _HEAD_OF_COMPOUND = re.compile("[\u30a1-\u30fa\u30fc\u3400-\u9fff\uac00-\ud7af]")
 _TOGETHER = re.compile(r"[^\W\d_]*[ '’/·]?[^\W\d_]*[ '’/·]?[^\W\d_]*")
+_OF = re.compile("(?: ?-? ?| (?:de|di|do|da|del|du|of|d'|for|pour|para|per|dla|fur|til|voor) )")
 _MOST_BETWEEN = 6
 
 
@@ -71,8 +72,8 @@ def _spoken(hits: list[_Hit]) -> int:
     if common:
         return common
     counts: dict[int, int] = {}
-    for languages in {hit.senses.languages for hit in hits}:
-        rest = languages if languages > 0 else 0
+    for senses in {id(hit.senses): hit.senses for hit in hits}.values():  # each word once
+        rest = senses.languages if senses.languages > 0 else 0
         while rest:
             language = rest & -rest
             counts[language] = counts.get(language, 0) + 1
@@ -136,10 +137,12 @@ def _joined(cues: list[Cue], folded: str) -> list[Cue]:
             before = joined[-1]
             gap = folded[before.end : cue.start]
             other = (before.kinds if cue.kinds & CODE else cue.kinds) & ~CODE
-            if other & (VOUCHER | VERIFY) and len(gap) <= _MOST_BETWEEN and _TOGETHER.fullmatch(gap):
-                # "order code" is no code to us, "code de vérification" surely is one.
-                kind = NAMES | VOUCHER | CODE if other & VOUCHER else OTP
-                joined[-1] = Cue(before.start, cue.end, kind)
+            # "order code" is no code to us, "code de vérification" surely is one.
+            if other & VOUCHER and _OF.fullmatch(gap):
+                joined[-1] = Cue(before.start, cue.end, NAMES | VOUCHER | CODE)
+                continue
+            if other & VERIFY and len(gap) <= _MOST_BETWEEN and _TOGETHER.fullmatch(gap):
+                joined[-1] = Cue(before.start, cue.end, OTP)
                 continue
         joined.append(cue)
     return joined

@@ -2,8 +2,8 @@
 
 import re
 
-from trunkline.activations.codes.judge import Judge
-from trunkline.activations.codes.lexicon import OTP
+from trunkline.activations.codes.lexicon import ENTER, OTP
+from trunkline.activations.codes.reading import Reading
 
 _SIGNS = r"[ \"'“”«»„「『\[({<*]*"
 _LETTERS = r"([A-Z]{4,10}|[a-z]{5,8})(?![\w-]|'[a-z])"
@@ -11,28 +11,40 @@ _AFTER_SIGN = re.compile(rf"{_SIGNS}[:：=>-]{_SIGNS}\n?{_SIGNS}{_LETTERS}")
 _AFTER_SPACE = re.compile(rf" {_SIGNS}{_LETTERS}")
 _FIRST = re.compile(r"\W{0,3}([A-Z]{4,10}) ")
 _ANOTHER_CAPITAL_WORD = re.compile(r" [A-Z]{2}")
+_ASKED = re.compile(r" (?:[^\W\d]+ ){0,2}[\"'“«]?([A-Z]{4,10})(?![\w-])")
+_AFTER_COLON = re.compile(r": ?([A-Z]{5,8})(?![\w-])")
 _VOWELS = frozenset("aeiouyAEIOUY")
 _MOST_APART = 60
 
 
-def letters_beside(plain: str, judge: Judge) -> str | None:
+def letters_beside(reading: Reading) -> str | None:
     """The letters of "Your code is KQXWPT" or "KQXWPT is your code"; None where no word for a code is beside any."""
-    if judge.sells:
+    plain = reading.plain
+    if reading.sells:
         return None
-    for cue in judge.askers:
-        if not (cue.kinds & OTP or judge.proves):
+    for cue in reading.askers:
+        if not (cue.kinds & OTP or reading.proves):
             continue
-        for said in judge.said_after(cue.end, _MOST_APART):
+        for said in reading.said_after(cue.end, _MOST_APART):
             found = _AFTER_SIGN.match(plain, said) or _AFTER_SPACE.match(plain, said)
             if found is None:
                 continue
             certain = ":" in found[0] or (said > cue.end and found.re is _AFTER_SPACE)
             if _is_code(plain, found, certain=certain):
                 return found[1]
+    if reading.proves:
+        for cue in reading.cues:
+            found = _ASKED.match(plain, cue.end) if cue.kinds & ENTER else None
+            if found and _is_code(plain, found, certain=False):
+                return found[1]
+        if reading.askers and not reading.candidates:
+            for found in _AFTER_COLON.finditer(plain):
+                if _is_code(plain, found, certain=False):
+                    return found[1]
     first = _FIRST.match(plain)
-    if first is None or not judge.says_at(first.end()) or not _is_code(plain, first, certain=True):
+    if first is None or not reading.says_at(first.end()) or not _is_code(plain, first, certain=True):
         return None
-    is_named = any(cue.kinds & OTP and 0 < cue.start - first.end() <= _MOST_APART for cue in judge.askers)
+    is_named = any(cue.kinds & OTP and 0 < cue.start - first.end() <= _MOST_APART for cue in reading.askers)
     return first[1] if is_named else None
 
 

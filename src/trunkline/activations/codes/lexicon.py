@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from trunkline.activations.codes.spelling import fold, plain
 
-OTP, CODE, VERIFY, VOUCHER, NAMES, NAMES_BEFORE, UNIT, MONEY, IS, ENTER, COURIER = (1 << bit for bit in range(11))
+OTP, CODE, VERIFY, VOUCHER, NAMES, NAMES_BEFORE, UNIT, MONEY, IS, ENTER, COURIER, NUMBER = (
+    1 << bit for bit in range(12)
+)
 KINDS = {
     "otp": OTP,
     "code": CODE,
@@ -22,6 +24,8 @@ KINDS = {
     "is": IS,
     "enter": ENTER,
     "courier": COURIER,
+    "number": NAMES | NUMBER,
+    "other_code": CODE | NAMES | VOUCHER,
 }
 # Scripts written without spaces, and Hangul, whose particles stick to the word.
 _RUNNING = (
@@ -45,8 +49,7 @@ class Senses(NamedTuple):
         """Its kinds in the languages that are spoken, a union of bits."""
         kinds = 0
         for meant, languages in self.groups:
-            if languages & spoken:
-                kinds |= meant
+            kinds |= meant if languages & spoken else meant & _EVERYWHERE
         return kinds
 
 
@@ -59,6 +62,7 @@ class Phrase(NamedTuple):
 
 
 EVERY = -1
+_EVERYWHERE = OTP | CODE | VERIFY | COURIER  # texts mix languages: these count in any
 _ByLanguage = dict[int, int]  # the bit of a language -> kinds
 
 

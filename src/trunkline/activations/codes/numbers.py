@@ -31,8 +31,9 @@ _BEFORE_YEAR = re.compile(
     r"(?<!\d)\d{1,2}(?:st|nd|rd|th)?[ .,/-]{1,2}(?:(?:de|di|of) )?(?:[^\W\d_]{3,12}[ .,/-]{1,2}(?:(?:de|del) )?)?$"
 )
 _CLOCK = re.compile(r"\d{1,2}h\d{2}")
-_MASKED = re.compile(r"[Xx]{2,}\d{2,6}")
-_PREFIXED = re.compile(r"[A-Z]{1,4}-(\d{3,8}|\d{3}-\d{3}|\d{4}-\d{4})")
+_MASKED = re.compile(r"[Xx]{2,}\d{2,6}|[A-Z0-9]+XX[A-Z0-9]+")
+_MASK_BEFORE = re.compile(r"(?<![A-Za-z])(?:[Xx]{2,}|[*•]{2,}) $")
+_PREFIXED = re.compile(r"[A-Z]{1,8}-(\d{3,8}|\d{3}-\d{3}|\d{4}-\d{4})")
 _SIGNS = frozenset("$€£¥₹₩₽₺₴₪฿₫₱₦₸₮¢%")
 _BETWEEN_GROUPS = frozenset({" ", ") ", ")", ")-", " - ", "- ", " -"})
 # Digits one by one, as a machine reads them out: "7, 0, 3, 9", "4 8 2 - 9 1 3", "9 . 1 . 1 . 6".
@@ -70,7 +71,7 @@ def find_numbers(plain: str, cues: list[Cue]) -> list[Number]:
     """The numbers of a plain text in order; ``cues`` are its cues, for the units and currencies around a number."""
     starts = {cue.start: cue for cue in cues if cue.kinds & (UNIT | MONEY)}
     ends = {cue.end: cue.kinds for cue in cues if cue.kinds & (MONEY | OTP | CODE)}
-    asked = [cue.end for cue in cues if cue.kinds & (OTP | CODE)]
+    asked = [cue for cue in cues if cue.kinds & (OTP | CODE)]
     numbers: list[Number] = []
     group: list[Number] = []
     beyond = 0
@@ -111,7 +112,7 @@ def _widened(plain: str, start: int) -> int:
     return start
 
 
-def _grouped(plain: str, group: list[Number], asked: list[int]) -> list[Number]:
+def _grouped(plain: str, group: list[Number], asked: list[Cue]) -> list[Number]:
     """Digits with single spaces between them: one split code, one phone number, or several numbers."""
     if len(group) < 2:
         return group
@@ -123,14 +124,14 @@ def _grouped(plain: str, group: list[Number], asked: list[int]) -> list[Number]:
         return [Number(start, end, None, "phone")]
     if len(lengths) == 1 and 4 <= len(digits) <= 8 and (lengths & {2, 3, 4} or len(parts) == len(digits)):
         return [Number(start, end, digits, "split")]
-    if len(parts) == 2 and 5 <= len(digits) <= 8 and min(lengths) >= 2 and _is_asked(start, asked):
+    if len(parts) == 2 and 5 <= len(digits) <= 8 and min(lengths) >= 2 and _is_asked(start, end, asked):
         return [Number(start, end, digits, "split")]
     return group
 
 
-def _is_asked(start: int, asked: list[int]) -> bool:
-    """Whether a word for a code stands right before, so that even "947 1083" is one code."""
-    return any(0 <= start - end <= 6 for end in asked)
+def _is_asked(start: int, end: int, asked: list[Cue]) -> bool:
+    """Whether a word for a code is so near that even "947 1083" is one code: right before, or after a first word."""
+    return any(0 <= start - cue.end <= 6 or (start <= 2 and 0 < cue.start - end <= 24) for cue in asked)
 
 
 def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict[int, int]) -> Number:
@@ -147,8 +148,12 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
     if before == "." and ends.get(start - 1, 0) & MONEY:  # "Rs.2500"
         return Number(start, end, None, "amount")
     unit = starts.get(end) or (starts.get(end + 1) if after in " -" else None)
-    if (unit and unit.kinds & MONEY) or (after == " " and plain[end + 1 : end + 2] in _SIGNS):
+    if (unit and unit.kinds & MONEY and not plain.startswith("/", unit.end)) or (
+        after == " " and plain[end + 1 : end + 2] in _SIGNS
+    ):
         return Number(start, end, None, "amount")
+    if before == " " and _MASK_BEFORE.search(plain[max(0, start - 8) : start]):  # "XXXX 4471"
+        return Number(start, end, None, "masked")
     if before != after and (before in "*•…xX" or after in "*•"):  # "*482913*" is bold, "*4821" a card.
         return Number(start, end, None, "masked")
     if before == "+":
@@ -169,7 +174,7 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
     if any(sign in token for sign in ".,:/"):
         return Number(start, end, None, "time" if ":" in token else "date" if "/" in token else "amount")
     if "-" in token:
-        return _hyphened(start, end, token, ends)
+        return _hyphened(plain, start, end, token, ends)
     return _mixed(plain, start, end, starts, ends)
 
 
@@ -196,9 +201,9 @@ def _digits(start: int, end: int, token: str) -> Number:
     return Number(start, end, token, "digits") if len(token) >= 3 else Number(start, end, None, "short")
 
 
-def _hyphened(start: int, end: int, token: str, ends: dict[int, int]) -> Number:
+def _hyphened(plain: str, start: int, end: int, token: str, ends: dict[int, int]) -> Number:
     parts = token.split("-")
-    if (prefixed := _PREFIXED.fullmatch(token)) and not (len(parts) == 2 and len(parts[0]) == len(parts[1]) >= 4):
+    if (prefixed := _PREFIXED.fullmatch(token)) and (len(parts[0]) < 4 or plain.lower().count(parts[0].lower()) > 1):
         return Number(start, end, prefixed[1].replace("-", ""), "prefixed")
     if particle := _SUFFIXED.fullmatch(token):  # Bantu and other languages: "ngu-719446"
         return Number(start + particle.start(1), end, particle[1], "digits")
@@ -227,7 +232,7 @@ def _mixed(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict[
     unit = starts.get(start + digits) if 0 < digits <= 4 else None
     if unit is not None and unit.end == end:
         return Number(start, end, None, "count")
-    if token[0] == "N" and token[1:].isdigit():  # the naira
+    if token[0] == "N" and token[1:].isdigit() and len(token) > 3:  # the naira
         return Number(start, end, None, "amount")
     word_start = 1 + max(plain.rfind(" ", 0, start), plain.rfind("\n", 0, start))
     if _APP_HASH.match(plain, word_start):

@@ -1,0 +1,107 @@
+"""Which numbers of a text another word claims: an account, an order, a phone, the code of another trade."""
+
+import re
+from bisect import bisect_left
+
+from trunkline.activations.codes.cues import Cue
+from trunkline.activations.codes.lexicon import CODE, COURIER, ENTER, IS, NAMES, NAMES_BEFORE, NUMBER, OTP, VERIFY
+from trunkline.activations.codes.numbers import Number
+from trunkline.activations.codes.reading import CLOSE, Reading
+
+_WORDS = re.compile(r"[^\W\d_]+")
+_ASIDE = re.compile("[,(（，、]")  # what follows is said of something else
+_DIGITS = re.compile(r"\d+")
+_REACH, _REACH_OF_SHORT, _TOUCHING = 20, 3, 2
+_MOST_STRANGERS = 2
+
+
+def find_claims(reading: Reading) -> dict[int, Cue]:
+    """The cue that claims a number, by the number's start: "order 884213", or in Turkish "4821 ile biten"."""
+    claims: dict[int, Cue] = {}
+    starts = [number.start for number in reading.numbers]
+    for position, cue in enumerate(reading.cues):
+        if cue.kinds & NAMES_BEFORE:
+            index = bisect_left(starts, cue.start) - 1
+            if index >= 0 and _touches(reading, reading.numbers[index], cue):
+                claims[starts[index]] = cue
+        if cue.kinds & NAMES and (not cue.kinds & (OTP | CODE) or reading.is_label(cue)):
+            index = bisect_left(starts, cue.start)  # "A/c XX8841": the word may end inside its number
+            if index < len(starts) and _claims(reading, position, reading.numbers[index]):
+                claims.setdefault(starts[index], cue)
+    return claims
+
+
+def find_endings(reading: Reading) -> frozenset[str]:
+    """What stands at the end of a masked number, which a text may say again: "card x4417 … BLOCK 4417"."""
+    masked = [number for number in reading.numbers if number.shape == "masked"]
+    return frozenset(
+        digits[-1] for number in masked if (digits := _DIGITS.findall(reading.plain, number.start, number.end))
+    )
+
+
+def _touches(reading: Reading, number: Number, cue: Cue) -> bool:
+    return cue.start - number.end <= 5 and not _WORDS.search(reading.plain, number.end, cue.start)
+
+
+def _claims(reading: Reading, position: int, number: Number) -> bool:
+    """Whether the word that names numbers at ``position`` is about this one, the first after it."""
+    cue, start = reading.cues[position], number.start
+    gap = start - cue.end
+    # A word of one or two letters ("no", "on", "at") must touch its number; in CJK that is a whole word.
+    reach = _REACH if cue.end - cue.start > 2 or reading.folded[cue.start] > "\u024f" else _REACH_OF_SHORT
+    if gap > reach or (gap > 6 and reading.parted(cue.end, start)):
+        return False
+    between = reading.folded[max(cue.end, 0) : start]
+    if ("\n" in between and ":" not in between) or _introduced(reading, number):
+        return False
+    if cue.kinds & NUMBER and _answers_before(reading, cue, start):
+        return False
+    said = bool(cue.kinds & IS)
+    known = 0
+    for later in reading.cues[position + 1 :]:
+        if later.start >= start:
+            break
+        if later.kinds & (OTP | CODE) and not reading.is_label(later):
+            return False
+        if later.kinds & (ENTER | VERIFY) and not later.kinds & (NAMES | IS):
+            return False
+        said = said or bool(later.kinds & IS)
+        known += 1
+    strangers = len(_WORDS.findall(reading.folded, cue.end, start)) - known
+    if strangers > _MOST_STRANGERS or (strangers > 0 and _handed_over(reading, number)):
+        return False
+    if not (said or (":" in between and reading.candidates == 1)):
+        return True
+    # "The code for your order is 5521" answers the code; "Your order is 5521" the order.
+    return not any(
+        asker.end <= cue.start
+        and not reading.parted(asker.end, start)
+        and not _ASIDE.search(reading.folded, asker.end, start)
+        for asker in reading.askers
+    )
+
+
+def _introduced(reading: Reading, number: Number) -> bool:
+    """Whether the text goes on to call the number a code: "Account: 55019 is your verification code"."""
+    return reading.says_of(number) and any(
+        0 < asker.start - number.end <= CLOSE and not reading.parted(number.end, asker.start)
+        for asker in reading.askers
+    )
+
+
+def _answers_before(reading: Reading, cue: Cue, start: int) -> bool:
+    """Whether a word that only says "number" belongs to one before it: "OTP number 4821", "enter the number 4821"."""
+    return any(
+        other.kinds & (OTP | CODE | ENTER | COURIER)
+        and not reading.is_label(other)
+        and 0 <= cue.start - other.end <= CLOSE
+        and not reading.parted(other.end, start)
+        for other in reading.cues
+    )
+
+
+def _handed_over(reading: Reading, number: Number) -> bool:
+    """Whether the sentence hands the number over, or a word for a code follows: closer than a word before it."""
+    return reading.marked(number) or any(
+        cue.kinds & (OTP | CODE | ENTER) and 0 <= cue.start - number.end <= 3 for cue in reading.cues
+    )
