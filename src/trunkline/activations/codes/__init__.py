@@ -1,8 +1,7 @@
 """Reads the verification code out of the text of an SMS: pure, linear in the text, and total over all strings."""
 
 import re
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from trunkline.activations.codes.brands import Brands, Mention
 from trunkline.activations.codes.cues import Cue, find_cues
@@ -29,8 +28,7 @@ _DIGITS_ALONE = re.compile(r"^(?:https?://)?[^/]+/([0-9]{4,8}|[0-9]{3}-[0-9]{3})
 _Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(NamedTuple):
     """What a text says: its code, the service it is from, and on what grounds it was so read."""
 
     code: str | None  # ASCII; separators and a prefix such as G- left out, letter case kept

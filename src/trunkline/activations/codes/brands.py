@@ -156,7 +156,8 @@ class Brands:
     def _mentions(self, text: str, folded: str) -> list[_Found]:
         mentions = []
         beyond = 0
-        for match in _TOKEN.finditer(folded):
+        known = not self._by_tokens.keys().isdisjoint(_TOKEN.findall(folded))
+        for match in _TOKEN.finditer(folded) if known else ():
             names = self._by_tokens.get(match[0])
             if names is None or match.start() < beyond:
                 continue

@@ -30,11 +30,10 @@ class Cue(NamedTuple):
     kinds: int  # a union of the bits of the lexicon: "order" both names a number and sells something
 
 
-class _Hit(NamedTuple):
-    start: int
-    end: int
-    senses: Senses
-    is_label: bool = False  # the tail of a compound that nobody has listed: "診察券番号"
+# (start, end, senses, whether it is the tail of a compound that nobody has listed: "診察券番号"). Plain tuples, and
+# cues made without the keywords of a NamedTuple: both are made for every word, and this is half of the work.
+_Hit = tuple[int, int, Senses, bool]
+_new = tuple.__new__
 
 
 def find_cues(folded: str) -> list[Cue]:
@@ -55,24 +54,24 @@ def find_cues(folded: str) -> list[Cue]:
     for start, end, senses, is_label in hits:
         kinds = NAMES if is_label else senses.kinds(spoken)
         if kinds:
-            cues.append(Cue(start, end, kinds))
+            cues.append(_new(Cue, (start, end, kinds)))
             seen |= kinds
     return _joined(cues, folded) if seen & CODE else cues
 
 
 def _start(hit: _Hit) -> int:
-    return hit.start
+    return hit[0]
 
 
 def _spoken(hits: list[_Hit]) -> int:
     """The languages of a text: those that know all of its cues, or at least half as many as any other knows."""
     common = EVERY
-    for hit in hits:
-        common &= hit.senses.languages
+    for _, _, senses, _ in hits:
+        common &= senses.languages
     if common:
         return common
     counts: dict[int, int] = {}
-    for senses in {id(hit.senses): hit.senses for hit in hits}.values():  # each word once
+    for senses in {hit[2] for hit in hits}:  # each word once
         rest = senses.languages if senses.languages > 0 else 0
         while rest:
             language = rest & -rest
@@ -87,7 +86,7 @@ def _spoken(hits: list[_Hit]) -> int:
 
 
 def _find_words(folded: str) -> list[_Hit]:
-    hits = []
+    hits: list[_Hit] = []
     beyond = 0
     for match in (_ASCII_WORD if folded.isascii() else WORD).finditer(folded):
         found = look_up(match[0])
@@ -97,7 +96,7 @@ def _find_words(folded: str) -> list[_Hit]:
         if start < beyond:
             continue
         senses, phrases = found
-        for phrase in phrases:
+        for phrase in phrases.get(folded[end : end + 2], ()) if phrases else ():
             if folded.startswith(phrase.text, start):
                 after = start + len(phrase.text)
                 if phrase.is_open and (rest := WORD.match(folded, after)):
@@ -106,7 +105,7 @@ def _find_words(folded: str) -> list[_Hit]:
                     end, senses = after, phrase.senses
                     break
         if senses is not None:
-            hits.append(_Hit(start, end, senses))
+            hits.append((start, end, senses, False))
             beyond = end
     return hits
 
@@ -124,8 +123,8 @@ def _find_inside(folded: str) -> list[_Hit]:
             if folded.startswith(piece, start):
                 beyond = start + len(piece)
                 is_tail = piece in known.tails and start > 0 and _HEAD_OF_COMPOUND.match(folded, start - 1)
-                is_label = bool(is_tail) and not (hits and hits[-1].end == start)
-                hits.append(_Hit(start, beyond, senses, is_label))
+                is_label = bool(is_tail) and not (hits and hits[-1][1] == start)
+                hits.append((start, beyond, senses, is_label))
                 break
     return hits
 

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from trunkline.activations.codes.spelling import fold, plain
 
-OTP, CODE, VERIFY, VOUCHER, NAMES, NAMES_BEFORE, UNIT, MONEY, IS, ENTER, COURIER, NUMBER = (
-    1 << bit for bit in range(12)
-)
+OTP, CODE, VERIFY, VOUCHER, NAMES, NAMES_BEFORE = (1 << bit for bit in range(6))
+UNIT, MONEY, IS, ENTER, COURIER, NUMBER = (1 << bit for bit in range(6, 12))
 KINDS = {
     "otp": OTP,
     "code": CODE,
@@ -39,17 +38,30 @@ _SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å"
 _LONGEST_STEM = 24
 
 
-class Senses(NamedTuple):
+class Senses:
     """What an entry means, by language: most words of one language are also words of others."""
 
-    groups: tuple[tuple[int, int], ...]  # (kinds, the languages in which it has them, a bit for each)
-    languages: int  # all of them; EVERY for an entry that belongs to no language
+    __slots__ = ("_groups", "_known", "languages")
+
+    def __init__(self, by_language: dict[int, int]) -> None:
+        """``by_language``: from the bit of a language (EVERY for an entry of no language) to kinds."""
+        groups: dict[int, int] = {}
+        self.languages = 0
+        for language, kinds in by_language.items():
+            groups[kinds] = groups.get(kinds, 0) | language
+            self.languages |= language
+        self._groups = tuple(groups.items())
+        self._known: dict[int, int] = {}
 
     def kinds(self, spoken: int) -> int:
         """Its kinds in the languages that are spoken, a union of bits."""
-        kinds = 0
-        for meant, languages in self.groups:
-            kinds |= meant if languages & spoken else meant & _EVERYWHERE
+        kinds = self._known.get(spoken)
+        if kinds is None:
+            kinds = 0
+            for meant, languages in self._groups:
+                kinds |= meant if languages & spoken else meant & _EVERYWHERE
+            if len(self._known) < _MOST_KNOWN:  # hostile texts can teach it no more
+                self._known[spoken] = kinds
         return kinds
 
 
@@ -61,18 +73,12 @@ class Phrase(NamedTuple):
     senses: Senses
 
 
+Phrases = dict[str, list[Phrase]]  # by the two signs that follow their first word, the longest first
+_NO_PHRASES: Phrases = {}
 EVERY = -1
+_MOST_KNOWN = 64
 _EVERYWHERE = OTP | CODE | VERIFY | COURIER  # texts mix languages: these count in any
 _ByLanguage = dict[int, int]  # the bit of a language -> kinds
-
-
-def _senses(table: _ByLanguage) -> Senses:
-    groups: dict[int, int] = {}
-    languages = 0
-    for language, kinds in table.items():
-        groups[kinds] = groups.get(kinds, 0) | language
-        languages |= language
-    return Senses(tuple(groups.items()), languages)
 
 
 class Lexicon:
@@ -94,15 +100,15 @@ class Lexicon:
                     spelt_out = entry.lower().translate(_SPELT_OUT)
                     if spelt_out != entry.lower():
                         self._add(fold(plain(spelt_out)), language, KINDS[kind])
-        self.phrases = {
-            first: tuple(
-                Phrase(*key, _senses(table)) for key, table in sorted(found.items(), key=lambda item: -len(item[0][0]))
-            )
-            for first, found in self._phrases.items()
-        }
+        self.phrases: dict[str, Phrases] = {}
+        for first, found in self._phrases.items():
+            following = self.phrases.setdefault(first, {})
+            for (text, is_open), by_language in sorted(found.items(), key=lambda item: -len(item[0][0])):
+                phrase = Phrase(text, is_open, Senses(by_language))
+                following.setdefault(text[len(first) : len(first) + 2], []).append(phrase)
         self.pieces: dict[str, list[tuple[str, Senses]]] = {}
-        for piece, table in sorted(self._inside.items(), key=lambda item: -len(item[0])):
-            self.pieces.setdefault(piece[:2], []).append((piece, _senses(table)))
+        for piece, by_language in sorted(self._inside.items(), key=lambda item: -len(item[0])):
+            self.pieces.setdefault(piece[:2], []).append((piece, Senses(by_language)))
         first_signs = {piece[0] for piece in self._inside}
         self.piece_start = re.compile(f"[{re.escape(''.join(sorted(first_signs)))}]" if first_signs else r"(?!)")
 
@@ -139,7 +145,7 @@ class Lexicon:
                 tail.setdefault(language, kinds)
         for language in head.keys() | tail.keys():
             table.setdefault(language, _compound(head.get(language, 0), tail.get(language, 0)))
-        return _senses(table) if table else None
+        return Senses(table) if table else None
 
 
 def _compound(head: int, tail: int) -> int:
@@ -157,8 +163,8 @@ def lexicon() -> Lexicon:
 
 
 @lru_cache(maxsize=1 << 14)
-def look_up(word: str) -> tuple[Senses | None, tuple[Phrase, ...]] | None:
+def look_up(word: str) -> tuple[Senses | None, Phrases] | None:
     """The senses of a word alone, and the phrases that begin with it; None for a word that is in neither."""
     known = lexicon()
-    senses, phrases = known.senses_of(word), known.phrases.get(word, ())
+    senses, phrases = known.senses_of(word), known.phrases.get(word, _NO_PHRASES)
     return (senses, phrases) if senses is not None or phrases else None
