@@ -8,6 +8,7 @@ from trunkline.activations.codes.cues import Cue, find_cues
 from trunkline.activations.codes.grounds import Candidate, Grounds
 from trunkline.activations.codes.judge import ACCEPTED, verdicts
 from trunkline.activations.codes.letters_only import letters_beside
+from trunkline.activations.codes.lexicon import OTP
 from trunkline.activations.codes.numbers import find_numbers, without_links
 from trunkline.activations.codes.reading import Reading
 from trunkline.activations.codes.spelling import fold, plain
@@ -24,7 +25,7 @@ _CODE_IN_LINK = re.compile(
     re.IGNORECASE,
 )
 _DIGITS_AT_END = re.compile(r"/([0-9]{4,8}|[0-9]{3}-[0-9]{3})/?$")
-_DIGITS_ALONE = re.compile(r"^(?:https?://)?[^/]+/([0-9]{4,8}|[0-9]{3}-[0-9]{3})/?$")
+_TO_VERIFY = re.compile(r"(?:^|[/.])(?:v|c|verify|code|otp|confirm|activate|login|auth|signin)[/.]", re.IGNORECASE)
 _Item = TypeVar("_Item")
 
 
@@ -102,9 +103,11 @@ def _judged(body: str, folded: str, cues: list[Cue], links: list[str], mention: 
         why = f"Taken {letters}: letters right beside a word for a code."
         return Extraction(letters, "code", 0.6, Grounds(body, why, None, weighed, numbers, mention))
     if links and not reading.sells and (reading.proves or reading.askers):
-        at_end = _DIGITS_AT_END if reading.askers else _DIGITS_ALONE
+        certain = any(asker.kinds & OTP for asker in reading.askers)
         for link in links:
-            carried = _CODE_IN_LINK.search(link) or at_end.search(link)
+            carried = _CODE_IN_LINK.search(link)
+            if carried is None and (certain or _TO_VERIFY.search(link)):
+                carried = _DIGITS_AT_END.search(link)
             if carried:
                 grounds = Grounds(body, "The link carries the code.", None, weighed, numbers, mention)
                 return Extraction(carried[1].replace("-", ""), "code", 0.6, grounds, link)

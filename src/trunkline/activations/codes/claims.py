@@ -10,9 +10,12 @@ from trunkline.activations.codes.reading import CLOSE, Reading
 
 _WORDS = re.compile(r"[^\W\d_]+")
 _ASIDE = re.compile("[,(（，、]")  # what follows is said of something else
+_GIVES = re.compile("[:：→>=]")
+_LETTERS = re.compile(r"[^\W\d_](?<![</]s)")
 _DIGITS = re.compile(r"\d+")
 _REACH, _REACH_OF_SHORT, _TOUCHING = 20, 3, 2
-_MOST_STRANGERS = 2
+_LONGER_THAN_AN_ENDING = 5
+_MOST_STRANGERS, _PROVING, _ASKED_AFTER = 2, 14, 24
 
 
 def find_claims(reading: Reading) -> dict[int, Cue]:
@@ -40,7 +43,8 @@ def find_endings(reading: Reading) -> frozenset[str]:
 
 
 def _touches(reading: Reading, number: Number, cue: Cue) -> bool:
-    return cue.start - number.end <= 5 and not _WORDS.search(reading.plain, number.end, cue.start)
+    between = reading.plain[number.end : cue.start]
+    return len(between) <= 5 and not _LETTERS.search(between)
 
 
 def _claims(reading: Reading, position: int, number: Number) -> bool:
@@ -53,6 +57,8 @@ def _claims(reading: Reading, position: int, number: Number) -> bool:
         return False
     between = reading.folded[max(cue.end, 0) : start]
     if ("\n" in between and ":" not in between) or _introduced(reading, number):
+        return False
+    if _ends_the_line(reading, number) and _asked_alone(reading, cue, number):
         return False
     if cue.kinds & NUMBER and _answers_before(reading, cue, start):
         return False
@@ -70,7 +76,7 @@ def _claims(reading: Reading, position: int, number: Number) -> bool:
     strangers = len(_WORDS.findall(reading.folded, cue.end, start)) - known
     if strangers > _MOST_STRANGERS or (strangers > 0 and _handed_over(reading, number)):
         return False
-    if not (said or (":" in between and reading.candidates == 1)):
+    if not (said or (_GIVES.search(between) and reading.candidates == 1)):
         return True
     # "The code for your order is 5521" answers the code; "Your order is 5521" the order.
     return not any(
@@ -78,6 +84,25 @@ def _claims(reading: Reading, position: int, number: Number) -> bool:
         and not reading.parted(asker.end, start)
         and not _ASIDE.search(reading.folded, asker.end, start)
         for asker in reading.askers
+    )
+
+
+def _ends_the_line(reading: Reading, number: Number) -> bool:
+    return not reading.plain[number.end : number.end + 1].strip()
+
+
+def _asked_alone(reading: Reading, cue: Cue, number: Number) -> bool:
+    """Whether a one-time code is asked for in the sentence, and this is the only number: "OTP of your card 4471902"."""
+    return (
+        reading.candidates == 1
+        and len(number.code or "") >= _LONGER_THAN_AN_ENDING
+        and any(
+            asker.kinds & OTP
+            and asker.end <= cue.start
+            and not reading.parted(asker.end, number.start)
+            and not _ASIDE.search(reading.folded, asker.end, number.start)
+            for asker in reading.askers
+        )
     )
 
 
@@ -90,14 +115,17 @@ def _introduced(reading: Reading, number: Number) -> bool:
 
 
 def _answers_before(reading: Reading, cue: Cue, start: int) -> bool:
-    """Whether a word that only says "number" belongs to one before it: "OTP number 4821", "enter the number 4821"."""
-    return any(
-        other.kinds & (OTP | CODE | ENTER | COURIER)
-        and not reading.is_label(other)
-        and 0 <= cue.start - other.end <= CLOSE
-        and not reading.parted(other.end, start)
-        for other in reading.cues
-    )
+    """Whether a word that only says "number" belongs to another near it: "OTP number 4821", "type the number 4821"."""
+    for other in reading.cues:
+        if other.end <= cue.start:
+            near = cue.start - other.end <= (_PROVING if other.kinds & VERIFY else CLOSE)
+            asks = bool(other.kinds & (OTP | CODE | ENTER | COURIER | VERIFY)) and not reading.is_label(other)
+            aside = reading.parted(other.end, start) or _ASIDE.search(reading.folded, other.end, cue.start)
+            if near and asks and not aside:
+                return True
+        elif other.kinds & ENTER and other.start > start and not reading.parted(start, other.start):
+            return other.start - start <= _ASKED_AFTER
+    return False
 
 
 def _handed_over(reading: Reading, number: Number) -> bool:

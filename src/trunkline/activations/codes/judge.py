@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from trunkline.activations.codes.claims import find_claims, find_endings
 from trunkline.activations.codes.cues import Cue
-from trunkline.activations.codes.lexicon import ENTER, NAMES, NAMES_BEFORE, OTP, VERIFY
+from trunkline.activations.codes.lexicon import COURIER, ENTER, NAMES, NAMES_BEFORE, OTP, VERIFY
 from trunkline.activations.codes.numbers import Number
 from trunkline.activations.codes.reading import CLOSE, FAR, Reading
 
 ACCEPTED = 3.0
-_ONLY_SIGNS = re.compile(r"[^\w\n]*\n?[^\w\n]*")
-_PHONE_LIKE = re.compile(r"\d{4}[ -]\d{4}")
+_ONLY_SIGNS = re.compile(r"[^\w\n]*\n{0,2}[^\w\n]*")
+_PHONE_LIKE = re.compile(r"\d{4}-\d{4}")
 _NEAR, _HELD, _ASKED_BEFORE, _ASKED_AFTER = 14, 20, 6, 14
 _SHORT_VERB = 4
 
@@ -28,7 +28,11 @@ def verdicts(reading: Reading) -> list[Verdict]:
     """One verdict for each number that could be a code by its shape, in order of the text."""
     claims = find_claims(reading) if reading.candidates and reading.present & (NAMES | NAMES_BEFORE) else {}
     endings = find_endings(reading) if len(reading.numbers) > 1 else frozenset()
-    free = [number for number in reading.numbers if number.code is not None and number.start not in claims]
+    free = [
+        number
+        for number in reading.numbers
+        if number.code is not None and number.start not in claims and not _is_phone_like(reading, number)
+    ]
     found = []
     answered: set[int] = set()
     for number in reading.numbers:
@@ -47,7 +51,8 @@ def verdicts(reading: Reading) -> list[Verdict]:
 def _weigh(reading: Reading, number: Number, answered: set[int], *, lone: bool) -> Verdict:
     code = number.code or ""
     marked = reading.marked(number)
-    best, weak, nearest, ground = 0.0, True, None, "none"
+    best, weak, ground = 0.0, True, "none"
+    nearest: Cue | None = None
     for cue in reading.askers:
         worth = _worth(reading, cue, number, marked)
         if cue.start in answered and cue.end <= number.start:
@@ -58,10 +63,11 @@ def _weigh(reading: Reading, number: Number, answered: set[int], *, lone: bool) 
             best, weak, nearest, ground = worth, not cue.kinds & OTP, cue, "cue"
     if nearest is not None:
         answered.add(nearest.start)
-    if best < ACCEPTED and not _PHONE_LIKE.fullmatch(reading.plain, number.start, number.end):
-        worth, cue, other = _without_asker(reading, number, marked, lone=lone)
+    if best < ACCEPTED and not _is_phone_like(reading, number):
+        worth, other, by = _without_asker(reading, number, marked, lone=lone)
         if worth > best:
-            best, nearest, ground = worth, cue, other
+            best, nearest, ground = worth, by, other
+            weak = worth < ACCEPTED
     if any(code in link for link in reading.links):
         best, ground = best + 2.0, ground if nearest is not None else "link"
     if ground == "none" and reading.is_all(number):
@@ -69,7 +75,11 @@ def _weigh(reading: Reading, number: Number, answered: set[int], *, lone: bool) 
     score = best + _of_shape(reading, number) + _of_place(reading, number)
     if weak and (reading.proves or reading.hands_over):
         score += 1.0
-    sells = reading.sells and weak and not (reading.hands_over and best >= 2.5)
+    sells = (
+        reading.sells
+        and (weak or (ground == "enter" and number.shape == "mixed"))
+        and not (reading.hands_over and best >= 2.5)
+    )
     if sells:
         digits = reading.proves and number.shape != "mixed"
         score -= 4.0 if not digits else 3.0 if reading.sold_beside(number) else 2.0
@@ -78,6 +88,10 @@ def _weigh(reading: Reading, number: Number, answered: set[int], *, lone: bool) 
     if best < 1.5 and ground != "all" and not reading.plain.startswith("G-", number.start):
         score = min(score, ACCEPTED - 0.5)
     return Verdict(number, score, ground, nearest, sells)
+
+
+def _is_phone_like(reading: Reading, number: Number) -> bool:
+    return bool(_PHONE_LIKE.fullmatch(reading.plain, number.start, number.end))
 
 
 def _worth(reading: Reading, cue: Cue, number: Number, marked: bool) -> float:
@@ -93,7 +107,7 @@ def _worth(reading: Reading, cue: Cue, number: Number, marked: bool) -> float:
             return 4.0 if gap <= FAR else 3.0
         return 3.0 if gap <= CLOSE else 1.5
     gap = cue.start - number.end
-    if gap > 5 and reading.parted(number.end, cue.start):
+    if reading.parted(number.end, cue.start):
         return _worth_apart(reading, number, gap)
     said = reading.says_of(number) or reading.dashed(number)
     if gap <= CLOSE:
@@ -110,32 +124,51 @@ def _worth_apart(reading: Reading, number: Number, gap: int) -> float:
     return 2.5 if number.shape != "mixed" and reading.bare(number) else 0.5
 
 
-def _without_asker(reading: Reading, number: Number, marked: bool, *, lone: bool) -> tuple[float, Cue | None, str]:
-    """What else can speak for a number: a verb that asks to put it in, a word of proving beside it, a line of its own."""
-    if reading.proves or reading.hands_over or (lone and len(number.code or "") >= 5):
-        asked = _asked(reading, number)
-        if asked is not None:
-            return 2.5, asked, "enter"
-    if number.shape not in {"digits", "split"} and not reading.said_before(number):
-        return 0.0, None, "none"
+def _without_asker(reading: Reading, number: Number, marked: bool, *, lone: bool) -> tuple[float, str, Cue | None]:
+    """What else can speak for a number: its worth, its ground, and the word that decided.
+
+    A verb that asks to put it in, a courier to tell it to, a word of proving beside it, a line of its own.
+    """
+    asked = _asked(reading, number)
     proof = _proof_beside(reading, number, marked)
-    if proof is not None:
-        return 1.5, proof, "proof"
-    if reading.proves and number.shape != "mixed" and reading.bare(number):
-        return 2.0, None, "bare"
-    return 0.0, None, "none"
+    if asked is not None and proof is not None:
+        return 3.5, "enter", asked
+    looks_so = lone and (len(number.code or "") >= 5 or number.shape == "spelt")
+    if asked is not None and (reading.proves or reading.hands_over or looks_so):
+        return (2.9 if reading.proves else 2.5), "enter", asked
+    if reading.hands_over and number.shape != "mixed" and 4 <= len(number.code or "") <= 6:
+        courier = next((cue for cue in reading.cues if cue.kinds & COURIER and _near(reading, cue, number)), None)
+        if courier is not None:
+            return 2.5, "courier", courier
+    if proof is not None and (number.shape in {"digits", "split", "spelt"} or reading.said_before(number)):
+        return (2.9 if 0 <= proof.start - number.end <= 1 else 1.5), "proof", proof
+    if reading.proves and reading.on_own_line(number) and (number.shape != "mixed" or lone):
+        return 2.0, "bare", None
+    return 0.0, "none", None
+
+
+def _near(reading: Reading, cue: Cue, number: Number) -> bool:
+    """Whether a courier is spoken of in the sentence; "Rider 2207" is who it is, not what to tell him."""
+    gap = number.start - cue.end if cue.end <= number.start else cue.start - number.end
+    return 3 < gap <= CLOSE and not reading.apart(cue, number)
 
 
 def _asked(reading: Reading, number: Number) -> Cue | None:
     """The verb that asks to put the number in: "Enter 4821 …", "… 4821 eingeben"."""
     for cue in reading.cues:
-        if cue.kinds & ENTER and not reading.apart(cue, number):
-            must_touch = cue.end - cue.start < _SHORT_VERB and reading.folded[cue.start] < "\u0250"  # "84721 ein"
-            if cue.end <= number.start:
-                if number.start - cue.end <= (2 if must_touch else _ASKED_BEFORE):
-                    return cue
-            elif cue.start - number.end <= (1 if must_touch else _ASKED_AFTER):
+        if not cue.kinds & ENTER:
+            continue
+        must_touch = cue.end - cue.start < _SHORT_VERB and reading.folded[cue.start] < "\u0250"  # "84721 ein"
+        if cue.end <= number.start:
+            if _ONLY_SIGNS.fullmatch(reading.plain, cue.end, number.start):
                 return cue
+            reach = 2 if must_touch else _ASKED_BEFORE
+            if number.start - cue.end <= reach and not reading.parted(cue.end, number.start):
+                return cue
+        elif cue.start - number.end > (1 if must_touch else _ASKED_AFTER):
+            continue
+        elif not reading.parted(number.end, cue.start):
+            return cue
     return None
 
 
@@ -156,6 +189,8 @@ def _of_shape(reading: Reading, number: Number) -> float:
         return 4.0 if reading.plain.startswith("G-", number.start) else 0.5
     if number.shape == "mixed":
         return -0.5
+    if number.shape == "spelt":
+        return 1.5
     length = len(code)
     if length == 3 or length > 8:
         return -2.0

@@ -83,7 +83,7 @@ def find_numbers(plain: str, cues: list[Cue]) -> list[Number]:
             numbers += _grouped(plain, group, asked)
             group = []
             digits = re.sub(r"\D", "", plain[start:beyond])
-            numbers.append(Number(start, beyond, digits, "split"))
+            numbers.append(Number(start, beyond, digits, "spelt"))
         if start < beyond:
             continue
         if start and (plain[start - 1] == "-" or plain[start - 1].isalpha()):
@@ -141,6 +141,8 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
         token = plain[start:end]
     before = plain[start - 1] if start else " "
     after = plain[end] if end < len(plain) else " "
+    if before == "/" and start > 1 and plain[start - 2].isalpha():  # "NF/88214"
+        return Number(start, end, None, "name")
     if before in _SIGNS or after in _SIGNS or after == "/" or ends.get(start, 0) & MONEY:
         return Number(start, end, None, "amount")
     if before == " " and start > 1 and (plain[start - 2] in _SIGNS or ends.get(start - 1, 0) & MONEY):
@@ -237,6 +239,8 @@ def _mixed(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict[
     word_start = 1 + max(plain.rfind(" ", 0, start), plain.rfind("\n", 0, start))
     if _APP_HASH.match(plain, word_start):
         return Number(start, end, None, "hash")
+    if len(token) == 4 and token.islower() and sum(sign.isdigit() for sign in token) == 1:  # "yad2", "bc1q"
+        return Number(start, end, None, "name")
     if 4 <= len(token) <= 10:
         return Number(start, end, token, "mixed")
     return Number(start, end, None, "name")

@@ -59,8 +59,11 @@ class Reading:
         if not cue.kinds & NAMES:
             return False
         if cue.kinds & VOUCHER:
-            return not self.hands_over
+            return not any(other.kinds & COURIER and not self._parted_cues(cue, other) for other in self.cues)
         return not self.proves and not any(cue.end <= at <= cue.end + 4 for at in self._says)
+
+    def _parted_cues(self, one: Cue, other: Cue) -> bool:
+        return self.parted(min(one.end, other.end), max(one.start, other.start))
 
     def parted(self, start: int, end: int) -> bool:
         """Whether a sentence or a line ends between two places."""
@@ -104,6 +107,16 @@ class Reading:
         first = self._breaks[index - 1] + 1 if index else prefix.end() if prefix else 0
         last = self._breaks[index] if index < len(self._breaks) else len(self.plain)
         return not _WORD.search(self.plain, first, number.start) and not _WORD.search(self.plain, number.end, last)
+
+    def on_own_line(self, number: Number) -> bool:
+        """Whether the number has a line to itself, but for a sender's name before it."""
+        first = self.plain.rfind("\n", 0, number.start) + 1
+        last = self.plain.find("\n", number.end)
+        prefix = _PREFIX.match(self.plain)
+        if not first and prefix:
+            first = prefix.end()
+        rest = self.plain[number.end : last if last >= 0 else len(self.plain)]
+        return not _WORD.search(self.plain, first, number.start) and not _WORD.search(rest)
 
     def is_all(self, number: Number) -> bool:
         """Whether the text says nothing else."""
