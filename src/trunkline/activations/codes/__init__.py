@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple, TypeVar
 
-from trunkline.activations.codes.brands import Brands, Mention
+from trunkline.activations.codes.brands import Brands, Memory, Mention
 from trunkline.activations.codes.cues import Cue, find_cues
 from trunkline.activations.codes.grounds import Candidate, Grounds
 from trunkline.activations.codes.judge import ACCEPTED, verdicts
@@ -26,6 +26,10 @@ _CODE_IN_LINK = re.compile(
 )
 _DIGITS_AT_END = re.compile(r"/([0-9]{4,8}|[0-9]{3}-[0-9]{3})/?$")
 _TO_VERIFY = re.compile(r"(?:^|[/.])(?:v|c|verify|code|otp|confirm|activate|login|auth|signin)[/.]", re.IGNORECASE)
+_DIGITS_ALIKE = str.maketrans("123456789", "000000000")
+_MOST_REMEMBERED = 4096
+# No text is kept, only where its words stand: by the hash of the text, its digits made alike.
+_memory: Memory = {}
 _Item = TypeVar("_Item")
 
 
@@ -73,15 +77,36 @@ def extract(text: str, brands: Brands | None = None) -> Extraction:
     body, links = without_links(clear)
     body = without_broken_lines(body)
     folded = fold(body)
-    cues = _ends(find_cues(folded), _MOST_CUES)
-    mention = None
-    if brands is not None:
-        mention = brands.of_host(bound.host) if bound else None
-        mention = mention or brands.named_in(body, folded, cues, links)
+    cues, mention = _words_of(body, folded, links, brands)
     if bound is not None:
         why = f"The line for {bound.host} carries the code."
+        if brands is not None:
+            mention = brands.of_host(bound.host) or mention
         return Extraction(bound.code, "webotp", 0.99, Grounds(body, why, None, (), (), mention))
     return _judged(body, folded, cues, links, mention)
+
+
+def _words_of(body: str, folded: str, links: list[str], brands: Brands | None) -> tuple[list[Cue], Mention | None]:
+    """The cues of a text and the service that it names.
+
+    The texts of a sender differ in their digits, so what the words of one said is remembered for the next.
+    """
+    if links or (brands is not None and brands.has_digits_in(folded)):
+        return _words_anew(body, folded, links, brands)
+    memory = brands.memory if brands is not None else _memory
+    key = hash(body.translate(_DIGITS_ALIKE))
+    known = memory.get(key)
+    if known is None:
+        known = _words_anew(body, folded, links, brands)
+        if len(memory) >= _MOST_REMEMBERED:
+            memory.clear()
+        memory[key] = known
+    return known
+
+
+def _words_anew(body: str, folded: str, links: list[str], brands: Brands | None) -> tuple[list[Cue], Mention | None]:
+    cues = _ends(find_cues(folded), _MOST_CUES)
+    return cues, brands.named_in(body, folded, cues, links) if brands is not None else None
 
 
 def _ends(items: list[_Item], most: int) -> list[_Item]:
@@ -95,7 +120,7 @@ def _judged(body: str, folded: str, cues: list[Cue], links: list[str], mention: 
     best = max(weighed, key=lambda verdict: verdict.score, default=None)
     if best is not None and best.score >= ACCEPTED:
         code = best.number.code
-        link = next((link for link in links if code and code in link), None)
+        link = next((link for link in links if code and code in link), None) if links else None
         confidence = min(0.98, 0.55 + 0.08 * (best.score - ACCEPTED))
         return Extraction(code, "code", confidence, Grounds(body, None, best, weighed, numbers, mention), link)
     letters = letters_beside(reading)

@@ -20,6 +20,7 @@ _SENDER_PIECE = re.compile(r"[a-z]{3,}")
 # A business that signs first and is no service of ours: "Kranwick Water Co: …", "[Acme] …", "【云杉书店】…".
 _SIGNATURE = re.compile(r"\W{0,3}([^\W\d_][^\n:：|]{1,40}?) ?[:：|](?=[ \n]|[^\x00-\u024f])")
 _SIGN_BEFORE_END = re.compile(r"[-–—~(\n] ?$")
+_DIGIT = re.compile(r"\d")
 _LONGEST = 5  # tokens of a name
 _ORDINARY = frozenset(
     files(__package__).joinpath("ordinary_names.txt").read_text(encoding="utf-8").split("\n\n")[1].split()
@@ -38,6 +39,9 @@ class Mention(NamedTuple):
     @property
     def slug(self) -> str:
         return self.slugs[0]
+
+
+Memory = dict[int, tuple[list[Cue], Mention | None]]
 
 
 class _Name(NamedTuple):
@@ -73,6 +77,7 @@ class Brands:
     """
 
     def __init__(self, rows: Iterable[tuple[str, str, str, Sequence[str]]]) -> None:
+        self.memory: Memory = {}  # what the words of a text said, by the text with its digits made alike
         self._by_domain: dict[str, str] = {}
         self._by_tokens: dict[str, list[_Name]] = {}
         self._by_char: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
@@ -93,6 +98,16 @@ class Brands:
             self._add(folded, spelling, tuple(slugs))
         for entries in self._by_char.values():
             entries.sort(key=lambda entry: -len(entry[0]))
+        numbered = {
+            token
+            for names in self._by_tokens.values()
+            for name in names
+            for token in name.tokens
+            if _DIGIT.search(token)
+        }
+        self._numbered = re.compile(
+            rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, sorted(numbered))) or '(?!)'})(?![a-z0-9])"
+        )
         self._first_chars = re.compile("[" + re.escape("".join(self._by_char)) + "]" if self._by_char else r"(?!)")
         for alike in self._by_tokens.values():
             alike.sort(key=lambda name: -len(name.tokens))
@@ -108,6 +123,10 @@ class Brands:
                 ordinary = folded in _ORDINARY or (len(folded) < 3 and folded.isascii())
                 name = _Name(tokens, slugs, spelling[:1].islower(), ordinary, not spelling.isascii())
                 self._by_tokens.setdefault(tokens[0], []).append(name)
+
+    def has_digits_in(self, folded: str) -> bool:
+        """Whether the text may hold a name with digits in it, such as "N26", so that its digits matter."""
+        return bool(self._numbered.search(folded))
 
     def of_host(self, host: str, place: str = "host") -> Mention | None:
         """The service of a host or of the nearest domain above it."""
@@ -154,16 +173,18 @@ class Brands:
         return named
 
     def _mentions(self, text: str, folded: str) -> list[_Found]:
-        mentions = []
+        mentions: list[_Found] = []
+        words = set(_TOKEN.findall(folded))
+        # Names begin with words such as "the" and "is": worth a closer look only where their second word is there too.
+        begun = {
+            first: [name for name in self._by_tokens[first] if len(name.tokens) == 1 or name.tokens[1] in words]
+            for first in words & self._by_tokens.keys()
+        }
         beyond = 0
-        known = not self._by_tokens.keys().isdisjoint(_TOKEN.findall(folded))
-        for match in _TOKEN.finditer(folded) if known else ():
-            names = self._by_tokens.get(match[0])
-            if names is None or match.start() < beyond:
-                continue
+        for match in _TOKEN.finditer(folded) if any(begun.values()) else ():
             start = match.start()
-            shown_lower = text[start].islower() and text[start].isascii()
-            for name in names:
+            for name in begun.get(match[0], ()) if start >= beyond else ():
+                shown_lower = text[start].islower() and text[start].isascii()
                 end = 0 if shown_lower and name.ordinary and not name.lower else name.end_in(folded, match)
                 if end and (name.accented or text[start:end].isascii()):
                     doubtful = name.ordinary or (shown_lower and not name.lower)

@@ -22,6 +22,7 @@ _HEAD_OF_COMPOUND = re.compile("[\u30a1-\u30fa\u30fc\u3400-\u9fff\uac00-\ud7af]"
 _TOGETHER = re.compile(r"[^\W\d_]*[ '’/·]?[^\W\d_]*[ '’/·]?[^\W\d_]*")
 _OF = re.compile("(?: ?-? ?| (?:de|di|do|da|del|du|of|d'|for|pour|para|per|dla|fur|til|voor) )")
 _MOST_BETWEEN = 6
+_MOST_COUNTED = 255  # what a byte of a tally holds
 
 
 class Cue(NamedTuple):
@@ -52,7 +53,11 @@ def find_cues(folded: str) -> list[Cue]:
     cues = []
     seen = 0
     for start, end, senses, is_label in hits:
-        kinds = NAMES if is_label else senses.kinds(spoken)
+        kinds = senses.known.get(spoken)
+        if kinds is None:
+            kinds = senses.kinds(spoken)
+        if is_label:
+            kinds = NAMES
         if kinds:
             cues.append(_new(Cue, (start, end, kinds)))
             seen |= kinds
@@ -66,22 +71,19 @@ def _start(hit: _Hit) -> int:
 def _spoken(hits: list[_Hit]) -> int:
     """The languages of a text: those that know all of its cues, or at least half as many as any other knows."""
     common = EVERY
-    for _, _, senses, _ in hits:
-        common &= senses.languages
+    for hit in hits:
+        common &= hit[2].languages
     if common:
         return common
-    counts: dict[int, int] = {}
-    for senses in {hit[2] for hit in hits}:  # each word once
-        rest = senses.languages if senses.languages > 0 else 0
-        while rest:
-            language = rest & -rest
-            counts[language] = counts.get(language, 0) + 1
-            rest ^= language
-    most = max(counts.values())
+    tally = 0
+    for senses in {hit[2] for hit in hits[:_MOST_COUNTED]}:  # each word once
+        tally += senses.tally
+    counts = tally.to_bytes((tally.bit_length() + 7) // 8, "little")
+    enough = (max(counts) + 1) // 2
     spoken = 0
-    for language, count in counts.items():
-        if count * 2 >= most:
-            spoken |= language
+    for language, count in enumerate(counts):
+        if count >= enough:
+            spoken |= 1 << language
     return spoken
 
 

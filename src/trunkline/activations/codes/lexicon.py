@@ -41,27 +41,28 @@ _LONGEST_STEM = 24
 class Senses:
     """What an entry means, by language: most words of one language are also words of others."""
 
-    __slots__ = ("_groups", "_known", "languages")
+    __slots__ = ("_groups", "known", "languages", "tally")
 
     def __init__(self, by_language: dict[int, int]) -> None:
         """``by_language``: from the bit of a language (EVERY for an entry of no language) to kinds."""
         groups: dict[int, int] = {}
         self.languages = 0
+        self.tally = 0  # a count of 1 for each language, a byte wide, so that counting languages is adding numbers
         for language, kinds in by_language.items():
             groups[kinds] = groups.get(kinds, 0) | language
             self.languages |= language
+            if language != EVERY:
+                self.tally += 1 << 8 * (language.bit_length() - 1)
         self._groups = tuple(groups.items())
-        self._known: dict[int, int] = {}
+        self.known: dict[int, int] = {}  # kinds by what is spoken, as asked before
 
     def kinds(self, spoken: int) -> int:
         """Its kinds in the languages that are spoken, a union of bits."""
-        kinds = self._known.get(spoken)
-        if kinds is None:
-            kinds = 0
-            for meant, languages in self._groups:
-                kinds |= meant if languages & spoken else meant & _EVERYWHERE
-            if len(self._known) < _MOST_KNOWN:  # hostile texts can teach it no more
-                self._known[spoken] = kinds
+        kinds = 0
+        for meant, languages in self._groups:
+            kinds |= meant if languages & spoken else meant & _EVERYWHERE
+        if len(self.known) < _MOST_KNOWN:  # hostile texts can teach it no more
+            self.known[spoken] = kinds
         return kinds
 
 

@@ -32,13 +32,14 @@ _BEFORE_YEAR = re.compile(
 )
 _CLOCK = re.compile(r"\d{1,2}h\d{2}")
 _MASKED = re.compile(r"[Xx]{2,}\d{2,6}|[A-Z0-9]+XX[A-Z0-9]+")
+_MASKS = frozenset("xX*•")  # "XXXX 4471"
 _MASK_BEFORE = re.compile(r"(?<![A-Za-z])(?:[Xx]{2,}|[*•]{2,}) $")
 _PREFIXED = re.compile(r"[A-Z]{1,8}-(\d{3,8}|\d{3}-\d{3}|\d{4}-\d{4})")
 _SIGNS = frozenset("$€£¥₹₩₽₺₴₪฿₫₱₦₸₮¢%")
 _BETWEEN_GROUPS = frozenset({" ", ") ", ")", ")-", " - ", "- ", " -"})
 # Digits one by one, as a machine reads them out: "7, 0, 3, 9", "4 8 2 - 9 1 3", "9 . 1 . 1 . 6".
 _ONE_BY_ONE = re.compile(r"(?<![\w.,+-])[0-9](?:(?: [.,-] |, | |-|\. )[0-9](?![0-9])){3,9}(?![\w-]|[.,][0-9]| [0-9])")
-_SPELT = re.compile(r"[0-9][ .,-]{1,3}[0-9][ .,-]{1,3}[0-9](?![0-9])")
+_FEWEST_SPELT = 4
 _SUFFIXED = re.compile(r"[a-z]{1,5}-([0-9]{4,8})")
 _GROUPABLE = frozenset({"digits", "split", "short", "phone"})
 
@@ -69,15 +70,25 @@ def without_links(plain: str) -> tuple[str, list[str]]:
 
 def find_numbers(plain: str, cues: list[Cue]) -> list[Number]:
     """The numbers of a plain text in order; ``cues`` are its cues, for the units and currencies around a number."""
-    starts = {cue.start: cue for cue in cues if cue.kinds & (UNIT | MONEY)}
-    ends = {cue.end: cue.kinds for cue in cues if cue.kinds & (MONEY | OTP | CODE)}
-    asked = [cue for cue in cues if cue.kinds & (OTP | CODE)]
+    runs = [match.span() for match in _RUN.finditer(plain)]
+    if not runs:
+        return []
+    starts: dict[int, Cue] = {}
+    ends: dict[int, int] = {}
+    asked: list[Cue] = []
+    for cue in cues:
+        kinds = cue.kinds
+        if kinds & (UNIT | MONEY):
+            starts[cue.start] = cue
+        if kinds & (MONEY | OTP | CODE):
+            ends[cue.end] = kinds
+            if kinds & (OTP | CODE):
+                asked.append(cue)
     numbers: list[Number] = []
     group: list[Number] = []
     beyond = 0
-    spelt = {match.start(): match.end() for match in _ONE_BY_ONE.finditer(plain)} if _SPELT.search(plain) else {}
-    for match in _RUN.finditer(plain):
-        start, end = match.span()
+    spelt = dict(match.span() for match in _ONE_BY_ONE.finditer(plain)) if len(runs) >= _FEWEST_SPELT else {}
+    for start, end in runs:
         if start in spelt:
             beyond = spelt[start]
             numbers += _grouped(plain, group, asked)
@@ -154,7 +165,11 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
         after == " " and plain[end + 1 : end + 2] in _SIGNS
     ):
         return Number(start, end, None, "amount")
-    if before == " " and _MASK_BEFORE.search(plain[max(0, start - 8) : start]):  # "XXXX 4471"
+    if (
+        before == " "
+        and plain[start - 2 : start - 1] in _MASKS
+        and _MASK_BEFORE.search(plain[max(0, start - 8) : start])
+    ):
         return Number(start, end, None, "masked")
     if before != after and (before in "*•…xX" or after in "*•"):  # "*482913*" is bold, "*4821" a card.
         return Number(start, end, None, "masked")
