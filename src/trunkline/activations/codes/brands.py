@@ -105,6 +105,7 @@ class Brands:
             for token in name.tokens
             if _DIGIT.search(token)
         }
+        self._firsts = frozenset(self._by_tokens)
         self._numbered = re.compile(
             rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, sorted(numbered))) or '(?!)'})(?![a-z0-9])"
         )
@@ -175,22 +176,16 @@ class Brands:
     def _mentions(self, text: str, folded: str) -> list[_Found]:
         mentions: list[_Found] = []
         words = set(_TOKEN.findall(folded))
-        # Names begin with words such as "the" and "is": worth a closer look only where their second word is there too.
-        begun = {
-            first: [name for name in self._by_tokens[first] if len(name.tokens) == 1 or name.tokens[1] in words]
-            for first in words & self._by_tokens.keys()
-        }
-        beyond = 0
-        for match in _TOKEN.finditer(folded) if any(begun.values()) else ():
-            start = match.start()
-            for name in begun.get(match[0], ()) if start >= beyond else ():
-                shown_lower = text[start].islower() and text[start].isascii()
-                end = 0 if shown_lower and name.ordinary and not name.lower else name.end_in(folded, match)
-                if end and (name.accented or text[start:end].isascii()):
-                    doubtful = name.ordinary or (shown_lower and not name.lower)
-                    mentions.append(_Found(start, end, name.slugs, doubtful))
-                    beyond = end
-                    break
+        begun = words & self._firsts
+        if begun:
+            # Names begin with words such as "the" and "is": worth a closer look only where their second word is there.
+            names = {
+                first: near
+                for first in begun
+                if (near := [n for n in self._by_tokens[first] if len(n.tokens) == 1 or n.tokens[1] in words])
+            }
+            if names:
+                mentions = self._of_words(text, folded, names)
         if not folded.isascii():
             beyond = 0
             for match in self._first_chars.finditer(folded):
@@ -200,6 +195,21 @@ class Brands:
                         beyond = start + len(spelling)
                         mentions.append(_Found(start, beyond, slugs, False))
                         break
+        return mentions
+
+    def _of_words(self, text: str, folded: str, names: dict[str, list[_Name]]) -> list[_Found]:
+        mentions = []
+        beyond = 0
+        for match in _TOKEN.finditer(folded):
+            start = match.start()
+            for name in names.get(match[0], ()) if start >= beyond else ():
+                shown_lower = text[start].islower() and text[start].isascii()
+                end = 0 if shown_lower and name.ordinary and not name.lower else name.end_in(folded, match)
+                if end and (name.accented or text[start:end].isascii()):
+                    doubtful = name.ordinary or (shown_lower and not name.lower)
+                    mentions.append(_Found(start, end, name.slugs, doubtful))
+                    beyond = end
+                    break
         return mentions
 
 

@@ -76,7 +76,7 @@ def _claims(reading: Reading, position: int, number: Number) -> bool:
     strangers = len(_WORDS.findall(reading.folded, cue.end, start)) - known
     if strangers > _MOST_STRANGERS or (strangers > 0 and _handed_over(reading, number)):
         return False
-    if not (said or (_GIVES.search(between) and reading.candidates == 1)):
+    if not (said or (_GIVES.search(between) and _is_the_only_one(reading, number))):
         return True
     # "The code for your order is 5521" answers the code; "Your order is 5521" the order.
     return not any(
@@ -103,6 +103,16 @@ def _asked_alone(reading: Reading, cue: Cue, number: Number) -> bool:
             and not _ASIDE.search(reading.folded, asker.end, number.start)
             for asker in reading.askers
         )
+    )
+
+
+def _is_the_only_one(reading: Reading, number: Number) -> bool:
+    """Whether no other number of its sentence could be a code."""
+    return not any(
+        other.code is not None
+        and other is not number
+        and not reading.parted(min(other.end, number.end), max(other.start, number.start))
+        for other in reading.numbers
     )
 
 

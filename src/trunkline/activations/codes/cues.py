@@ -98,14 +98,8 @@ def _find_words(folded: str) -> list[_Hit]:
         if start < beyond:
             continue
         senses, phrases = found
-        for phrase in phrases.get(folded[end : end + 2], ()) if phrases else ():
-            if folded.startswith(phrase.text, start):
-                after = start + len(phrase.text)
-                if phrase.is_open and (rest := WORD.match(folded, after)):
-                    after = rest.end()
-                if not folded[after : after + 1].isalpha():
-                    end, senses = after, phrase.senses
-                    break
+        if phrases is not None and (phrase := phrases.find(folded, start, end)):
+            end, senses = phrase
         if senses is not None:
             hits.append((start, end, senses, False))
             beyond = end

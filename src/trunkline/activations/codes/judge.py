@@ -61,7 +61,7 @@ def _weigh(reading: Reading, number: Number, answered: set[int], *, lone: bool) 
             worth += 1.5 if worth >= 1.0 else 0.7
         if worth > best:
             best, weak, nearest, ground = worth, not cue.kinds & OTP, cue, "cue"
-    if nearest is not None:
+    if nearest is not None and nearest.end <= number.start:
         answered.add(nearest.start)
     if best < ACCEPTED and not _is_phone_like(reading, number):
         worth, other, by = _without_asker(reading, number, marked, lone=lone)

@@ -74,10 +74,34 @@ class Phrase(NamedTuple):
     senses: Senses
 
 
-Phrases = dict[str, list[Phrase]]  # by the two signs that follow their first word, the longest first
-_NO_PHRASES: Phrases = {}
+class Phrases:
+    """The phrases that begin with one word, by the signs that follow it, so that few are compared."""
+
+    __slots__ = ("_by_signs", "_lengths")
+
+    def __init__(self, first: str, phrases: Iterable[Phrase]) -> None:
+        self._by_signs: dict[str, list[Phrase]] = {}
+        for phrase in sorted(phrases, key=lambda phrase: -len(phrase.text)):
+            signs = phrase.text[len(first) : len(first) + _MOST_SIGNS]
+            self._by_signs.setdefault(signs, []).append(phrase)
+        self._lengths = sorted({len(signs) for signs in self._by_signs}, reverse=True)
+
+    def find(self, folded: str, start: int, end: int) -> tuple[int, Senses] | None:
+        """Where the longest phrase ends whose first word is at ``start`` to ``end``, and its senses."""
+        for length in self._lengths:
+            for phrase in self._by_signs.get(folded[end : end + length], ()):
+                if folded.startswith(phrase.text, start):
+                    after = start + len(phrase.text)
+                    if phrase.is_open and (rest := WORD.match(folded, after)):
+                        after = rest.end()
+                    if not folded[after : after + 1].isalpha():
+                        return after, phrase.senses
+        return None
+
+
 EVERY = -1
 _MOST_KNOWN = 64
+_MOST_SIGNS = 4
 _EVERYWHERE = OTP | CODE | VERIFY | COURIER  # texts mix languages: these count in any
 _ByLanguage = dict[int, int]  # the bit of a language -> kinds
 
@@ -103,10 +127,8 @@ class Lexicon:
                         self._add(fold(plain(spelt_out)), language, KINDS[kind])
         self.phrases: dict[str, Phrases] = {}
         for first, found in self._phrases.items():
-            following = self.phrases.setdefault(first, {})
-            for (text, is_open), by_language in sorted(found.items(), key=lambda item: -len(item[0][0])):
-                phrase = Phrase(text, is_open, Senses(by_language))
-                following.setdefault(text[len(first) : len(first) + 2], []).append(phrase)
+            phrases = (Phrase(text, is_open, Senses(table)) for (text, is_open), table in found.items())
+            self.phrases[first] = Phrases(first, phrases)
         self.pieces: dict[str, list[tuple[str, Senses]]] = {}
         for piece, by_language in sorted(self._inside.items(), key=lambda item: -len(item[0])):
             self.pieces.setdefault(piece[:2], []).append((piece, Senses(by_language)))
@@ -164,8 +186,8 @@ def lexicon() -> Lexicon:
 
 
 @lru_cache(maxsize=1 << 14)
-def look_up(word: str) -> tuple[Senses | None, Phrases] | None:
+def look_up(word: str) -> tuple[Senses | None, Phrases | None] | None:
     """The senses of a word alone, and the phrases that begin with it; None for a word that is in neither."""
     known = lexicon()
-    senses, phrases = known.senses_of(word), known.phrases.get(word, _NO_PHRASES)
+    senses, phrases = known.senses_of(word), known.phrases.get(word)
     return (senses, phrases) if senses is not None or phrases else None

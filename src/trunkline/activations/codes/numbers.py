@@ -131,6 +131,8 @@ def _grouped(plain: str, group: list[Number], asked: list[Cue]) -> list[Number]:
     parts = re.findall(r"\d+", plain[start:end])
     digits = "".join(parts)
     lengths = {len(part) for part in parts}
+    if lengths == {3} and len(parts) == 3 and _is_asked(start, end, asked):
+        return [Number(start, end, digits, "split")]
     if 9 <= len(digits) <= 18:
         return [Number(start, end, None, "phone")]
     if len(lengths) == 1 and 4 <= len(digits) <= 8 and (lengths & {2, 3, 4} or len(parts) == len(digits)):
