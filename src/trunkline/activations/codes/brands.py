@@ -6,11 +6,11 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from trunkline.activations.codes.cues import Cue
-from trunkline.activations.codes.lexicon import CODE, OTP
+from trunkline.activations.codes.lexicon import CODE, OTP, VERIFY
 from trunkline.activations.codes.spelling import fold, plain
 
 _RUNNING = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_TOKEN = re.compile(r"[a-z0-9]+|[^\x00-\xbf\u2000-\u2bff\u3000-\u303f\uff00-\uffff]+")
+_TOKEN = re.compile(r"[a-z0-9]+|[^\x00-\xbf\u2000-\u2bff\u3000-\u303f\uff00-\uffff،؛؟۔।॥።፡፣፦]+")
 _BRACKET = re.compile(r"[【\[［「(<]([^】\]］」)>]{1,40})[】\]］」)>]")
 _DOMAIN = re.compile(r"[a-z0-9.-]{4,253}\Z")
 _HOST = re.compile(r"(?:https?://)?(?:www\.)?([a-z0-9.-]{3,253})", re.IGNORECASE)
@@ -19,8 +19,10 @@ _CHAT_LINK = re.compile(r"(?:https?://)?(?:wa\.me|t\.me|api\.whatsapp\.com|chat\
 _SENDER_PIECE = re.compile(r"[a-z]{3,}")
 # A business that signs first and is no service of ours: "Kranwick Water Co: …", "[Acme] …", "【云杉书店】…".
 _SIGNATURE = re.compile(r"\W{0,3}([^\W\d_][^\n:：|]{1,40}?) ?[:：|](?=[ \n]|[^\x00-\u024f])")
-_SIGN_BEFORE_END = re.compile(r"[-–—~(\n] ?$")
+_SIGN_BEFORE_END = re.compile(r"[-–—~(\n.!?] ?$")
 _DIGIT = re.compile(r"\d")
+_SAID = OTP | CODE | VERIFY  # what no sender's name holds
+_SOMEBODY = re.compile(r"[^\W\d_]{3}")
 _LONGEST = 5  # tokens of a name
 _ORDINARY = frozenset(
     files(__package__).joinpath("ordinary_names.txt").read_text(encoding="utf-8").split("\n\n")[1].split()
@@ -156,9 +158,9 @@ class Brands:
         best, named = 0.0, None
         mentions = self._mentions(text, folded)
         if mentions:
-            brackets = [match.span(1) for match in _BRACKET.finditer(text)]
+            brackets = [match.span(1) for match in _BRACKET.finditer(text) if _encloses_a_sender(text, match)]
             askers = [cue for cue in cues if cue.kinds & (OTP | CODE)]
-            foreign = _signs_for_another(text, brackets, mentions, askers)
+            foreign = _signs_for_another(text, brackets, mentions, cues)
             for found in mentions:
                 worth, place = _worth(found, text, folded, brackets, askers)
                 if place == "mention" and (found.doubtful or foreign):
@@ -213,7 +215,12 @@ class Brands:
         return mentions
 
 
-def _signs_for_another(text: str, brackets: list[tuple[int, int]], mentions: list[_Found], askers: list[Cue]) -> bool:
+def _encloses_a_sender(text: str, bracket: re.Match[str]) -> bool:
+    """Round brackets hold asides as well, but for those at either end of a text."""
+    return bracket[0][0] in "【[［「" or bracket.start() <= 2 or bracket.end() >= len(text.rstrip()) - 1
+
+
+def _signs_for_another(text: str, brackets: list[tuple[int, int]], mentions: list[_Found], cues: list[Cue]) -> bool:
     """Whether the text begins with a sender that is no brand of ours, so that others are only spoken of."""
     spans = [(first, last) for first, last in brackets if text[first - 1] in "【[" and text[first:last] != "Web발신"]
     signed = next(
@@ -222,11 +229,19 @@ def _signs_for_another(text: str, brackets: list[tuple[int, int]], mentions: lis
     )
     if signed is None:
         signature = _SIGNATURE.match(text)
-        if signature is None or any(cue.start < signature.end() for cue in askers):
+        if signature is None or any(cue.start < signature.end() for cue in cues if cue.kinds & _SAID):
             return False
         signed = signature.span(1)
     first, last = signed
     return text[first].isalpha() and not any(found.start < last for found in mentions)
+
+
+def _is_beside(found: _Found, cue: Cue, text: str) -> bool:
+    """Whether the name belongs to the word for the code: "Acme code", "code for Acme"; beside it in lower case."""
+    if cue.start >= found.end:
+        return cue.start - found.end <= 3 and "." not in text[found.end : cue.start]
+    gap = found.start - cue.end
+    return 0 <= gap <= (3 if text[found.start].islower() else 16) and ". " not in text[cue.end : found.start]
 
 
 def _worth(
@@ -236,9 +251,16 @@ def _worth(
     worth = 1.0 + (end - start) / 40 - start / 4000
     if any(first <= start and end <= last for first, last in brackets):
         return worth + 3.0, "bracket"
-    if start <= 6 and folded[end : end + 3].lstrip()[:1] in {":", "：", "|", ".", "-", "\n"}:
+    if not _SOMEBODY.search(folded, 0, start) and folded[end : end + 3].lstrip()[:1] in {
+        ":",
+        "：",
+        "|",
+        ".",
+        "-",
+        "\n",
+    }:
         return worth + 2.5, "start"
-    if any(0 <= cue.start - end <= 3 or 0 <= start - cue.end <= 16 for cue in askers):
+    if any(_is_beside(found, cue, text) for cue in askers):
         return worth + 2.0, "beside"
     if start <= 2 and not found.doubtful:
         return worth + 1.0, "start"
