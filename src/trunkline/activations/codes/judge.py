@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from trunkline.activations.codes.claims import find_claims, find_endings
 from trunkline.activations.codes.cues import Cue
-from trunkline.activations.codes.lexicon import COURIER, ENTER, NAMES, NAMES_BEFORE, OTP, VERIFY
+from trunkline.activations.codes.lexicon import COURIER, ENTER, NAMES, NAMES_BEFORE, NUMBER, OTP, VERIFY
 from trunkline.activations.codes.numbers import Number
 from trunkline.activations.codes.reading import CLOSE, FAR, Reading
 
@@ -13,7 +13,7 @@ ACCEPTED = 3.0
 _ONLY_SIGNS = re.compile(r"[^\w\n]*\n{0,2}[^\w\n]*")
 _PHONE_LIKE = re.compile(r"\d{4}-\d{4}")
 _NEAR, _HELD, _ASKED_BEFORE, _ASKED_AFTER = 14, 20, 6, 14
-_SHORT_VERB = 4
+_SHORT_VERB, _ASKED_TO_PROVE = 4, 3.5
 
 
 class Verdict(NamedTuple):
@@ -67,7 +67,7 @@ def _weigh(reading: Reading, number: Number, answered: set[int], *, lone: bool) 
         worth, other, by = _without_asker(reading, number, marked, lone=lone)
         if worth > best:
             best, nearest, ground = worth, by, other
-            weak = worth < ACCEPTED
+            weak = worth < _ASKED_TO_PROVE
     if any(code in link for link in reading.links):
         best, ground = best + 2.0, ground if nearest is not None else "link"
     if ground == "none" and reading.is_all(number):
@@ -132,16 +132,16 @@ def _without_asker(reading: Reading, number: Number, marked: bool, *, lone: bool
     asked = _asked(reading, number)
     proof = _proof_beside(reading, number, marked)
     if asked is not None and proof is not None:
-        return 3.5, "enter", asked
+        return _ASKED_TO_PROVE, "enter", asked
     looks_so = lone and (len(number.code or "") >= 5 or number.shape == "spelt")
     if asked is not None and (reading.proves or reading.hands_over or looks_so):
-        return (2.9 if reading.proves else 2.5), "enter", asked
+        return (3.0 if reading.proves else 2.5), "enter", asked
     if reading.hands_over and number.shape != "mixed" and 4 <= len(number.code or "") <= 6:
         courier = next((cue for cue in reading.cues if cue.kinds & COURIER and _near(reading, cue, number)), None)
         if courier is not None:
             return 2.5, "courier", courier
     if proof is not None and (number.shape in {"digits", "split", "spelt"} or reading.said_before(number)):
-        return (2.9 if 0 <= proof.start - number.end <= 1 else 1.5), "proof", proof
+        return (3.0 if 0 <= proof.start - number.end <= 1 else 1.5), "proof", proof
     if reading.proves and reading.on_own_line(number) and (number.shape != "mixed" or lone):
         return 2.0, "bare", None
     return 0.0, "none", None
@@ -162,7 +162,7 @@ def _asked(reading: Reading, number: Number) -> Cue | None:
         if cue.end <= number.start:
             if _ONLY_SIGNS.fullmatch(reading.plain, cue.end, number.start):
                 return cue
-            reach = 2 if must_touch else _ASKED_BEFORE
+            reach = 2 if must_touch else CLOSE if _is_called_number(reading, number) else _ASKED_BEFORE
             if number.start - cue.end <= reach and not reading.parted(cue.end, number.start):
                 return cue
         elif cue.start - number.end > (1 if must_touch else _ASKED_AFTER):
@@ -170,6 +170,11 @@ def _asked(reading: Reading, number: Number) -> Cue | None:
         elif not reading.parted(number.end, cue.start):
             return cue
     return None
+
+
+def _is_called_number(reading: Reading, number: Number) -> bool:
+    """Whether a word that only says "number" stands right before: "type on the site the number 4821"."""
+    return any(cue.kinds & NUMBER and 0 <= number.start - cue.end <= 2 for cue in reading.cues)
 
 
 def _proof_beside(reading: Reading, number: Number, marked: bool) -> Cue | None:

@@ -10,6 +10,7 @@ from trunkline.activations.codes.numbers import Number
 CLOSE, FAR = 48, 160
 _BREAK = re.compile(r"[.!?](?=\s|$)|[。！？；;।॥۔؟།\n]")
 _LONGEST_SHORT = 4  # "no. 4821", "cod. 4821": a full stop that ends no sentence
+_TITLE = re.compile(r"(?:^|[^\w])[A-Z][a-z]{1,2}\.$")  # "Dr. Lee", "Jl. Sudirman"
 _PERCENT = re.compile(r"\d ?%")
 # What stands right before a number that answers something: "code for order 17: 4821", "code → 4821".
 _MARK = re.compile(r"[:：=>→»][ \n\"'“”«‘’(\[{<*]*$|[\"“«「『({\[]$")
@@ -43,7 +44,10 @@ class Reading:
                 shortened.add(cue.end)
         self.present = present
         self._breaks = [
-            match.start() for match in _BREAK.finditer(folded) if match[0] != "." or match.start() not in shortened
+            match.start()
+            for match in _BREAK.finditer(folded)
+            if match[0] != "."
+            or not (match.start() in shortened or _TITLE.search(plain[max(0, match.start() - 4) : match.start() + 1]))
         ]
         self.proves = bool(present & (OTP | VERIFY)) or plain.startswith("<#>")
         self.hands_over = bool(present & COURIER)
