@@ -128,8 +128,7 @@ def _judged(body: str, folded: str, cues: list[Cue], links: list[str], mention: 
         why = f"Taken {letters}: letters right beside a word for a code."
         return Extraction(letters, "code", 0.6, Grounds(body, why, None, weighed, numbers, mention))
     if links and not reading.sells and (reading.proves or reading.askers):
-        owned = mention is not None and mention.place == "link"  # a service's own link
-        certain = owned or any(asker.kinds & OTP for asker in reading.askers)
+        certain = (mention is not None and mention.linked) or any(asker.kinds & OTP for asker in reading.askers)
         for link in links:
             carried = _CODE_IN_LINK.search(link)
             if carried is None and (certain or _TO_VERIFY.search(link)):

@@ -36,6 +36,7 @@ class Mention(NamedTuple):
 
     slugs: tuple[str, ...]  # the service of that name, then others that send in it
     text: str
+    linked: bool  # the text also links to its site
     place: str  # "bracket", "start", "beside" a word for a code, "end", "host" of the bound line, "link", "mention"
 
     @property
@@ -137,7 +138,7 @@ class Brands:
         for first in range(max(0, len(labels) - 6), len(labels) - 1):
             slug = self._by_domain.get(".".join(labels[first:]))
             if slug is not None:
-                return Mention((slug,), host, place)
+                return Mention((slug,), host, True, place)
         return None
 
     def of_sender(self, sender: str) -> str | None:
@@ -166,13 +167,14 @@ class Brands:
                 if place == "mention" and (found.doubtful or foreign):
                     continue
                 if worth > best and (worth > _SIGNED or not folded[found.start : found.end].isdigit()):
-                    best, named = worth, Mention(found.slugs, text[found.start : found.end], place)
-        if best < _OWN:
-            for link in links:
-                host = _HOST.match(link) if not _CHAT_LINK.match(link) else None
-                linked = self.of_host(host[1], "link") if host else None
-                if linked is not None:
-                    return linked
+                    best, named = worth, Mention(found.slugs, text[found.start : found.end], False, place)
+        for link in links:
+            host = _HOST.match(link) if not _CHAT_LINK.match(link) else None
+            linked = self.of_host(host[1], "link") if host else None
+            if linked is not None and best < _OWN:
+                return linked
+            if linked is not None and named is not None and linked.slug == named.slug:
+                return named._replace(linked=True)
         return named
 
     def _mentions(self, text: str, folded: str) -> list[_Found]:

@@ -62,6 +62,11 @@ def _claims(reading: Reading, position: int, number: Number) -> bool:
         return False
     if cue.kinds & NUMBER and _answers_before(reading, cue, start):
         return False
+    if _GIVES.search(between) and any(
+        verb.kinds & ENTER and 0 <= cue.start - verb.end <= CLOSE and not reading.parted(verb.end, start)
+        for verb in reading.cues
+    ):
+        return False  # "Type in the app Acme Mobile: 4821"
     said = bool(cue.kinds & IS)
     known = 0
     for later in reading.cues[position + 1 :]:

@@ -31,7 +31,8 @@ _PLACES = {
 
 _WITHOUT_CUE = {
     "none": "no word for a code is near",
-    "enter": "",
+    "quoted": "it is in quotation marks in a text that proves who one is",
+    "spelt": "its digits are told one by one",
     "bare": "it has a line to itself in a text that proves who one is",
     "link": "the link of the text carries it too",
     "masked": "it is the end of a masked number",

@@ -142,6 +142,10 @@ def _without_asker(reading: Reading, number: Number, marked: bool, *, lone: bool
             return 2.5, "courier", courier
     if proof is not None and (number.shape in {"digits", "split", "spelt"} or reading.said_before(number)):
         return (3.0 if 0 <= proof.start - number.end <= 1 else 1.5), "proof", proof
+    if reading.proves and reading.quoted(number):
+        return 2.5, "quoted", None
+    if number.shape == "spelt" and lone and (number.code or "") not in "0123456789":
+        return 1.5, "spelt", None
     if reading.proves and reading.on_own_line(number) and (number.shape != "mixed" or lone):
         return 2.0, "bare", None
     return 0.0, "none", None
@@ -162,7 +166,8 @@ def _asked(reading: Reading, number: Number) -> Cue | None:
         if cue.end <= number.start:
             if _ONLY_SIGNS.fullmatch(reading.plain, cue.end, number.start):
                 return cue
-            reach = 2 if must_touch else CLOSE if _is_called_number(reading, number) else _ASKED_BEFORE
+            handed_over = _is_called_number(reading, number) or reading.given(number)
+            reach = 2 if must_touch else CLOSE if handed_over else _ASKED_BEFORE
             if number.start - cue.end <= reach and not reading.parted(cue.end, number.start):
                 return cue
         elif cue.start - number.end > (1 if must_touch else _ASKED_AFTER):

@@ -32,6 +32,7 @@ _BEFORE_YEAR = re.compile(
 )
 _CLOCK = re.compile(r"\d{1,2}h\d{2}")
 _MASKED = re.compile(r"[Xx]{2,}\d{2,6}|[A-Z0-9]+XX[A-Z0-9]+")
+_ELLIPSIS = re.compile(r"(?:\.{2,}|…)\w")
 _MASKS = frozenset("xX*•")  # "XXXX 4471"
 _MASK_BEFORE = re.compile(r"(?<![A-Za-z])(?:[Xx]{2,}|[*•]{2,}) $")
 _PREFIXED = re.compile(r"[A-Z]{1,8}-(\d{3,8}|\d{3}-\d{3}|\d{4}-\d{4})")
@@ -154,6 +155,8 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
         token = plain[start:end]
     before = plain[start - 1] if start else " "
     after = plain[end] if end < len(plain) else " "
+    if _ELLIPSIS.match(plain, end) or (before == "." and plain.endswith("..", 0, start)):  # "TX7k...9QpA", "..4471"
+        return Number(start, end, None, "masked")
     if before == "/" and start > 1 and plain[start - 2].isalpha():  # "NF/88214"
         return Number(start, end, None, "name")
     if before in _SIGNS or after in _SIGNS or after == "/" or ends.get(start, 0) & MONEY:

@@ -16,6 +16,8 @@ _PERCENT = re.compile(r"\d ?%")
 _MARK = re.compile(r"[:：=>→»][ \n\"'“”«‘’(\[{<*]*$|[\"“«「『({\[]$")
 _DASH = re.compile(r" ?[-=:：>→] ?")
 _PREFIX = re.compile(r"(?:[^\d\n:：]{1,30}[:：])?")  # "Nimbus: "
+_QUOTES = frozenset("\"'“”„«»‘’「」『』")
+_COLONS = frozenset(":：→>=")
 _WORD = re.compile(r"\w")
 
 
@@ -103,6 +105,15 @@ class Reading:
         if self.said_before(number):
             return True
         return bool(_MARK.search(self.plain[max(0, number.start - 6) : number.start].rstrip(" ")))
+
+    def given(self, number: Number) -> bool:
+        """Whether a colon or an arrow stands right before the number."""
+        return self.plain[max(0, number.start - 3) : number.start].rstrip(" ")[-1:] in _COLONS
+
+    def quoted(self, number: Number) -> bool:
+        """Whether quotation marks enclose the number alone."""
+        before, after = self.plain[max(0, number.start - 1) : number.start], self.plain[number.end : number.end + 1]
+        return bool(before) and bool(after) and before in _QUOTES and after in _QUOTES
 
     def bare(self, number: Number) -> bool:
         """Whether the number has a sentence or a line to itself, but for a sender's name before it."""
