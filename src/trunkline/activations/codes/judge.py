@@ -99,7 +99,7 @@ def _worth(reading: Reading, cue: Cue, number: Number, marked: bool) -> float:
     if cue.end <= number.start:
         gap = number.start - cue.end
         if gap > 5 and reading.parted(cue.end, number.start):
-            return _worth_apart(reading, number, gap)
+            return _worth_apart(reading, cue, number, gap)
         if gap <= _NEAR:
             touches = marked or reading.proves or _ONLY_SIGNS.fullmatch(reading.plain, cue.end, number.start)
             return 4.5 if touches else 3.0
@@ -108,20 +108,21 @@ def _worth(reading: Reading, cue: Cue, number: Number, marked: bool) -> float:
         return 3.0 if gap <= CLOSE else 1.5
     gap = cue.start - number.end
     if reading.parted(number.end, cue.start):
-        return _worth_apart(reading, number, gap)
+        return _worth_apart(reading, cue, number, gap)
     said = reading.says_of(number) or reading.dashed(number)
     if gap <= CLOSE:
         return 4.0 if said else 3.0
     return 3.0 if said else 1.0
 
 
-def _worth_apart(reading: Reading, number: Number, gap: int) -> float:
+def _worth_apart(reading: Reading, cue: Cue, number: Number, gap: int) -> float:
     """The worth of a word for a code in another sentence."""
     if gap > FAR:
         return 0.3
     if reading.said_before(number):
         return 2.0
-    return 2.5 if number.shape != "mixed" and reading.bare(number) else 0.5
+    alone = reading.bare(number) if cue.kinds & OTP else reading.on_own_line(number)
+    return 2.5 if alone and number.shape != "mixed" else 0.5
 
 
 def _without_asker(reading: Reading, number: Number, marked: bool, *, lone: bool) -> tuple[float, str, Cue | None]:
@@ -136,12 +137,13 @@ def _without_asker(reading: Reading, number: Number, marked: bool, *, lone: bool
     looks_so = lone and (len(number.code or "") >= 5 or number.shape == "spelt")
     if asked is not None and (reading.proves or reading.hands_over or looks_so):
         return (3.0 if reading.proves else 2.5), "enter", asked
-    if reading.hands_over and number.shape != "mixed" and 4 <= len(number.code or "") <= 6:
+    if reading.hands_over and number.shape not in {"mixed", "split"} and 4 <= len(number.code or "") <= 6:
         courier = next((cue for cue in reading.cues if cue.kinds & COURIER and _near(reading, cue, number)), None)
         if courier is not None:
             return 2.5, "courier", courier
     if proof is not None and (number.shape in {"digits", "split", "spelt"} or reading.said_before(number)):
-        return (3.0 if 0 <= proof.start - number.end <= 1 else 1.5), "proof", proof
+        names_it = 0 <= proof.start - number.end <= 1 or (reading.said_before(number) and number.start - proof.end <= 6)
+        return (3.0 if names_it else 1.5), "proof", proof
     if reading.proves and reading.quoted(number):
         return 2.5, "quoted", None
     if number.shape == "spelt" and lone and (number.code or "") not in "0123456789":

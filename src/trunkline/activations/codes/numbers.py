@@ -33,6 +33,7 @@ _BEFORE_YEAR = re.compile(
 _CLOCK = re.compile(r"\d{1,2}h\d{2}")
 _MASKED = re.compile(r"[Xx]{2,}\d{2,6}|[A-Z0-9]+XX[A-Z0-9]+")
 _ELLIPSIS = re.compile(r"(?:\.{2,}|…)\w")
+_SPAN = re.compile(r"\d{1,2}-\d{1,2}")  # "14-16 óra"
 _MASKS = frozenset("xX*•")  # "XXXX 4471"
 _MASK_BEFORE = re.compile(r"(?<![A-Za-z])(?:[Xx]{2,}|[*•]{2,}) $")
 _PREFIXED = re.compile(r"[A-Z]{1,8}-(\d{3,8}|\d{3}-\d{3}|\d{4}-\d{4})")
@@ -136,6 +137,8 @@ def _grouped(plain: str, group: list[Number], asked: list[Cue]) -> list[Number]:
         return [Number(start, end, digits, "split")]
     if 9 <= len(digits) <= 18:
         return [Number(start, end, None, "phone")]
+    if lengths == {2} and len(parts) == 4 and not _is_asked(start, end, asked):
+        return [Number(start, end, None, "phone")]  # as Danes and Norwegians write theirs
     if len(lengths) == 1 and 4 <= len(digits) <= 8 and (lengths & {2, 3, 4} or len(parts) == len(digits)):
         return [Number(start, end, digits, "split")]
     if len(parts) == 2 and 5 <= len(digits) <= 8 and min(lengths) >= 2 and _is_asked(start, end, asked):
@@ -182,7 +185,7 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
         return Number(start, end, None, "phone")
     # Of larger numbers a unit is more likely the next word: "1234 m…", "482913 dan…".
     long_unit = unit and (unit.end - unit.start >= 3 or plain[unit.start] > "\u024f")
-    if unit and len(token) <= (4 if long_unit else 3):
+    if unit and (len(token) <= (4 if long_unit else 3) or _SPAN.fullmatch(token)):
         return Number(start, end, None, "count")
     if token.isdigit():
         is_year = (
