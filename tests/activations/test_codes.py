@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.activations import score
 
 from trunkline.activations.codes import Brands, extract
 
@@ -20,7 +21,11 @@ ROWS = [
     ("att", "AT&T", "att.com", []),
 ]
 BRANDS = Brands(ROWS)
-TEXTS = [json.loads(line) for line in (Path(__file__).parent / "texts.jsonl").read_text(encoding="utf-8").splitlines()]
+FOLDER = Path(__file__).parent / "texts"
+TEXTS, WORLD = (
+    [json.loads(line) for line in (FOLDER / name).read_text(encoding="utf-8").splitlines()]
+    for name in ("rules.jsonl", "world.jsonl")
+)
 
 
 def code_in(text: str) -> str | None:
@@ -36,9 +41,22 @@ def test_each_of_our_texts_is_read_as_a_person_would(row: dict[str, Any]) -> Non
 
 
 def test_our_texts_are_many_in_many_languages() -> None:
-    assert len(TEXTS) >= 120
-    assert len({row["lang"] for row in TEXTS}) >= 30
-    assert sum(row["code"] is None for row in TEXTS) >= 50
+    texts = TEXTS + WORLD
+    assert len(texts) >= 3000
+    assert len({row["lang"] for row in texts}) >= 90
+    assert sum(row["code"] is None for row in texts) >= 1500
+
+
+def test_of_texts_of_the_whole_world_99_in_100_are_read_right_and_1_in_100_without_a_code_is_not() -> None:
+    scores = score.of(TEXTS + WORLD)
+    total = score.total(scores)
+    assert total.exact >= 0.99, total.missed
+    assert total.false_positives <= 0.01, total.mistaken
+    assert total.named >= 0.95
+
+
+def test_the_page_on_reading_codes_shows_the_score_as_it_is() -> None:
+    assert score.table(score.of(TEXTS + WORLD)) in score.PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

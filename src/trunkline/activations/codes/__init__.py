@@ -26,9 +26,9 @@ _CODE_IN_LINK = re.compile(
 )
 _DIGITS_AT_END = re.compile(r"/([0-9]{4,8}|[0-9]{3}-[0-9]{3})/?$")
 _TO_VERIFY = re.compile(r"(?:^|[/.])(?:v|c|verify|code|otp|confirm|activate|login|auth|signin)[/.]", re.IGNORECASE)
-_DIGITS_ALIKE = str.maketrans("123456789", "000000000")
+_LONG_RUN = re.compile(r"([0-9]{4,})")  # longer than any digits in a cue
 _MOST_REMEMBERED = 4096
-# No text is kept, only where its words stand: by the hash of the text, its digits made alike.
+# No text is kept, only where its words stand: by the hash of the text, of longer numbers only their length.
 _memory: Memory = {}
 _Item = TypeVar("_Item")
 
@@ -89,12 +89,14 @@ def extract(text: str, brands: Brands | None = None) -> Extraction:
 def _words_of(body: str, folded: str, links: list[str], brands: Brands | None) -> tuple[list[Cue], Mention | None]:
     """The cues of a text and the service that it names.
 
-    The texts of a sender differ in their digits, so what the words of one said is remembered for the next.
+    The texts of a sender differ in their longer numbers, so what the words of one said is remembered for the next.
     """
     if links or (brands is not None and brands.has_digits_in(folded)):
         return _words_anew(body, folded, links, brands)
     memory = brands.memory if brands is not None else _memory
-    key = hash(body.translate(_DIGITS_ALIKE))
+    parts: list[str | int] = list(_LONG_RUN.split(body))
+    parts[1::2] = [len(str(run)) for run in parts[1::2]]
+    key = hash(tuple(parts))
     known = memory.get(key)
     if known is None:
         known = _words_anew(body, folded, links, brands)

@@ -20,7 +20,7 @@ _SENDER_PIECE = re.compile(r"[a-z]{3,}")
 # A business that signs first and is no service of ours: "Kranwick Water Co: …", "[Acme] …", "【云杉书店】…".
 _SIGNATURE = re.compile(r"\W{0,3}([^\W\d_][^\n:：|]{1,40}?) ?[:：|](?=[ \n]|[^\x00-\u024f])")
 _SIGN_BEFORE_END = re.compile(r"[-–—~(\n.!?] ?$")
-_DIGIT = re.compile(r"\d")
+_LONG_NUMBER = re.compile(r"\d{4}")
 _SAID = OTP | CODE | VERIFY  # what no sender's name holds
 _SOMEBODY = re.compile(r"[^\W\d_]{3}")
 _LONGEST = 5  # tokens of a name
@@ -101,17 +101,9 @@ class Brands:
             self._add(folded, spelling, tuple(slugs))
         for entries in self._by_char.values():
             entries.sort(key=lambda entry: -len(entry[0]))
-        numbered = {
-            token
-            for names in self._by_tokens.values()
-            for name in names
-            for token in name.tokens
-            if _DIGIT.search(token)
-        }
+        numbered = sorted({re.escape(spelling) for spelling in spellings if _LONG_NUMBER.search(spelling)})
+        self._numbered = re.compile("|".join(numbered) or r"(?!)")
         self._firsts = frozenset(self._by_tokens)
-        self._numbered = re.compile(
-            rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, sorted(numbered))) or '(?!)'})(?![a-z0-9])"
-        )
         self._first_chars = re.compile("[" + re.escape("".join(self._by_char)) + "]" if self._by_char else r"(?!)")
         for alike in self._by_tokens.values():
             alike.sort(key=lambda name: -len(name.tokens))
@@ -129,7 +121,7 @@ class Brands:
                 self._by_tokens.setdefault(tokens[0], []).append(name)
 
     def has_digits_in(self, folded: str) -> bool:
-        """Whether the text may hold a name with digits in it, such as "N26", so that its digits matter."""
+        """Whether the text may hold a name with a long number in it, such as "1688", so that its digits matter."""
         return bool(self._numbered.search(folded))
 
     def of_host(self, host: str, place: str = "host") -> Mention | None:

@@ -14,6 +14,9 @@ _FIRST = re.compile(r"\W{0,3}([A-Z]{4,10}) ")
 _ANOTHER_CAPITAL_WORD = re.compile(r" [A-Z]{2}")
 _ASKED = re.compile(r" (?:[^\W\d]+ ){0,2}[\"'“«]?([A-Z]{4,10})(?![\w-])")
 _AFTER_COLON = re.compile(r": ?([A-Z]{5,8})(?![\w-])")
+_ORDINARY = frozenset(
+    ["SENT", "THIS", "THAT", "USED", "VALID", "READY", "NEVER", "ONLY", "HERE", "BELOW", "SECRET", "BLOCKED"]
+)
 _VOWELS = frozenset("aeiouyAEIOUY")
 _MOST_APART = 60
 
@@ -63,6 +66,8 @@ def _first(reading: Reading) -> str | None:
 def _is_code(plain: str, found: re.Match[str], *, certain: bool) -> bool:
     """Words have vowels, and words in capitals come in rows; ``certain`` where the text says that this is the code."""
     letters = found[1]
+    if letters.upper() in _ORDINARY:
+        return False
     vowels = sum(letter in _VOWELS for letter in letters)
     if letters.isupper() and certain:
         return not _ANOTHER_CAPITAL_WORD.match(plain, found.end(1))

@@ -31,7 +31,7 @@ _BEFORE_YEAR = re.compile(
     r"(?<!\d)\d{1,2}(?:st|nd|rd|th)?[ .,/-]{1,2}(?:(?:de|di|of) )?(?:[^\W\d_]{3,12}[ .,/-]{1,2}(?:(?:de|del) )?)?$"
 )
 _CLOCK = re.compile(r"\d{1,2}h\d{2}")
-_MASKED = re.compile(r"[Xx]{2,}\d{2,6}|[A-Z0-9]+XX[A-Z0-9]+")
+_MASKED = re.compile(r"[Xx]{2,}-?\d{2,6}|x\d{3,5}|[A-Z0-9]+XX[A-Z0-9]+")
 _ELLIPSIS = re.compile(r"(?:\.{2,}|…)\w")
 _SPAN = re.compile(r"\d{1,2}-\d{1,2}")  # "14-16 óra"
 _MASKS = frozenset("xX*•")  # "XXXX 4471"
