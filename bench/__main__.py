@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import memory, purchases, report, status_polls, texts
+from bench import codes, memory, purchases, report, status_polls, texts
 from bench.stage import Stage
 
 MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
     "polls": status_polls.measure,
     "purchases": purchases.measure,
     "texts": texts.measure,
+    "codes": codes.measure,
     "memory": memory.measure,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"

@@ -97,6 +97,31 @@ def test_extract_answers_each_line_in_the_order_asked(trunkline: Trunkline) -> N
     assert trunkline("extract", "Your WhatsApp code: 847291") == {"code": "847291", "service": "whatsapp"}
 
 
+def test_extract_explains_what_decided_and_what_was_turned_down(trunkline: Trunkline) -> None:
+    text = "USD 48.21 at ACME, card ending 9913. PayPal: your one-time code is 730 915"
+    found = trunkline("extract", "--explain", text)
+    assert (found["code"], found["service"], found["kind"]) == ("730915", "paypal", "code")
+    assert "one-time code" in found["decided"]
+    assert [rejected["text"] for rejected in found["rejected"]] == ["48.21", "9913"]
+    words = trunkline.run("extract", "--explain", text).stdout
+    assert words.splitlines()[0] == "730915"
+    assert "rejected  9913" in words
+    lines = trunkline.run("extract", "--explain", "--jsonl", "-", input=json.dumps({"id": 1, "text": text})).stdout
+    assert json.loads(lines)["decided"] == found["decided"]
+    assert "no code" in trunkline.run("extract", "--explain", "See you at 10:30").stdout
+
+
+def test_extract_names_the_service_by_the_sender_where_the_text_does_not(trunkline: Trunkline) -> None:
+    line = {"id": 1, "text": "Your code is 847291", "sender": "PAYPAL"}
+    done = trunkline.run("extract", "--jsonl", "-", input=json.dumps(line))
+    assert json.loads(done.stdout) == {"id": 1, "code": "847291", "service": "paypal"}
+
+
+def test_the_inbox_shows_the_texts_that_nobody_got_and_why(trunkline: Trunkline) -> None:
+    assert "no texts" in trunkline.run("inbox").stdout
+    assert trunkline("inbox") == {"texts": []}
+
+
 def test_settings_that_cannot_be_are_named(trunkline: Trunkline, tmp_path: pathlib.Path) -> None:
     for settings, saying in [
         ({"TRUNKLINE_SERVER__PORT": "70000"}, "port"),

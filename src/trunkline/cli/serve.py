@@ -13,6 +13,7 @@ import click
 import uvloop
 
 from trunkline import app, config
+from trunkline.activations.codes.lexicon import lexicon
 from trunkline.errors import OperatorError
 
 
@@ -69,6 +70,7 @@ def _run(
     ready: str,
     processes: int,
 ) -> None:
+    lexicon()  # before anybody waits: it takes a moment to load
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(app.serve(settings, directory, role=role, listener=bound, ready=ready, processes=processes))
 

@@ -158,7 +158,9 @@ def _shaped(plain: str, start: int, end: int, starts: dict[int, Cue], ends: dict
         token = plain[start:end]
     before = plain[start - 1] if start else " "
     after = plain[end] if end < len(plain) else " "
-    if _ELLIPSIS.match(plain, end) or (before == "." and plain.endswith("..", 0, start)):  # "TX7k...9QpA", "..4471"
+    if (after in ".…" and _ELLIPSIS.match(plain, end)) or (
+        before == "." and plain.endswith("..", 0, start)
+    ):  # "TX7k...9QpA", "..4471"
         return Number(start, end, None, "masked")
     if before == "/" and start > 1 and plain[start - 2].isalpha():  # "NF/88214"
         return Number(start, end, None, "name")
