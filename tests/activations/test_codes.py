@@ -1,6 +1,7 @@
 """What the reader of codes makes of texts: our own in texts.jsonl, single rules, and hostile input."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.activations import score
 
+from trunkline.activations import codes
 from trunkline.activations.codes import Brands, extract
+from trunkline.activations.codes.cues import find_cues
+from trunkline.activations.codes.lexicon import KINDS
+from trunkline.activations.codes.spelling import fold, plain
 
 ROWS = [
     ("nimbus", "Nimbus", "nimbus.example", ["云帆", "Нимбус", "nimbus-mail.example"]),
@@ -21,6 +26,7 @@ ROWS = [
     ("att", "AT&T", "att.com", []),
 ]
 BRANDS = Brands(ROWS)
+CUES = Path(codes.__file__).parent / "cues"
 FOLDER = Path(__file__).parent / "texts"
 TEXTS, WORLD = (
     [json.loads(line) for line in (FOLDER / name).read_text(encoding="utf-8").splitlines()]
@@ -38,6 +44,19 @@ def test_each_of_our_texts_is_read_as_a_person_would(row: dict[str, Any]) -> Non
     assert found.code == row["code"], found.why
     if row["service"]:
         assert found.service == row["service"]
+
+
+@pytest.mark.parametrize("file", sorted(CUES.glob("*.toml")), ids=lambda file: file.stem)
+def test_every_word_of_a_language_can_be_found(file: Path) -> None:
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
+    assert table.keys() <= KINDS.keys() | {"family"}
+    lost = [
+        entry
+        for kind in KINDS.keys() & table.keys()
+        for entry in table[kind]
+        if not entry.startswith("*") and not find_cues(fold(plain(entry.rstrip("*"))))
+    ]
+    assert lost == []
 
 
 def test_our_texts_are_many_in_many_languages() -> None:
@@ -209,6 +228,27 @@ def test_any_text_gets_an_answer(text: str) -> None:
     assert found.kind in {"webotp", "code", "link", "none"}
     assert found.code is None or found.code
     assert found.why
+
+
+PIECES = (
+    "Your code is", "OTP", "verification", "order", "card ending", "4821", "482913", "48-29-13", "G-482913", "$12.50",
+    "12:30", "Enter", "rider", "Nimbus", "Harbor Bank", "【云帆】", "验证码", "為", "رمز التحقق", "कोड", "٤٨٢١",
+    "\n", ".", ":", "(", "@nimbus.example #448210", "https://nimbus.example/v/482913", "<#>", "K9x+Zt81LmB", "\u202e",
+    "\u200b", "x4821", "KQXWPT", "is", "no.", "min", "1 2 3 4", "wi fi password", "\ud83d", "1688",
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    pieces=st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=14), glue=st.sampled_from([" ", "", "\n"])
+)
+def test_a_text_is_read_the_same_whatever_was_read_before(pieces: list[str], glue: str) -> None:
+    text = glue.join(pieces)
+    afresh, again = extract(text, Brands(ROWS)), extract(text, BRANDS)
+    assert (afresh.code, afresh.service, afresh.kind, afresh.why) == (again.code, again.service, again.kind, again.why)
+    assert afresh.code is None or afresh.code.strip()
+    other = text.replace("4821", "7350").replace("482913", "735064")  # leaves a memory of the same shape
+    assert extract(other, BRANDS).code == extract(other, Brands(ROWS)).code
 
 
 @settings(max_examples=200, deadline=None)
