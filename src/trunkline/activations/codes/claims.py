@@ -1,7 +1,7 @@
 """Which numbers of a text another word claims: an account, an order, a phone, the code of another trade."""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 
 from trunkline.activations.codes.cues import Cue
 from trunkline.activations.codes.lexicon import CODE, COURIER, ENTER, IS, NAMES, NAMES_BEFORE, NUMBER, OTP, VERIFY
@@ -28,7 +28,9 @@ def find_claims(reading: Reading) -> dict[int, Cue]:
             if index >= 0 and _touches(reading, reading.numbers[index], cue):
                 claims[starts[index]] = cue
         if cue.kinds & NAMES and (not cue.kinds & (OTP | CODE) or reading.is_label(cue)):
-            index = bisect_left(starts, cue.start)  # "A/c XX8841": the word may end inside its number
+            index = bisect_right(starts, cue.start)  # "A/c XX8841": the word may end inside its number
+            if index and cue.start < reading.numbers[index - 1].end:
+                continue  # a part of an alphanumeric one: "SR4821"
             if index < len(starts) and _claims(reading, position, reading.numbers[index]):
                 claims.setdefault(starts[index], cue)
     return claims
