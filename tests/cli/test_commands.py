@@ -111,6 +111,19 @@ def test_extract_explains_what_decided_and_what_was_turned_down(trunkline: Trunk
     assert "no code" in trunkline.run("extract", "--explain", "See you at 10:30").stdout
 
 
+def test_extract_answers_lines_with_half_a_surrogate_pair(trunkline: Trunkline) -> None:
+    lines = [
+        {"id": "a", "text": "\ud83d Your code is 847291"},
+        {"id": "\ude00", "text": "\udc00"},
+        {"id": 3, "text": "1234"},
+    ]
+    done = trunkline.run("extract", "--jsonl", "-", input="".join(json.dumps(line) + "\n" for line in lines))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(answer["id"], answer["code"]) for answer in answers] == [("a", "847291"), ("\ude00", None), (3, "1234")]
+    assert "Line 1" in refused(trunkline, "extract", "--jsonl", "-", input='{"id": 1, "text": "\\ud83d"')
+    assert "Line 1" in refused(trunkline, "extract", "--jsonl", "-", input="[1]\n")
+
+
 def test_extract_names_the_service_by_the_sender_where_the_text_does_not(trunkline: Trunkline) -> None:
     line = {"id": 1, "text": "Your code is 847291", "sender": "PAYPAL"}
     done = trunkline.run("extract", "--jsonl", "-", input=json.dumps(line))

@@ -1,5 +1,6 @@
 """``trunkline extract``: the code in a text, and why it is that one."""
 
+import json
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -69,13 +70,28 @@ def _lines(file: Iterable[bytes], brands: Brands, senders: Senders, *, explain: 
         try:
             line = decoder.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            out.flush()
-            raise OperatorError(f"Line {number} is not {{id, text}}: {error}.") from None
+            halved = _with_halves(raw)
+            if halved is None:
+                out.flush()
+                raise OperatorError(f"Line {number} is not {{id, text}}: {error}.") from None
+            line = halved
         found = extract_code(line.text, brands)
         service = found.service or (senders.service(line.sender) if line.sender else None)
         answer = {"id": line.id, "code": found.code, "service": service}
-        out.write(wire.encode(answer | _reasons(found) if explain else answer) + b"\n")
+        whole = answer | _reasons(found) if explain else answer
+        try:
+            out.write(wire.encode(whole) + b"\n")
+        except UnicodeEncodeError:  # the id has half a surrogate pair
+            out.write(json.dumps(whole).encode() + b"\n")
     out.flush()
+
+
+def _with_halves(raw: bytes) -> Line | None:
+    """A line whose text holds half of a surrogate pair, as phones cut them; None where it is no line at all."""
+    try:
+        return msgspec.convert(json.loads(raw.decode("utf-8", "surrogatepass")), Line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _reasons(found: Extraction) -> dict[str, Any]:
