@@ -338,7 +338,7 @@ test_the_site_of_a_bound_line_names_the_service_before_the_words_do = naming(
     ("Harbor Bank\n@login.elsewhere.example #482913", "harborbank"),
 )
 
-# Texts that differ only in their digits: the reader remembers what their words say.
+# Texts that differ only in their digits: the reader remembers where the code of the first one stood.
 
 
 @pytest.mark.parametrize(
@@ -351,8 +351,17 @@ def test_texts_that_differ_only_in_digits_each_give_their_own_code(form: str) ->
     assert [extract(form.format(code)).code for code in codes] == codes
 
 
+@pytest.mark.parametrize("form", ["Your code is {}", "{} is your Nimbus code", "Nimbus code: G-{}", "{}"])
+def test_codes_in_two_halves_are_joined_in_each_text_of_a_kind(form: str) -> None:
+    brands = Brands(ROWS)
+    for code in ("482-913", "739-204", "482-913"):
+        assert extract(form.format(code), brands).code == code.replace("-", "")
+    assert extract(form.format("482913"), brands).code == "482913"
+
+
 def test_texts_of_one_shape_are_judged_by_their_digits_again() -> None:
     assert [extract(f"Login on 14 Mar {year}").code for year in ("4821", "2025", "4821")] == ["4821", None, "4821"]
+    assert [extract(f"Card *{end} used. Enter 55 18 to verify your OTP").code for end in ("5518", "4417")] == [None, "5518"]
     assert [extract(f"Card *{end} used. To verify, enter 5518").code for end in ("4417", "5518")] == ["5518", None]
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from trunkline.activations.codes.cues import Cue
 from trunkline.activations.codes.lexicon import CODE, OTP, VERIFY
+from trunkline.activations.codes.memory import Memory
 from trunkline.activations.codes.spelling import fold, plain
 
 _RUNNING = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -44,9 +45,6 @@ class Mention(NamedTuple):
         return self.slugs[0]
 
 
-Memory = dict[int, tuple[list[Cue], Mention | None]]
-
-
 class _Name(NamedTuple):
     tokens: tuple[str, ...]
     slugs: tuple[str, ...]
@@ -80,7 +78,7 @@ class Brands:
     """
 
     def __init__(self, rows: Iterable[tuple[str, str, str, Sequence[str]]]) -> None:
-        self.memory: Memory = {}  # what the words of a text said, by the text with its digits made alike
+        self.memory: Memory = {}  # what was found in texts, by their likeness
         self._by_domain: dict[str, str] = {}
         self._by_tokens: dict[str, list[_Name]] = {}
         self._by_char: dict[str, list[tuple[str, tuple[str, ...]]]] = {}

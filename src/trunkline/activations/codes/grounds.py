@@ -57,6 +57,11 @@ class Grounds(NamedTuple):
     numbers: Sequence[Number]
     mention: Mention | None
 
+    @property
+    def has_masked(self) -> bool:
+        """Whether the text tells the end of a number, which it may say again."""
+        return any(number.shape == "masked" for number in self.numbers)
+
     def decided(self) -> str:
         """The one sentence that says what decided."""
         if self.decision is not None:

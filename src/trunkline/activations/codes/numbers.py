@@ -89,7 +89,8 @@ def find_numbers(plain: str, cues: list[Cue]) -> list[Number]:
     numbers: list[Number] = []
     group: list[Number] = []
     beyond = 0
-    spelt = dict(match.span() for match in _ONE_BY_ONE.finditer(plain)) if len(runs) >= _FEWEST_SPELT else {}
+    singles = sum(end - start == 1 for start, end in runs) if len(runs) >= _FEWEST_SPELT else 0
+    spelt = dict(match.span() for match in _ONE_BY_ONE.finditer(plain)) if singles >= _FEWEST_SPELT else {}
     for start, end in runs:
         if start in spelt:
             beyond = spelt[start]

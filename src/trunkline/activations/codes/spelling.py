@@ -100,7 +100,9 @@ def plain(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """A plain text in lower case without accents, hyphens as spaces; as long as what it is given."""
-    if text.isascii():
-        return text.lower().replace("-", " ").replace("_", " ")
-    return text.translate(_FOLD)
+    """A plain text in lower case without accents, hyphens as spaces; as long as what it is given.
+
+    A cue is made of letters, so "2FA" is spelt as its other name, MFA.
+    """
+    folded = text.lower().replace("-", " ").replace("_", " ") if text.isascii() else text.translate(_FOLD)
+    return folded.replace("2fa", "mfa") if "2fa" in folded else folded
