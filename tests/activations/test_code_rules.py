@@ -361,7 +361,8 @@ def test_codes_in_two_halves_are_joined_in_each_text_of_a_kind(form: str) -> Non
 
 def test_texts_of_one_shape_are_judged_by_their_digits_again() -> None:
     assert [extract(f"Login on 14 Mar {year}").code for year in ("4821", "2025", "4821")] == ["4821", None, "4821"]
-    assert [extract(f"Card *{end} used. Enter 55 18 to verify your OTP").code for end in ("5518", "4417")] == [None, "5518"]
+    form = "Card *{} used. Enter 55 18 to verify your OTP"
+    assert [extract(form.format(end)).code for end in ("5518", "4417")] == [None, "5518"]
     assert [extract(f"Card *{end} used. To verify, enter 5518").code for end in ("4417", "5518")] == ["5518", None]
 
 
