@@ -7,15 +7,22 @@ TrunklineError 500 internal_error
 ├── BodyTooSlow 408 · PathTooLong 414 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MethodNotAllowed 405
 ├── NotAuthenticated 401          no key, a mistyped, unknown, expired or revoked one
 ├── PaymentRequired 402           insufficient_balance
+│   └── SpendCapReached           a limit that the customer set themselves
 ├── Forbidden 403
 │   ├── InsufficientScope         the key may not do this
+│   ├── IpNotAllowed              the key has a list of addresses, and this is none of them
+│   ├── AccountFrozen             by the operator
+│   ├── SuccessRateTooLow         too few of the account's leases got a text
+│   ├── DepositsOff               the operator takes no payments here
 │   └── ServiceNotEnabled         the operator has not opened this service on real carriers
 ├── NotFound 404                  also everything that belongs to somebody else
 │   └── UnknownCountry · UnknownService · NoNumbersAvailable
 ├── Conflict 409
 │   ├── ActivationFinished · SmsAlreadyReceived · NoSmsReceived · CancelTooEarly
-│   └── PriceAboveMax · IdempotencyInFlight
+│   ├── PriceAboveMax · IdempotencyInFlight
+│   └── KeyEnded · ControlNotProved
 ├── RateLimited 429
+│   └── TooManyActive · TooManyPurchases · TooManyCancels
 ├── Unavailable 503               the database is away; carriers/carrier.py adds StoreAway and SubmitRefused
 └── OperatorError                 a command that cannot be done: one line on stderr, exit 1
 
@@ -79,12 +86,32 @@ class PaymentRequired(TrunklineError):
     code, status, title = "insufficient_balance", 402, "Insufficient balance"
 
 
+class SpendCapReached(PaymentRequired):
+    code, title = "spend_cap_reached", "Spend cap reached"
+
+
 class Forbidden(TrunklineError):
     code, status, title = "forbidden", 403, "Forbidden"
 
 
 class InsufficientScope(Forbidden):
     code, title = "insufficient_scope", "Insufficient scope"
+
+
+class IpNotAllowed(Forbidden):
+    code, title = "ip_not_allowed", "Address not allowed"
+
+
+class AccountFrozen(Forbidden):
+    code, title = "account_frozen", "Account frozen"
+
+
+class SuccessRateTooLow(Forbidden):
+    code, title = "success_rate_too_low", "Success rate too low"
+
+
+class DepositsOff(Forbidden):
+    code, title = "deposits_off", "Deposits are off"
 
 
 class ServiceNotEnabled(Forbidden):
@@ -135,8 +162,28 @@ class IdempotencyInFlight(Conflict):
     code, title = "idempotency_in_flight", "Request still running"
 
 
+class KeyEnded(Conflict):
+    code, title = "key_ended", "Key revoked or expired"
+
+
+class ControlNotProved(Conflict):
+    code, title = "control_not_proved", "Control not proved"
+
+
 class RateLimited(TrunklineError):
     code, status, title = "rate_limited", 429, "Too many requests"
+
+
+class TooManyActive(RateLimited):
+    code, title = "too_many_active", "Too many active leases"
+
+
+class TooManyPurchases(RateLimited):
+    code, title = "too_many_purchases", "Too many purchases"
+
+
+class TooManyCancels(RateLimited):
+    code, title = "too_many_cancels", "Too many cancellations"
 
 
 class Unavailable(TrunklineError):

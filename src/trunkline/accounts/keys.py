@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import hashlib
 import time
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from trunkline import ids
@@ -31,8 +32,12 @@ class Key:
     account_id: int
     test: bool
     scopes: frozenset[str]
-    per_minute: int
-    expires: float | None  # seconds since the epoch
+    per_minute: int  # requests by this key
+    account_per_minute: int | None = None  # and by all of the account's keys; None: the operator's setting
+    burst: int | None = None  # requests at one instant; None: a whole minute's
+    expires: float | None = None  # seconds since the epoch
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()  # where it may be used from; empty: anywhere
+    frozen: str | None = None  # why the operator has frozen the account
 
 
 def new_secret(mode: str) -> tuple[str, bytes]:
@@ -83,7 +88,16 @@ class Keyring:
         if row is not None:
             scopes = frozenset(row["scopes"])
             key = Key(
-                row["key_id"], row["account_id"], row["mode"] == "test", scopes, row["per_minute"], row["expires"]
+                row["key_id"],
+                row["account_id"],
+                row["mode"] == "test",
+                scopes,
+                row["per_minute"],
+                row["account_per_minute"],
+                row["burst"],
+                row["expires"],
+                tuple(row["cidrs"]),
+                row["frozen_reason"],
             )
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()

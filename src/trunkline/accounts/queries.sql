@@ -20,6 +20,7 @@ SELECT account_id, email, currency, per_minute, created_at FROM account WHERE ac
 UPDATE account SET per_minute = $2 WHERE account_id = $1
 
 -- name: find_key
-SELECT key_id, account_id, mode, scopes, per_minute, extract(epoch FROM expires_at)::float8 AS expires
+SELECT key_id, account_id, mode, scopes, per_minute, account_per_minute, burst, cidrs, frozen_reason,
+       extract(epoch FROM expires_at)::float8 AS expires
   FROM api_key JOIN account USING (account_id)
  WHERE secret_hash = $1 AND revoked_at IS NULL

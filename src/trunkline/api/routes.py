@@ -1,11 +1,12 @@
 """What the API offers, one typed line for each route: the server runs it, and OpenAPI is derived from it."""
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from trunkline.accounts.keys import Key
 from trunkline.errors import TrunklineError
+from trunkline.ledger.audit import Actor
 from trunkline.storage.database import Querier
 
 BASE = "/api/v1"
@@ -20,6 +21,13 @@ class Call:
     path: Mapping[str, str]  # the values of {names} in the route's path
     query: Any  # the route's query struct
     body: Any  # the route's body struct
+    address: str  # the caller's, as trusted proxies tell it
+    request_id: str
+
+    @property
+    def actor(self) -> Actor:
+        """The caller, for the audit."""
+        return Actor(f"key:{self.key.key_id}", self.key.account_id, self.key.test, self.address, self.request_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +45,15 @@ class Document:
     body: bytes
     etag: str
     max_age_seconds: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stream:
+    """What a handler of a long answer returns: bytes as they come, sent as fast as the caller reads them."""
+
+    content_type: str
+    chunks: AsyncGenerator[bytes, None]
+    file_name: str | None = None
 
 
 Handler = Callable[[Call], Awaitable[Any]]
@@ -59,4 +76,6 @@ class Route:
     body: type[Any] | None = None
     is_list: bool = False
     idempotent: bool = False  # honours Idempotency-Key
+    transacts: bool = False  # its handler runs several statements that are one change
+    content_type: str = "application/json"  # of the answer; another one: the handler returns a Stream
     errors: tuple[type[TrunklineError], ...] = ()

@@ -5,6 +5,7 @@ between it and the socket would cost more than the handlers do.
 """
 
 import asyncio
+import contextlib
 import datetime
 import hashlib
 import logging
@@ -15,7 +16,7 @@ from trunkline import clock, ids
 from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Decision, Limiter
 from trunkline.api import idempotency, wire
-from trunkline.api.routes import BASE, Call, Document, Page, Route
+from trunkline.api.routes import BASE, Call, Document, Page, Route, Stream
 from trunkline.errors import (
     BodyTooSlow,
     InsufficientScope,
@@ -47,7 +48,7 @@ Headers = list[tuple[bytes, bytes]]
 class Answer(NamedTuple):
     status: int
     content_type: bytes
-    body: bytes
+    body: bytes | Stream
     headers: Headers
 
 
@@ -121,7 +122,7 @@ class Api:
         head = scope["method"] == "HEAD"
         headers: Headers = []
         try:
-            status, content_type, body, more = await self._answer(scope, receive, headers)
+            status, content_type, body, more = await self._answer(scope, receive, headers, request_id)
             headers += more
         except Disconnected:
             return
@@ -133,12 +134,15 @@ class Api:
             crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
             status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
         headers.append((b"x-request-id", request_id.encode()))
+        if isinstance(body, Stream):
+            await _send_stream(send, status, headers, body, head=head)
+            return
         if status != 304:
             headers += (b"content-type", content_type), (b"content-length", b"%d" % len(body))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if head else body})
 
-    async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, headers: Headers, request_id: str) -> Answer:
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_PATH:
             raise PathTooLong(f"A path and its query have at most {LONGEST_PATH} bytes.")
         path = scope["path"]
@@ -150,11 +154,12 @@ class Api:
         asked = dict(scope["headers"])
         if route.scope is None:
             return await self._public(route, scope["query_string"], asked)
+        address = scope["client"][0] if scope["client"] else ""
         key = await self._caller(route, asked, headers)
         raw = await _body(receive, asked) if method != "GET" else b""
         query = wire.read_query(scope["query_string"], route.query)
         body = _read_body(route, raw, asked)
-        call = Call(key, self._database, values, query, body)
+        call = Call(key, self._database, values, query, body, address, request_id)
         if route.idempotent and b"idempotency-key" in asked:
             claim = idempotency.claim(
                 key,
@@ -162,7 +167,16 @@ class Api:
                 hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest(),
             )
             return await self._once(route, call, claim)
-        return Answer(200, wire.JSON, _render(route, await route.handler(call)), [])
+        if route.transacts:
+            return await self._database.transact(lambda connection: self._handle(route, call, connection))
+        return await self._handle(route, call, self._database)
+
+    async def _handle(self, route: Route, call: Call, connection: Querier) -> Answer:
+        call.connection = connection
+        answer = await route.handler(call)
+        if isinstance(answer, Stream):
+            return Answer(200, answer.content_type.encode(), answer, [])
+        return Answer(200, wire.JSON, _render(route, answer), [])
 
     async def _public(self, route: Route, query: bytes, asked: Mapping[bytes, bytes]) -> Answer:
         document: Document = await route.handler(wire.read_query(query, route.query))
@@ -200,6 +214,19 @@ class Api:
             return Answer(200, wire.JSON, rendered, [])
 
         return await self._database.transact(once)
+
+
+async def _send_stream(send: Send, status: int, headers: Headers, stream: Stream, *, head: bool) -> None:
+    """Each chunk waits until the socket takes it; an error after the start ends the connection without an end."""
+    headers.append((b"content-type", stream.content_type.encode()))
+    if stream.file_name:
+        headers.append((b"content-disposition", f'attachment; filename="{stream.file_name}"'.encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if not head:
+        async with contextlib.aclosing(stream.chunks) as chunks:
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 _FILE_HEADERS: Headers = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import getpass
 import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from trunkline import app, config
 from trunkline.api import wire
 from trunkline.app import Platform
 from trunkline.config import Config
+from trunkline.ledger.audit import Actor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -43,6 +45,15 @@ async def opened(data_dir: pathlib.Path | None) -> AsyncIterator[tuple[Config, P
     settings = config.load()
     async with app.platform(settings, settings.directory(str(data_dir) if data_dir else None), connections=2) as built:
         yield settings, built
+
+
+def operator() -> Actor:
+    """Whoever runs this command, for the audit."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # no name for the user id, as in a container
+        name = "unknown"
+    return Actor(f"operator:{name}")
 
 
 def answer(as_json: bool, data: Mapping[str, Any], words: str) -> None:

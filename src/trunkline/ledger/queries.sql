@@ -46,3 +46,7 @@ SELECT activation_id, state, cost_micros, coalesce(held, 0)::bigint AS held_micr
 SELECT (SELECT count(*) FROM transfer) AS transfers, (SELECT count(*) FROM balance) AS accounts,
        (SELECT coalesce(sum(amount_micros), 0)::bigint FROM posting WHERE book = 'revenue') AS revenue_micros,
        (SELECT coalesce(sum(held_micros), 0)::bigint FROM balance) AS held_micros
+
+-- name: record_act
+INSERT INTO audit_entry (actor, account_id, test, action, target, data, address, request_id)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8)

@@ -14,6 +14,12 @@ CREATE TYPE public.book AS ENUM (
     'revenue'
 );
 
+CREATE TYPE public.deposit_state AS ENUM (
+    'pending',
+    'paid',
+    'expired'
+);
+
 CREATE TYPE public.key_mode AS ENUM (
     'live',
     'test'
@@ -103,6 +109,9 @@ CREATE TABLE public.activation (
     sender_filter text,
     contains_filter text,
     labels jsonb,
+    key_id bigint DEFAULT 0 NOT NULL,
+    erase_after timestamp with time zone,
+    capped boolean DEFAULT false NOT NULL,
     CONSTRAINT activation_check CHECK (((fee_micros >= 0) AND (fee_micros <= cost_micros))),
     CONSTRAINT activation_check1 CHECK (((refund_micros >= 0) AND (refund_micros <= cost_micros))),
     CONSTRAINT activation_cost_micros_check CHECK ((cost_micros >= 0)),
@@ -607,9 +616,32 @@ CREATE TABLE public.account (
     currency text NOT NULL,
     per_minute integer NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    account_per_minute integer,
+    burst integer,
+    frozen_at timestamp with time zone,
+    frozen_reason text,
+    max_active integer,
+    purchases_per_hour integer,
+    cancels_per_hour integer,
+    success_floor numeric(4,3),
+    retention_days smallint,
+    low_balance_micros bigint,
+    cap_day_micros bigint,
+    cap_month_micros bigint,
+    CONSTRAINT account_account_per_minute_check CHECK (((account_per_minute >= 1) AND (account_per_minute <= 10000000))),
+    CONSTRAINT account_burst_check CHECK (((burst >= 1) AND (burst <= 10000000))),
+    CONSTRAINT account_cancels_per_hour_check CHECK ((cancels_per_hour >= 0)),
+    CONSTRAINT account_cap_day_micros_check CHECK ((cap_day_micros >= 0)),
+    CONSTRAINT account_cap_month_micros_check CHECK ((cap_month_micros >= 0)),
     CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT account_email_check CHECK (((email ~ '^[^@\s]+@[^@\s]+$'::text) AND (length(email) <= 254))),
-    CONSTRAINT account_per_minute_check CHECK (((per_minute >= 1) AND (per_minute <= 10000000)))
+    CONSTRAINT account_frozen CHECK (((frozen_at IS NULL) = (frozen_reason IS NULL))),
+    CONSTRAINT account_low_balance_micros_check CHECK ((low_balance_micros >= 0)),
+    CONSTRAINT account_max_active_check CHECK ((max_active >= 0)),
+    CONSTRAINT account_per_minute_check CHECK (((per_minute >= 1) AND (per_minute <= 10000000))),
+    CONSTRAINT account_purchases_per_hour_check CHECK ((purchases_per_hour >= 0)),
+    CONSTRAINT account_retention_days_check CHECK (((retention_days >= 0) AND (retention_days <= 30))),
+    CONSTRAINT account_success_floor_check CHECK (((success_floor >= (0)::numeric) AND (success_floor <= (1)::numeric)))
 );
 
 ALTER TABLE public.account ALTER COLUMN account_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -640,6 +672,13 @@ CREATE TABLE public.api_key (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
     revoked_at timestamp with time zone,
+    cidrs cidr[] DEFAULT '{}'::cidr[] NOT NULL,
+    last_used_at timestamp with time zone,
+    rotated_from bigint,
+    cap_day_micros bigint,
+    cap_month_micros bigint,
+    CONSTRAINT api_key_cap_day_micros_check CHECK ((cap_day_micros >= 0)),
+    CONSTRAINT api_key_cap_month_micros_check CHECK ((cap_month_micros >= 0)),
     CONSTRAINT api_key_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
     CONSTRAINT api_key_secret_hash_check CHECK ((length(secret_hash) = 32))
 );
@@ -682,6 +721,46 @@ CREATE TABLE public.assembly_part (
     CONSTRAINT assembly_part_number_check CHECK (((number >= 1) AND (number <= 255)))
 );
 
+CREATE TABLE public.audit_entry (
+    entry_id bigint NOT NULL,
+    xact xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    account_id bigint,
+    test boolean DEFAULT false NOT NULL,
+    action text NOT NULL,
+    target text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    address text,
+    request_id text
+);
+
+ALTER TABLE public.audit_entry ALTER COLUMN entry_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_entry_entry_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.audit_head (
+    single boolean DEFAULT true NOT NULL,
+    "position" bigint NOT NULL,
+    hash bytea NOT NULL,
+    signed_at timestamp with time zone NOT NULL,
+    signature bytea NOT NULL,
+    CONSTRAINT audit_head_single_check CHECK (single)
+);
+
+CREATE TABLE public.audit_link (
+    "position" bigint NOT NULL,
+    entry_id bigint NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_link_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT audit_link_position_check CHECK (("position" > 0))
+);
+
 CREATE TABLE public.balance (
     account_id bigint NOT NULL,
     currency text NOT NULL,
@@ -703,6 +782,29 @@ CREATE TABLE public.carrier_link (
 
 CREATE TABLE public.catalog_version (
     version bigint NOT NULL
+);
+
+CREATE TABLE public.deposit (
+    deposit_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    amount_micros bigint NOT NULL,
+    currency text NOT NULL,
+    state public.deposit_state DEFAULT 'pending'::public.deposit_state NOT NULL,
+    provider text NOT NULL,
+    provider_ref text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    paid_at timestamp with time zone,
+    CONSTRAINT deposit_amount_micros_check CHECK ((amount_micros > 0)),
+    CONSTRAINT deposit_paid CHECK (((paid_at IS NOT NULL) = (state = 'paid'::public.deposit_state)))
+);
+
+ALTER TABLE public.deposit ALTER COLUMN deposit_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.deposit_deposit_id_seq
+    START WITH 1001
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.event (
@@ -731,6 +833,12 @@ CREATE TABLE public.exhausted (
     numbers integer NOT NULL
 );
 
+CREATE TABLE public.frozen_number (
+    number_id bigint NOT NULL,
+    reason text NOT NULL,
+    frozen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.idempotent_answer (
     account_id bigint NOT NULL,
     mode public.key_mode NOT NULL,
@@ -749,11 +857,14 @@ CREATE TABLE public.message (
     carrier text NOT NULL,
     sender text NOT NULL,
     recipient text NOT NULL,
-    body text NOT NULL,
+    body text,
     code text,
     reason text,
     fingerprint bytea NOT NULL,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
+    key_id bigint,
+    sealed bytea,
+    erase_after timestamp with time zone,
     CONSTRAINT message_owner CHECK ((((activation_id IS NULL) = (revision IS NULL)) AND ((activation_id IS NOT NULL) OR (reason IS NOT NULL))))
 );
 
@@ -785,8 +896,10 @@ CREATE TABLE public.transfer (
     amount_micros bigint NOT NULL,
     currency text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    deposit_id bigint,
     CONSTRAINT transfer_amount_micros_check CHECK ((amount_micros > 0)),
     CONSTRAINT transfer_cause CHECK (((kind = 'credit'::public.transfer_kind) = (activation_id IS NULL))),
+    CONSTRAINT transfer_deposit_is_credit CHECK (((deposit_id IS NULL) OR (kind = 'credit'::public.transfer_kind))),
     CONSTRAINT transfer_moves CHECK ((((kind = 'credit'::public.transfer_kind) AND (debit = 'funding'::public.book) AND (credit = 'available'::public.book)) OR ((kind = 'hold'::public.transfer_kind) AND (debit = 'available'::public.book) AND (credit = 'held'::public.book)) OR ((kind = 'capture'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'revenue'::public.book)) OR ((kind = 'release'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'available'::public.book)) OR ((kind = 'fee'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'revenue'::public.book))))
 );
 
@@ -821,6 +934,13 @@ CREATE TABLE public.price_rule (
     CONSTRAINT price_rule_price_micros_check CHECK ((price_micros >= 0))
 );
 
+CREATE TABLE public.price_tier (
+    from_completed integer NOT NULL,
+    percent_off numeric(5,2) NOT NULL,
+    CONSTRAINT price_tier_from_completed_check CHECK ((from_completed > 0)),
+    CONSTRAINT price_tier_percent_off_check CHECK (((percent_off > (0)::numeric) AND (percent_off <= (100)::numeric)))
+);
+
 CREATE TABLE public.schema_version (
     name text NOT NULL,
     digest text NOT NULL,
@@ -834,7 +954,19 @@ CREATE TABLE public.service (
     domain text,
     senders text[] DEFAULT '{}'::text[] NOT NULL,
     aliases text[] DEFAULT '{}'::text[] NOT NULL,
+    magic boolean DEFAULT false NOT NULL,
     CONSTRAINT service_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9_-]{0,63}$'::text))
+);
+
+CREATE TABLE public.service_control (
+    account_id bigint NOT NULL,
+    service_id integer NOT NULL,
+    domain text NOT NULL,
+    method text NOT NULL,
+    token text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    proved_at timestamp with time zone,
+    CONSTRAINT service_control_method_check CHECK ((method = ANY (ARRAY['dns'::text, 'file'::text])))
 );
 
 ALTER TABLE public.service ALTER COLUMN service_id ADD GENERATED BY DEFAULT AS IDENTITY (
@@ -872,6 +1004,24 @@ ALTER TABLE public.shelf ALTER COLUMN shelf_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE public.simulated_text (
+    simulated_text_id bigint NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    activation_id bigint NOT NULL,
+    recipient text NOT NULL,
+    sender text NOT NULL,
+    body text NOT NULL
+);
+
+ALTER TABLE public.simulated_text ALTER COLUMN simulated_text_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.simulated_text_simulated_text_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.slot (
     service_id integer NOT NULL,
     shelf_id integer NOT NULL,
@@ -883,6 +1033,32 @@ CREATE TABLE public.slot (
     open_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.spent (
+    account_id bigint NOT NULL,
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    micros bigint DEFAULT 0 NOT NULL,
+    completed integer DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.text_key (
+    key_id bigint NOT NULL,
+    day date NOT NULL,
+    days smallint NOT NULL,
+    key bytea NOT NULL,
+    CONSTRAINT text_key_key_check CHECK ((length(key) = 32))
+);
+
+ALTER TABLE public.text_key ALTER COLUMN key_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.text_key_key_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE public.transfer ALTER COLUMN transfer_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.transfer_transfer_id_seq
     START WITH 1
@@ -891,6 +1067,35 @@ ALTER TABLE public.transfer ALTER COLUMN transfer_id ADD GENERATED ALWAYS AS IDE
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.usage (
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    day date NOT NULL,
+    key_id bigint NOT NULL,
+    service_id integer NOT NULL,
+    country text NOT NULL,
+    leases integer DEFAULT 0 NOT NULL,
+    received integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    expired integer DEFAULT 0 NOT NULL,
+    micros bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.usage_label (
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    name text NOT NULL,
+    day date NOT NULL,
+    value text NOT NULL,
+    leases integer DEFAULT 0 NOT NULL,
+    received integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    expired integer DEFAULT 0 NOT NULL,
+    micros bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='70');
 
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (account_id);
@@ -913,17 +1118,38 @@ ALTER TABLE ONLY public.assembly_part
 ALTER TABLE ONLY public.assembly
     ADD CONSTRAINT assembly_pkey PRIMARY KEY (assembly_id);
 
+ALTER TABLE ONLY public.audit_entry
+    ADD CONSTRAINT audit_entry_pkey PRIMARY KEY (entry_id);
+
+ALTER TABLE ONLY public.audit_head
+    ADD CONSTRAINT audit_head_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY public.audit_link
+    ADD CONSTRAINT audit_link_entry_id_key UNIQUE (entry_id);
+
+ALTER TABLE ONLY public.audit_link
+    ADD CONSTRAINT audit_link_pkey PRIMARY KEY ("position");
+
 ALTER TABLE ONLY public.balance
     ADD CONSTRAINT balance_pkey PRIMARY KEY (account_id);
 
 ALTER TABLE ONLY public.carrier_link
     ADD CONSTRAINT carrier_link_pkey PRIMARY KEY (carrier);
 
+ALTER TABLE ONLY public.deposit
+    ADD CONSTRAINT deposit_pkey PRIMARY KEY (deposit_id);
+
+ALTER TABLE ONLY public.deposit
+    ADD CONSTRAINT deposit_provider_provider_ref_key UNIQUE (provider, provider_ref);
+
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (event_id);
 
 ALTER TABLE ONLY public.exhausted
     ADD CONSTRAINT exhausted_pkey PRIMARY KEY (service_id, shelf_id);
+
+ALTER TABLE ONLY public.frozen_number
+    ADD CONSTRAINT frozen_number_pkey PRIMARY KEY (number_id);
 
 ALTER TABLE ONLY public.idempotent_answer
     ADD CONSTRAINT idempotent_answer_pkey PRIMARY KEY (account_id, mode, key);
@@ -943,8 +1169,14 @@ ALTER TABLE ONLY public.number
 ALTER TABLE ONLY public.price_rule
     ADD CONSTRAINT price_rule_service_id_country_currency_key UNIQUE NULLS NOT DISTINCT (service_id, country, currency);
 
+ALTER TABLE ONLY public.price_tier
+    ADD CONSTRAINT price_tier_pkey PRIMARY KEY (from_completed);
+
 ALTER TABLE ONLY public.schema_version
     ADD CONSTRAINT schema_version_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.service_control
+    ADD CONSTRAINT service_control_pkey PRIMARY KEY (account_id, service_id);
 
 ALTER TABLE ONLY public.service
     ADD CONSTRAINT service_pkey PRIMARY KEY (service_id);
@@ -961,15 +1193,37 @@ ALTER TABLE ONLY public.shelf
 ALTER TABLE ONLY public.shelf
     ADD CONSTRAINT shelf_pkey PRIMARY KEY (shelf_id);
 
+ALTER TABLE ONLY public.simulated_text
+    ADD CONSTRAINT simulated_text_pkey PRIMARY KEY (simulated_text_id);
+
 ALTER TABLE ONLY public.slot
     ADD CONSTRAINT slot_pkey PRIMARY KEY (service_id, shelf_id, stripe, place);
+
+ALTER TABLE ONLY public.spent
+    ADD CONSTRAINT spent_pkey PRIMARY KEY (account_id, day, key_id);
+
+ALTER TABLE ONLY public.text_key
+    ADD CONSTRAINT text_key_day_days_key UNIQUE (day, days);
+
+ALTER TABLE ONLY public.text_key
+    ADD CONSTRAINT text_key_pkey PRIMARY KEY (key_id);
 
 ALTER TABLE ONLY public.transfer
     ADD CONSTRAINT transfer_pkey PRIMARY KEY (transfer_id);
 
+ALTER TABLE ONLY public.usage_label
+    ADD CONSTRAINT usage_label_pkey PRIMARY KEY (account_id, test, name, day, value);
+
+ALTER TABLE ONLY public.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, test, day, key_id, service_id, country);
+
 CREATE UNIQUE INDEX account_email ON public.account USING btree (lower(email));
 
+CREATE INDEX activation_capped ON public.activation USING btree (account_id, created_at) WHERE capped;
+
 CREATE INDEX activation_due ON public.activation USING btree (expires_at) WHERE (ended_at IS NULL);
+
+CREATE INDEX activation_erase ON public.activation USING btree (erase_after) WHERE (erase_after IS NOT NULL);
 
 CREATE INDEX activation_list ON public.activation USING btree (account_id, test, activation_id);
 
@@ -979,9 +1233,15 @@ CREATE INDEX activation_run ON public.activation USING btree (account_id, test, 
 
 CREATE INDEX api_key_account ON public.api_key USING btree (account_id);
 
+CREATE INDEX audit_entry_account ON public.audit_entry USING btree (account_id, test, entry_id);
+
+CREATE INDEX deposit_account ON public.deposit USING btree (account_id, deposit_id);
+
 CREATE INDEX event_activation ON public.event USING btree (activation_id, event_id);
 
 CREATE INDEX idempotent_answer_age ON public.idempotent_answer USING btree (created_at);
+
+CREATE INDEX message_erase ON public.message USING btree (erase_after) WHERE (erase_after IS NOT NULL);
 
 CREATE INDEX message_nobodys ON public.message USING btree (message_id DESC) WHERE (activation_id IS NULL);
 
@@ -991,6 +1251,8 @@ CREATE UNIQUE INDEX message_revision ON public.message USING btree (activation_i
 
 CREATE INDEX message_unmatched ON public.message USING btree (number_id, received_at) WHERE (activation_id IS NULL);
 
+CREATE INDEX simulated_text_due ON public.simulated_text USING btree (due_at);
+
 CREATE INDEX slot_aside ON public.slot USING btree (number_id) WHERE ((rested_at = 'infinity'::timestamp with time zone) AND (open_at <> 'infinity'::timestamp with time zone));
 
 CREATE INDEX slot_open ON public.slot USING btree (service_id, shelf_id, open_at);
@@ -998,6 +1260,8 @@ CREATE INDEX slot_open ON public.slot USING btree (service_id, shelf_id, open_at
 CREATE INDEX slot_resting ON public.slot USING btree (number_id, open_at) WHERE (last_account IS NOT NULL);
 
 CREATE INDEX transfer_account ON public.transfer USING btree (account_id, transfer_id);
+
+CREATE UNIQUE INDEX transfer_deposit ON public.transfer USING btree (deposit_id) WHERE (deposit_id IS NOT NULL);
 
 CREATE UNIQUE INDEX transfer_once ON public.transfer USING btree (activation_id, (
 CASE kind
@@ -1021,11 +1285,17 @@ CREATE TRIGGER transfer_keeps_balance AFTER INSERT ON public.transfer REFERENCIN
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
 
+ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_rotated_from_fkey FOREIGN KEY (rotated_from) REFERENCES public.api_key(key_id);
+
 ALTER TABLE ONLY public.assembly_part
     ADD CONSTRAINT assembly_part_assembly_id_fkey FOREIGN KEY (assembly_id) REFERENCES public.assembly(assembly_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.balance
     ADD CONSTRAINT balance_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
+
+ALTER TABLE ONLY public.deposit
+    ADD CONSTRAINT deposit_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
 
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_shelf_id_fkey FOREIGN KEY (shelf_id) REFERENCES public.shelf(shelf_id);
@@ -1033,5 +1303,14 @@ ALTER TABLE ONLY public.number
 ALTER TABLE ONLY public.price_rule
     ADD CONSTRAINT price_rule_service_id_fkey FOREIGN KEY (service_id) REFERENCES public.service(service_id);
 
+ALTER TABLE ONLY public.service_control
+    ADD CONSTRAINT service_control_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
+
+ALTER TABLE ONLY public.service_control
+    ADD CONSTRAINT service_control_service_id_fkey FOREIGN KEY (service_id) REFERENCES public.service(service_id);
+
 ALTER TABLE ONLY public.service_switch
     ADD CONSTRAINT service_switch_service_id_fkey FOREIGN KEY (service_id) REFERENCES public.service(service_id);
+
+ALTER TABLE ONLY public.transfer
+    ADD CONSTRAINT transfer_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposit(deposit_id);

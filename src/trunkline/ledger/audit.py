@@ -1,0 +1,49 @@
+"""The audit: every act of an operator and a customer, written in the transaction of what it did."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from trunkline.storage.database import Querier
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: ``operator:NAME``, ``key:ID``, ``stripe`` or ``system``."""
+
+    name: str
+    account_id: int | None = None  # whose part of the audit it is; an act on an account is its account's too
+    test: bool = False
+    address: str | None = None
+    request_id: str | None = None
+
+
+async def record(
+    connection: Querier,
+    actor: Actor,
+    action: str,
+    target: str,
+    data: Mapping[str, Any] | None = None,
+    *,
+    account_id: int | None = None,
+) -> None:
+    """Writes an act down; ``connection`` is the transaction that it happens in.
+
+    ``action`` is a noun and what happened to it ("key.created"); ``data`` has no secret in it.
+    """
+    await connection.execute(
+        SQL.record_act,
+        actor.name,
+        account_id if account_id is not None else actor.account_id,
+        actor.test,
+        action,
+        target,
+        msgspec.json.encode(data or {}).decode(),
+        actor.address,
+        actor.request_id,
+    )
