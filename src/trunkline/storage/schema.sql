@@ -110,6 +110,7 @@ CREATE TABLE public.activation (
     contains_filter text,
     labels jsonb,
     key_id bigint DEFAULT 0 NOT NULL,
+    retain_days smallint DEFAULT 1 NOT NULL,
     erase_after timestamp with time zone,
     capped boolean DEFAULT false NOT NULL,
     CONSTRAINT activation_check CHECK (((fee_micros >= 0) AND (fee_micros <= cost_micros))),

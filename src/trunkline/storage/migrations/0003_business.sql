@@ -148,6 +148,7 @@ CREATE TABLE frozen_number (
 
 ALTER TABLE activation
     ADD COLUMN key_id       bigint NOT NULL DEFAULT 0,
+    ADD COLUMN retain_days  smallint NOT NULL DEFAULT 1,  -- how long its texts are kept after its end
     ADD COLUMN erase_after  timestamptz;  -- when its texts are due to be erased; NULL: not ended, or none, or done
 CREATE INDEX activation_erase ON activation (erase_after) WHERE erase_after IS NOT NULL;
 -- The leases that count against caps: on carriers other than the simulated one, and of services not the customer's own.
