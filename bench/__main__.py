@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import codes, memory, purchases, report, status_polls, texts
+from bench import audit, codes, ledger, memory, purchases, report, status_polls, texts, usage
 from bench.stage import Stage
 
 MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
@@ -19,6 +19,9 @@ MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
     "purchases": purchases.measure,
     "texts": texts.measure,
     "codes": codes.measure,
+    "usage": usage.measure,
+    "audit": audit.measure,
+    "ledger": ledger.measure,
     "memory": memory.measure,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"

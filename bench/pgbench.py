@@ -10,7 +10,7 @@ import asyncpg
 
 from bench.stage import Customer, socket_of
 from trunkline.activations import lifecycle
-from trunkline.activations.lifecycle import Order
+from trunkline.activations.lifecycle import Order, Policy
 from trunkline.carriers.registry import registry
 from trunkline.catalog.countries import countries
 from trunkline.storage import embedded
@@ -64,7 +64,8 @@ async def purchase(account_id: int, service: str) -> tuple[str, tuple[Any, ...]]
         [order],
         test=False,
         terms=registry({}, simulated="always").visible(test=False),
-        fee_micros=0,
+        key_id=0,
+        policy=Policy(),
         countries=countries(),
     )
     return recorder.statement, recorder.arguments

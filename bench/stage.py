@@ -126,7 +126,10 @@ class Stage:
 
     def environment(self, url: str, **settings: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
-        return kept | {"PYTHONUNBUFFERED": "1", "TRUNKLINE_DATABASE_URL": url} | settings
+        name = url.rpartition("/")[2].partition("?")[0]
+        directory = str(self.directory / f"data-{name}")  # where the key and the heads of the audit go
+        ours = {"PYTHONUNBUFFERED": "1", "TRUNKLINE_DATABASE_URL": url, "TRUNKLINE_DATA_DIR": directory}
+        return kept | ours | settings
 
     def serve(self, url: str, *words: str, **settings: str) -> Server:
         """``trunkline serve`` over a database."""

@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import sys
 from dataclasses import dataclass
 
 import asyncpg
@@ -24,7 +25,8 @@ def measure(stage: Stage) -> list[report.Figure]:
         with pinned(measured):
             api = stage.serve(url, "--role", "api")
             least = stage.noop()
-        return [_compare(stage, api, least, customer, polled, others)]
+            trusting = stage.start([sys.executable, "-m", "bench.trusting", customer.key], stage.environment(url))
+        return _compare(stage, api, least, trusting, customer, polled, others)
     finally:
         if measured and others:
             os.sched_setaffinity(stage.postmaster(), measured | others)
@@ -41,23 +43,39 @@ async def _prepare(url: str) -> tuple[Customer, list[Lease]]:
 
 
 def _compare(
-    stage: Stage, api: Server, least: Server, customer: Customer, polled: list[Lease], cores: set[int] | None
-) -> report.Figure:
+    stage: Stage,
+    api: Server,
+    least: Server,
+    trusting: Server,
+    customer: Customer,
+    polled: list[Lease],
+    cores: set[int] | None,
+) -> list[report.Figure]:
     requests = [load.get(f"/api/v1/numbers/status/{lease.activation_id}", customer.key) for lease in polled]
     share = len(requests) // CONNECTIONS
     streams = [requests[at * share :] + requests[: at * share] for at in range(CONNECTIONS)]
     rounds, seconds = (3, 1.5) if stage.quick else (7, 3.0)
-    noops, polls = [], []
+    noops, polls, trusted = [], [], []
     for _ in range(rounds):
         noops.append(_round(least, load.Plan(least.port, streams, seconds), cores))
         polls.append(_round(api, load.Plan(api.port, streams, seconds), cores))
-    return report.Figure(
-        "status poll over HTTP with key, limit and headers, against a no-op ASGI app on the same server and core, "
-        "by CPU time of the server",
-        [poll.efficiency / noop.efficiency for poll, noop in zip(polls, noops, strict=True)],
-        0.35,
-        raw=f"polls {_shown(polls)}; no-op {_shown(noops)}",
-    )
+        trusted.append(_round(trusting, load.Plan(trusting.port, streams, seconds), cores))
+    return [
+        report.Figure(
+            "status poll over HTTP with key, limit and headers, against a no-op ASGI app on the same server and core, "
+            "by CPU time of the server",
+            [poll.efficiency / noop.efficiency for poll, noop in zip(polls, noops, strict=True)],
+            0.35,
+            raw=f"polls {_shown(polls)}; no-op {_shown(noops)}",
+        ),
+        report.Figure(
+            "what key check, limit and headers take of a status poll, by CPU time of the server",
+            [1 - poll.efficiency / free.efficiency for poll, free in zip(polls, trusted, strict=True)],
+            0.25,
+            at_most=True,
+            raw=f"with them {_shown(polls)}; without {_shown(trusted)}",
+        ),
+    ]
 
 
 @dataclass(frozen=True)

@@ -161,8 +161,8 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def trunkline(url: str) -> Trunkline:
-    return Trunkline(_environment(TRUNKLINE_DATABASE_URL=url))
+def trunkline(url: str, tmp_path: pathlib.Path) -> Trunkline:
+    return Trunkline(_environment(TRUNKLINE_DATABASE_URL=url, TRUNKLINE_DATA_DIR=str(tmp_path / "data")))
 
 
 Serve = Callable[..., Server]

@@ -5,23 +5,27 @@ import dataclasses
 import datetime
 import itertools
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
 
 from trunkline import app, config, money
 from trunkline.accounts import accounts
-from trunkline.accounts.keys import Keyring
+from trunkline.accounts.keys import ALL_SCOPES, Keyring
 from trunkline.accounts.limits import Limiter
-from trunkline.activations import sweeper
+from trunkline.activations import erasure, inbox, sweeper, vault
 from trunkline.activations.inbox import Outcome
 from trunkline.activations.live import Live
+from trunkline.api.addresses import Addresses
+from trunkline.api.routes import Route
 from trunkline.api.server import Api
 from trunkline.app import Platform
+from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, InboundText
 from trunkline.ledger import journal
 from trunkline.pool import numbers
+from trunkline.storage.database import Row
 
 UNLIMITED = 10_000_000
 NORTH = {
@@ -51,6 +55,13 @@ class Buyer:
         """The same customer, with the test key."""
         return Buyer(self.account, self.account.test_key, self._api)
 
+    def with_key(self, secret: str) -> "Buyer":
+        """The same customer, with another of their keys."""
+        return Buyer(self.account, secret, self._api)
+
+    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return await self._http.request(method, path, **more)
+
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
         return await self._http.get(path, params=parameters)
 
@@ -76,6 +87,14 @@ class Buyer:
     async def complete(self, lease: dict[str, Any]) -> Any:
         return data(await self.finish(lease, "completed"))
 
+    async def new_key(self, scopes: list[str] = ALL_SCOPES, **more: Any) -> Any:
+        """A key that must be made."""
+        return data(await self.post("/keys", {"name": "ci", "scopes": scopes, **more}))
+
+    async def first_key(self) -> Any:
+        """The key of the mode in which they call that came with the account."""
+        return data(await self.get("/keys", ended=True))[-1]
+
     async def purse(self) -> tuple[float, float]:
         """What can be spent, and what is held."""
         account = data(await self.get("/account"))
@@ -96,9 +115,19 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Kept:
+    """A stored text; None where it is erased."""
+
+    body: str | None
+    code: str | None
+    row: Row
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class House:
     platform: Platform
     api: Api
+    routes: Sequence[Route]
 
     async def buyer(self, credit: str = "5.00", *, per_minute: int = UNLIMITED) -> Buyer:
         async with self.platform.database.transaction() as connection:
@@ -124,19 +153,37 @@ class House:
             [InboundText(carrier, sender, to, text.encode(), Alphabet.UTF8) for text in texts]
         )
 
+    async def network(self) -> int:
+        """Lets the simulated network send what is due to leases of magic services; how many texts that was."""
+        return await simulator.send_due(self.platform.database, self.platform.inbox.put)
+
     async def later(self, seconds: float) -> None:
-        """Lets time pass for leases and resting numbers; what is due by then expires."""
+        """Lets time pass for leases, planned texts and resting numbers; what is due by then expires."""
         database = self.platform.database
         await database.execute(
             "UPDATE activation SET created_at = created_at - $1::interval, expires_at = expires_at - $1,"
-            " cancel_after = cancel_after - $1",
+            " cancel_after = cancel_after - $1, erase_after = erase_after - $1",
             datetime.timedelta(seconds=seconds),
         )
         await database.execute(
             "UPDATE slot SET rested_at = rested_at - $1::interval, open_at = open_at - $1",
             datetime.timedelta(seconds=seconds),
         )
+        await database.execute(
+            "UPDATE simulated_text SET due_at = due_at - $1::interval", datetime.timedelta(seconds=seconds)
+        )
+        await database.execute(
+            "UPDATE message SET erase_after = erase_after - $1::interval", datetime.timedelta(seconds=seconds)
+        )
+        await database.execute("UPDATE text_key SET day = day - $1::integer", int(seconds // 86_400))
         await sweeper.expire_due(database)
+        await erasure.erase_due(database)
+
+    async def kept(self) -> list[Kept]:
+        """Every text that came in, oldest first, as the operator may read it."""
+        rows = await self.platform.database.fetch(inbox.SQL.inbox, True, None, 10_000)
+        opened = [vault.unseal(row["key"], row["sealed"]) or (row["body"], row["code"]) for row in rows]
+        return [Kept(body, code, row) for (body, code), row in zip(reversed(opened), reversed(rows), strict=True)]
 
     async def books_balance(self) -> None:
         verdict = await journal.verify(self.platform.database)
@@ -149,5 +196,13 @@ async def opened(url: str, **settings: str) -> AsyncIterator[House]:
     loaded = config.load({"TRUNKLINE_DATABASE_URL": url} | settings)
     async with app.platform(loaded, pathlib.Path("unused")) as platform:
         table = app.routes(loaded, platform, Live(platform.database))
-        keyring, limiter = Keyring(platform.database), Limiter()
-        yield House(platform, Api(table, database=platform.database, keyring=keyring, limiter=limiter, files={}))
+        api = Api(
+            table,
+            database=platform.database,
+            keyring=Keyring(platform.database),
+            limiter=Limiter(account_per_minute=loaded.server.account_requests_per_minute),
+            addresses=Addresses(loaded.server.trusted_proxies),
+            appeal=loaded.policy.appeal,
+            files={},
+        )
+        yield House(platform, api, table)

@@ -12,16 +12,25 @@ from typing import Literal
 
 import uvicorn
 
-from trunkline import money
+from trunkline import egress, money
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
+from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.activations import sweeper
 from trunkline.activations.inbox import Inbox
+from trunkline.activations.lifecycle import Policy
 from trunkline.activations.live import Live
 from trunkline.api import account as account_api
 from trunkline.api import activations as activations_api
+from trunkline.api import audit as audit_api
 from trunkline.api import catalog as catalog_api
+from trunkline.api import control as control_api
+from trunkline.api import deposits as deposits_api
+from trunkline.api import keys as keys_api
 from trunkline.api import openapi, wire
+from trunkline.api import statement as statement_api
+from trunkline.api import usage as usage_api
+from trunkline.api.addresses import Addresses
 from trunkline.api.http import HttpProtocol
 from trunkline.api.routes import BASE, Route
 from trunkline.api.server import Api
@@ -34,6 +43,8 @@ from trunkline.catalog import prices, services
 from trunkline.catalog.prices import Catalog
 from trunkline.config import CarrierOptions, Config, PoolOptions
 from trunkline.errors import OperatorError
+from trunkline.ledger import chain, deposits
+from trunkline.ledger.checkout import Checkout
 from trunkline.pool import numbers
 from trunkline.storage import embedded
 from trunkline.storage.database import Database
@@ -83,7 +94,13 @@ async def platform(
             }
             everyone = registry.registry(real, simulated=config.pool.simulated)
             catalog = Catalog(database, list(everyone.visible(test=False)))
-            inbox = Inbox(database, catalog, group_size=config.inbox.group_size, backlog=config.inbox.backlog)
+            inbox = Inbox(
+                database,
+                catalog,
+                group_size=config.inbox.group_size,
+                backlog=config.inbox.backlog,
+                retention_days=config.retention.days,
+            )
             yield Platform(database, catalog, everyone, inbox)
         finally:
             await database.close()
@@ -136,29 +153,91 @@ def _real(name: str, options: CarrierOptions, pool: PoolOptions) -> tuple[Carrie
     return carrier, Terms(pool.cancel_wait_seconds if options.charges else 0, rest)
 
 
+def _policy(config: Config) -> Policy:
+    return Policy(
+        fee_micros=money.parse(config.money.cancel_fee),
+        max_active=config.policy.max_active,
+        purchases_per_hour=config.policy.purchases_per_hour,
+        cancels_per_hour=config.policy.cancels_per_hour,
+        success_floor=config.policy.success_floor,
+        retention_days=config.retention.days,
+        appeal=config.policy.appeal,
+    )
+
+
+def _checkout(config: Config) -> Checkout | None:
+    options = config.stripe
+    if not options.secret_key:
+        return None
+    return Checkout(
+        secret_key=options.secret_key,
+        webhook_secret=options.webhook_secret,
+        success_url=options.success_url,
+        cancel_url=options.cancel_url,
+        api_base=options.api_base,
+    )
+
+
 def routes(config: Config, built: Platform, live: Live) -> list[Route]:
     """The whole table."""
     return [
         *activations_api.routes(
             live=live,
             registry=built.registry,
-            fee_micros=money.parse(config.money.cancel_fee),
+            policy=_policy(config),
             ttl_seconds=config.pool.ttl_seconds,
         ),
         *catalog_api.routes(catalog=built.catalog, currency=config.money.currency),
-        *account_api.routes(),
+        *account_api.routes(
+            account_requests_per_minute=config.server.account_requests_per_minute,
+            retention_days=config.retention.days,
+            longest_retention_days=config.retention.longest_days,
+        ),
+        *audit_api.routes(),
+        *control_api.routes(
+            database=built.database,
+            nameservers=config.control.addresses(),
+            allow=egress.networks(config.webhooks.allow),
+        ),
+        *deposits_api.routes(
+            database=built.database,
+            checkout=_checkout(config),
+            minimum_micros=money.parse(config.stripe.minimum),
+            maximum_micros=money.parse(config.stripe.maximum),
+        ),
+        *keys_api.routes(),
+        *statement_api.routes(),
+        *usage_api.routes(),
     ]
 
 
-def api(config: Config, built: Platform, live: Live, *, processes: int = 1) -> Api:
+@contextlib.asynccontextmanager
+async def limiting(config: Config, *, processes: int = 1) -> AsyncIterator[Limiter | SharedLimiter]:
+    """The limits of one of ``processes`` API processes on this node. Raises OperatorError."""
+    parts = processes * config.server.nodes
+    together = config.server.account_requests_per_minute
+    if not config.valkey_url:
+        yield Limiter(parts, account_per_minute=together)
+        return
+    shared = SharedLimiter(config.valkey_url, parts=parts, account_per_minute=together)
+    await shared.open()
+    try:
+        yield shared
+    finally:
+        await shared.close()
+
+
+def api(config: Config, built: Platform, live: Live, keyring: Keyring, limiter: Limiter | SharedLimiter) -> Api:
     """The ASGI application."""
     table = routes(config, built, live)
     document = openapi.document(table, version=VERSION)
     return Api(
         table,
         database=built.database,
-        keyring=Keyring(built.database),
-        limiter=Limiter(processes),
+        keyring=keyring,
+        limiter=limiter,
+        addresses=Addresses(config.server.trusted_proxies),
+        appeal=config.policy.appeal,
         files={
             f"{BASE}/openapi.json": (wire.JSON, wire.encode(document)),
             **reference.pages(document),
@@ -196,13 +275,20 @@ async def serve(
             carriers = built.registry.carriers.values()
             tasks += [asyncio.create_task(_keep_running(carrier, built.inbox.put)) for carrier in carriers]
             tasks.append(asyncio.create_task(links.watch(built.database, carriers)))
+            tasks.append(asyncio.create_task(simulator.send(built.database, built.inbox.put)))
         if role in ("all", "worker"):
             tasks.append(asyncio.create_task(sweeper.sweep(built.database)))
+            tasks.append(asyncio.create_task(deposits.sweep(built.database)))
+            key_file, heads_file = config.audit.key_path(data_dir), config.audit.heads_path(data_dir)
+            linking = chain.keep(built.database, key_file, heads_file, export_seconds=config.audit.export_seconds)
+            tasks.append(asyncio.create_task(linking))
         try:
             if listener is not None:
-                live = Live(built.database)
-                application = api(config, built, live, processes=processes)
-                await listen(application, live, listener, stop, ready)
+                live, keyring = Live(built.database), Keyring(built.database)
+                tasks.append(asyncio.create_task(keyring.keep_uses()))
+                async with limiting(config, processes=processes) as limiter:
+                    application = api(config, built, live, keyring, limiter)
+                    await listen(application, live, listener, stop, ready)
             else:
                 print(ready, flush=True)  # noqa: T201 - the one line that whoever started us waits for
                 await stop.wait()

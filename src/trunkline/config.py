@@ -8,13 +8,15 @@ import importlib.resources
 import os
 import pathlib
 import tomllib
+import urllib.parse
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
 import msgspec
 import platformdirs
 
-from trunkline import money
+from trunkline import egress, money
 from trunkline.errors import InvalidRequest, OperatorError
 
 PREFIX = "TRUNKLINE_"
@@ -24,13 +26,20 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     host: str
     port: int
     requests_per_minute: int
+    account_requests_per_minute: int
+    nodes: int
+    trusted_proxies: list[str]
     database_connections: int
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError("a port is 0 to 65535")
-        if self.requests_per_minute < 1 or self.database_connections < 1:
-            raise ValueError("requests_per_minute and database_connections are 1 or more")
+        if min(self.requests_per_minute, self.account_requests_per_minute) < 1:
+            raise ValueError("requests_per_minute and account_requests_per_minute are 1 or more")
+        if min(self.nodes, self.database_connections) < 1:
+            raise ValueError("nodes and database_connections are 1 or more")
+        for proxy in self.trusted_proxies:
+            ip_network(proxy)
 
 
 class MoneyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -48,6 +57,26 @@ class MoneyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("a currency is three capital letters, as in USD")
 
 
+class StripeOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    secret_key: str
+    webhook_secret: str
+    success_url: str
+    cancel_url: str
+    api_base: str
+    minimum: str
+    maximum: str
+
+    def __post_init__(self) -> None:
+        try:
+            if not 0 < money.parse(self.minimum) <= money.parse(self.maximum):
+                raise ValueError("minimum is more than 0, and not more than maximum")
+        except InvalidRequest as error:
+            raise ValueError(error.detail) from None
+        needed = (self.webhook_secret, self.success_url, self.cancel_url, self.api_base)
+        if self.secret_key and not all(needed):
+            raise ValueError("with a secret_key, webhook_secret, success_url, cancel_url and api_base are needed")
+
+
 class PoolOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     simulated: Literal["auto", "always", "test"]
     simulated_seed: int
@@ -62,6 +91,48 @@ class PoolOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("ttl_seconds is 60 to 3600")
 
 
+class PolicyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    max_active: int
+    purchases_per_hour: int
+    cancels_per_hour: int
+    success_floor: float
+    appeal: str
+
+    def __post_init__(self) -> None:
+        if min(self.max_active, self.purchases_per_hour, self.cancels_per_hour) < 0:
+            raise ValueError("a cap is 0 or more")
+        if not 0 <= self.success_floor <= 1:
+            raise ValueError("success_floor is a share, 0 to 1")
+
+
+class ControlOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    nameservers: list[str]
+
+    def __post_init__(self) -> None:
+        self.addresses()
+
+    def addresses(self) -> list[tuple[str, int]]:
+        """Address and port of each, of ``9.9.9.9``, ``127.0.0.1:5353`` or ``[::1]:5353``."""
+        parts = [urllib.parse.urlsplit(f"//{each}") for each in self.nameservers]
+        return [(str(ip_address(each.hostname or "")), each.port or 53) for each in parts]
+
+
+class WebhookOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    allow: list[str]
+
+    def __post_init__(self) -> None:
+        egress.networks(self.allow)
+
+
+class RetentionOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    days: int
+    longest_days: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.days <= self.longest_days <= 30:
+            raise ValueError("days is 0 to longest_days, and that at most 30")
+
+
 class InboxOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     group_size: int
     backlog: int
@@ -69,6 +140,22 @@ class InboxOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def __post_init__(self) -> None:
         if self.group_size < 1 or self.backlog < 1:
             raise ValueError("group_size and backlog are 1 or more")
+
+
+class AuditOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    signing_key: str
+    heads_file: str
+    export_seconds: float
+
+    def __post_init__(self) -> None:
+        if self.export_seconds < 1:
+            raise ValueError("export_seconds is 1 or more")
+
+    def key_path(self, directory: pathlib.Path) -> pathlib.Path:
+        return pathlib.Path(self.signing_key).expanduser() if self.signing_key else directory / "audit-signing-key.pem"
+
+    def heads_path(self, directory: pathlib.Path) -> pathlib.Path:
+        return pathlib.Path(self.heads_file).expanduser() if self.heads_file else directory / "audit-heads.jsonl"
 
 
 class CarrierOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -95,8 +182,14 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     valkey_url: str
     server: ServerOptions
     money: MoneyOptions
+    stripe: StripeOptions
     pool: PoolOptions
+    policy: PolicyOptions
+    control: ControlOptions
+    webhooks: WebhookOptions
+    retention: RetentionOptions
     inbox: InboxOptions
+    audit: AuditOptions
     carriers: dict[str, CarrierOptions]
 
     def directory(self, override: str | None = None) -> pathlib.Path:
@@ -151,4 +244,5 @@ def _set(settings: dict[str, Any], path: list[str], value: str) -> None:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
             raise OperatorError(f"There is no setting {'.'.join(path)}.")
-    table[path[-1]] = value
+    is_list = isinstance(table.get(path[-1]), list)
+    table[path[-1]] = [each.strip() for each in value.split(",") if each.strip()] if is_list else value

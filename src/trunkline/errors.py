@@ -3,6 +3,7 @@
 TrunklineError 500 internal_error
 ├── InvalidRequest 422            a field is missing, of the wrong type, out of range or unknown
 │   ├── MalformedBody 400         not JSON, not UTF-8, a broken header
+│   ├── InvalidSignature 400      a message that does not come from whom it names, or is too old
 │   └── IdempotencyKeyReused 422  the same key with another body
 ├── BodyTooSlow 408 · PathTooLong 414 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MethodNotAllowed 405
 ├── NotAuthenticated 401          no key, a mistyped, unknown, expired or revoked one
@@ -20,9 +21,10 @@ TrunklineError 500 internal_error
 ├── Conflict 409
 │   ├── ActivationFinished · SmsAlreadyReceived · NoSmsReceived · CancelTooEarly
 │   ├── PriceAboveMax · IdempotencyInFlight
-│   └── KeyEnded · ControlNotProved
+│   └── KeyEnded · ControlNotProved · DepositMismatch
 ├── RateLimited 429
 │   └── TooManyActive · TooManyPurchases · TooManyCancels
+├── NoAnswer 502                  a URL that was called outside (egress.py, which adds UrlRefused to InvalidRequest)
 ├── Unavailable 503               the database is away; carriers/carrier.py adds StoreAway and SubmitRefused
 └── OperatorError                 a command that cannot be done: one line on stderr, exit 1
 
@@ -52,6 +54,10 @@ class InvalidRequest(TrunklineError):
 
 class MalformedBody(InvalidRequest):
     code, status, title = "malformed_body", 400, "Malformed body"
+
+
+class InvalidSignature(InvalidRequest):
+    code, status, title = "invalid_signature", 400, "Invalid signature"
 
 
 class IdempotencyKeyReused(InvalidRequest):
@@ -168,6 +174,10 @@ class KeyEnded(Conflict):
 
 class ControlNotProved(Conflict):
     code, title = "control_not_proved", "Control not proved"
+
+
+class DepositMismatch(Conflict):
+    code, title = "deposit_mismatch", "Payment and deposit differ"
 
 
 class RateLimited(TrunklineError):

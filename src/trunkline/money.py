@@ -2,6 +2,8 @@
 
 from decimal import Decimal, InvalidOperation
 
+from babel import numbers
+
 from trunkline.errors import InvalidRequest
 
 MICROS = 1_000_000
@@ -22,6 +24,14 @@ def parse(text: str | Decimal, *, field: str = "amount") -> int:
     if micros != int(micros):
         raise InvalidRequest("An amount of money has at most 6 decimals.", field=field)
     return int(micros)
+
+
+def currency(text: str) -> str:
+    """The ISO 4217 code in capital letters, of either case. Raises InvalidRequest for what is none."""
+    code = text.upper()
+    if not numbers.is_currency(code):
+        raise InvalidRequest(f"{text!r} is no currency: three letters, as in USD.", field="currency")
+    return code
 
 
 def show(micros: int) -> Decimal:

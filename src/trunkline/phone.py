@@ -11,6 +11,7 @@ from phonenumbers import PhoneNumberFormat, ValidationResult
 from trunkline.errors import InvalidRequest
 
 _SHAPE = re.compile(r"\+[1-9][0-9]{6,14}")
+_NUMBERS = re.compile(r"\+[1-9][0-9]{7,}")
 
 # What phonenumbers calls a region and ISO 3166-1 does not. Ascension and Tristan da Cunha are parts of sh; Kosovo's
 # XK is a user-assigned code, so its numbers have no ISO country.
@@ -70,3 +71,8 @@ def mask(e164: str) -> str:
     Anything shorter than a number gives ``…`` alone: its ends would be most of it.
     """
     return f"{e164[:3]}…{e164[-2:]}" if len(e164) >= 8 else "…"
+
+
+def mask_all(text: str) -> str:
+    """A text with every number in it that begins with a plus sign masked."""
+    return _NUMBERS.sub(lambda found: mask(found.group()), text)

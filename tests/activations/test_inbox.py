@@ -44,9 +44,8 @@ async def put_all(inbox: Inbox, texts: list[InboundText]) -> None:
         await asyncio.gather(*(inbox.put(text) for text in texts))
 
 
-async def stored(house: House) -> list[tuple[str, int | None]]:
-    rows = await house.platform.database.fetch("SELECT body, revision FROM message ORDER BY message_id")
-    return [(row["body"], row["revision"]) for row in rows]
+async def stored(house: House) -> list[tuple[str | None, int | None]]:
+    return [(kept.body, kept.row["revision"]) for kept in await house.kept()]
 
 
 async def nothing_is_left_of_parts(house: House) -> None:
@@ -224,7 +223,7 @@ async def test_a_text_that_cannot_be_stored_does_not_hold_up_its_neighbours(hous
         await asyncio.wait(futures)
     refused = [text for text, future in zip(coming, futures, strict=True) if isinstance(future.exception(), StoreAway)]
     assert refused == impossible
-    assert sorted(body for body, _ in await stored(house)) == sorted(f"Good text {n}" for n in range(30))
+    assert sorted(kept.body or "" for kept in await house.kept()) == sorted(f"Good text {n}" for n in range(30))
 
 
 @pytest.mark.asyncio
@@ -280,7 +279,7 @@ async def test_a_text_whose_commit_was_not_heard_of_is_refused_and_counts_once_w
     async with Line.laid(url) as line:
         database, inbox = await far_inbox(line, house)
         await inbox.put(simulator.inbound("INFO", "+376300000", "so that the statements are known"))
-        line.swallow_answers(after=1)  # the look for the number's leases is answered, the commit is not
+        line.swallow_answers(after=2)  # the looks for the number's leases and their key are answered, the commit is not
         future = inbox.put(text)
         async with asyncio.timeout(PATIENCE_SECONDS):
             await line.answer_swallowed()

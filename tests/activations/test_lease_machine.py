@@ -24,7 +24,7 @@ from tests.house import Buyer, House, opened
 
 from trunkline.activations import lifecycle, states, sweeper
 from trunkline.activations.inbox import Outcome
-from trunkline.activations.lifecycle import Order
+from trunkline.activations.lifecycle import Order, Policy
 from trunkline.carriers import simulator
 from trunkline.carriers.registry import Terms
 from trunkline.catalog import prices
@@ -121,7 +121,7 @@ class LeaseMachine(RuleBasedStateMachine):
         answers = self.runner.run(
             lifecycle.purchase(
                 self.house.platform.database, self.buyers[account].account_id, orders, test=False, terms=TERMS,
-                fee_micros=fee, countries=countries(),
+                key_id=0, policy=Policy(fee_micros=fee), countries=countries(),
             )
         )  # fmt: skip
         for order, answer in zip(orders, answers, strict=True):
@@ -235,7 +235,9 @@ class LeaseMachine(RuleBasedStateMachine):
         problem = None
         try:
             database = self.house.platform.database
-            done = self.runner.run(lifecycle.finish(database, account_id, lease.activation_id, word, test=False))
+            done = self.runner.run(
+                lifecycle.finish(database, account_id, lease.activation_id, word, test=False, policy=Policy())
+            )
         except TrunklineError as error:
             problem = error.code
         expected = None
@@ -290,14 +292,17 @@ class LeaseMachine(RuleBasedStateMachine):
         )
         assert [tuple(row) for row in rows] == list(zip(mine, self.available, self.held, strict=True))
         rows = await database.fetch(
-            "SELECT activation_id, state::text, refund_micros, array(SELECT body FROM message AS m"
-            " WHERE m.activation_id = a.activation_id AND m.revision <= a.revision ORDER BY m.revision),"
-            " array(SELECT m.code FROM message AS m WHERE m.activation_id = a.activation_id ORDER BY m.revision)"
+            "SELECT activation_id, state::text, refund_micros, revision, texts_of(activation_id) AS texts"
             " FROM activation AS a WHERE account_id = ANY ($1) ORDER BY 1",
             mine,
         )
-        assert [tuple(row) for row in rows] == [
-            (lease.activation_id, lease.state, lease.refund, lease.texts, [code_of(text) for text in lease.texts])
+        assert [
+            (*list(row)[:4], [(sms.revision, sms.full_text, sms.code) for sms in states.texts(row)]) for row in rows
+        ] == [
+            (
+                *(lease.activation_id, lease.state, lease.refund, len(lease.texts)),
+                [(place, text, code_of(text)) for place, text in enumerate(lease.texts, 1)],
+            )
             for lease in self.all
         ]
         shared = await database.fetchval(

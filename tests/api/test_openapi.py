@@ -15,14 +15,32 @@ from hypothesis import strategies as st
 
 from trunkline.accounts.keys import Key
 from trunkline.activations.states import Detail, Lease, Sms, Status, Step
-from trunkline.api import account, activations, catalog, idempotency, openapi, vocabulary, wire
+from trunkline.api import (
+    account,
+    activations,
+    audit,
+    catalog,
+    control,
+    deposits,
+    idempotency,
+    keys,
+    openapi,
+    statement,
+    vocabulary,
+    wire,
+)
 from trunkline.api.routes import BASE, Route
 from trunkline.errors import InvalidRequest, RateLimited, TrunklineError
 
 TABLE: list[Route] = [
-    *activations.routes(live=None, registry=None, fee_micros=0, ttl_seconds=1200),  # type: ignore[arg-type]
+    *activations.routes(live=None, registry=None, policy=None, ttl_seconds=1200),  # type: ignore[arg-type]
     *catalog.routes(catalog=None, currency="USD"),  # type: ignore[arg-type]
-    *account.routes(),
+    *account.routes(account_requests_per_minute=600, retention_days=1, longest_retention_days=30),
+    *audit.routes(),
+    *control.routes(database=None, nameservers=(), allow=()),  # type: ignore[arg-type]
+    *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
+    *keys.routes(),
+    *statement.routes(),
 ]
 DOCUMENT = openapi.document(TABLE, version="1.2.3")
 SMS = Sms("847291", "Your WhatsApp code: 847291", "2026-04-19T14:35:22Z", "WhatsApp", 1)
@@ -117,13 +135,14 @@ def test_what_the_server_adds_to_a_route_is_documented(route: Route) -> None:
     responses = {status: resolve(response) for status, response in operation(route)["responses"].items()}
     assert {"200", "400", "414", "422", "500", "503"} <= set(responses)
     assert ({"401", "403", "429"} <= set(responses)) == (route.scope is not None)
-    assert ("304" in responses) == (route.scope is None)
+    is_cached = route.scope is None and not route.is_notice
+    assert ("304" in responses) == is_cached
     assert ({"413", "415"} <= set(responses)) == (route.body is not None)
     assert "404" in responses or "{" not in route.path
     assert all("X-Request-Id" in response["headers"] for response in responses.values())
     headers = set(responses["200"]["headers"])
     assert ({"RateLimit", "RateLimit-Policy"} <= headers) == (route.scope is not None)
-    assert ({"ETag", "Cache-Control"} <= headers) == (route.scope is None)
+    assert ({"ETag", "Cache-Control"} <= headers) == is_cached
     assert ("Idempotent-Replayed" in headers) == route.idempotent
     assert "Retry-After" in responses.get("429", {"headers": ["Retry-After"]})["headers"]
 

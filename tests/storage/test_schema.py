@@ -1,6 +1,7 @@
 """The schema: what the migrations make is what the snapshot says, however often and by however many they are run."""
 
 import asyncio
+import hashlib
 import os
 
 import asyncpg
@@ -8,9 +9,12 @@ import pytest
 
 from tests.conftest import database_url
 from tests.storage import snapshot
+from trunkline.activations import lifecycle
 from trunkline.errors import OperatorError
+from trunkline.ledger import journal
 from trunkline.storage import queries
-from trunkline.storage.migrate import migrate
+from trunkline.storage.database import Database
+from trunkline.storage.migrate import PREPARE, migrate, scripts
 
 embedded_only = pytest.mark.skipif(
     "TRUNKLINE_TEST_DATABASE_URL" in os.environ, reason="pg_dump must be of the server's version"
@@ -78,3 +82,51 @@ async def test_every_named_statement_is_one_that_the_database_accepts(url: str) 
         for name in statements.names():
             await connection.prepare(getattr(statements, name))
     await connection.close()
+
+
+BEFORE_BUSINESS = """
+    INSERT INTO account (email, currency, per_minute) VALUES ('old@example.com', 'USD', 60);
+    INSERT INTO balance (account_id, currency, available_micros) SELECT account_id, 'USD', 4900000 FROM account;
+    INSERT INTO service (slug, name) VALUES ('whatsapp', 'WhatsApp');
+    INSERT INTO activation (account_id, test, number_id, e164, country, service_id, carrier, state, revision,
+                            cost_micros, fee_micros, currency, expires_at, cancel_after, ended_at, rest_seconds, labels)
+    SELECT account_id, false, 1, '+376300001', 'ad', service_id, 'simulated', 'completed', 1, 100000, 0, 'USD', now(),
+           now(), now(), 0, '{"run_id": "7"}' FROM account, service WHERE slug = 'whatsapp';
+    INSERT INTO transfer (account_id, kind, debit, credit, amount_micros, currency)
+    SELECT account_id, 'credit', 'funding', 'available', 5000000, 'USD' FROM account;
+    INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency)
+    SELECT account_id, activation_id, kind::transfer_kind, debit::book, credit::book, 100000, 'USD'
+      FROM activation,
+           (VALUES ('hold', 'available', 'held'), ('capture', 'held', 'revenue')) AS leg (kind, debit, credit);
+    INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, body, code, fingerprint)
+    SELECT 1, activation_id, 1, 'simulated', 'WhatsApp', e164, 'Your code: 482913', '482913', '\\x00' FROM activation;
+"""
+
+
+@pytest.mark.asyncio
+async def test_what_a_database_of_the_first_version_holds_is_kept_and_counted(postgres: str) -> None:
+    url = await _fresh(postgres, "schema_upgraded")
+    connection = await asyncpg.connect(url)
+    await connection.execute(PREPARE)
+    for name, text, _ in scripts()[:2]:
+        await connection.execute(text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        await connection.execute("INSERT INTO schema_version (name, digest) VALUES ($1, $2)", name, digest)
+    await connection.execute(BEFORE_BUSINESS)
+    await connection.close()
+    assert (await migrate(url))[0] == "0003_business.sql"
+    database = await Database.open(url)
+    try:
+        [account_id] = [row["account_id"] for row in await database.fetch("SELECT account_id FROM account")]
+        [lease] = await lifecycle.listing(
+            database, account_id, test=False, before=2**62, state=None, service=None, country=None, labels={}, limit=9
+        )
+        assert lease.sms is not None
+        assert (lease.sms.code, lease.sms.full_text) == ("482913", "Your code: 482913")
+        counted = await database.fetch("SELECT dimension, leases, received, micros FROM usage ORDER BY dimension")
+        assert [tuple(row) for row in counted] == [
+            (dimension, 1, 1, 100_000) for dimension in ("country", "key", "label.run_id", "service")
+        ]
+        assert (await journal.verify(database)).ok
+    finally:
+        await database.close()

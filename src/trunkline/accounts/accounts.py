@@ -4,7 +4,8 @@ import dataclasses
 import re
 from typing import Any
 
-from trunkline.accounts.keys import ALL_SCOPES, new_secret
+from trunkline.accounts import issuing
+from trunkline.accounts.keys import ALL_SCOPES, MODES
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -32,11 +33,11 @@ async def create(connection: Querier, email: str, *, currency: str, per_minute: 
     account_id = await connection.fetchval(SQL.create, email, currency, per_minute)
     if account_id is None:
         raise OperatorError(f"There is an account for {email} already.")
-    secrets = {}
-    for mode in ("live", "test"):
-        secrets[mode], secret_hash = new_secret(mode)
-        await connection.fetchval(SQL.add_key, account_id, mode, f"first {mode} key", secret_hash, ALL_SCOPES)
-    return NewAccount(account_id, email, secrets["live"], secrets["test"])
+    live, test = [
+        await issuing.create(connection, account_id, mode, name=f"first {mode} key", scopes=ALL_SCOPES)
+        for mode in MODES
+    ]
+    return NewAccount(account_id, email, live.secret, test.secret)
 
 
 async def find(connection: Querier, email: str) -> dict[str, Any]:
@@ -47,8 +48,25 @@ async def find(connection: Querier, email: str) -> dict[str, Any]:
     return dict(row)
 
 
-async def set_limit(connection: Querier, account_id: int, per_minute: int) -> None:
-    """Raises InvalidRequest for less than 1 request a minute."""
-    if not 1 <= per_minute <= MOST_PER_MINUTE:
-        raise InvalidRequest(f"The limit is 1 to {MOST_PER_MINUTE} requests a minute.", field="per_minute")
-    await connection.execute(SQL.set_limit, account_id, per_minute)
+async def set_limits(
+    connection: Querier,
+    account_id: int,
+    *,
+    per_minute: int | None = None,
+    account_per_minute: int | None = None,
+    burst: int | None = None,
+) -> dict[str, Any]:
+    """Sets what is given and returns all three; 0 gives the last two their default back.
+
+    Raises InvalidRequest for what is out of range.
+    """
+    for field, value, least in (
+        ("per_minute", per_minute, 1), ("account_per_minute", account_per_minute, 0), ("burst", burst, 0)
+    ):  # fmt: skip
+        if value is not None and not least <= value <= MOST_PER_MINUTE:
+            raise InvalidRequest(
+                f"{field}: a limit is {least} to {MOST_PER_MINUTE} requests a minute, not {value}.", field=field
+            )
+    row = await connection.fetchrow(SQL.set_limits, account_id, per_minute, account_per_minute, burst)
+    assert row is not None
+    return dict(row)

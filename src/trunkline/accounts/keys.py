@@ -1,17 +1,21 @@
-"""API keys: made once, kept as hashes, looked up in one cached step.
+"""API keys: kept as hashes, looked up in one cached step. ``issuing`` makes and ends them.
 
 A secret has 178 random bits, so one SHA-256 is the right hash: there is nothing to guess, and every request pays it.
 """
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
 import hashlib
+import ipaddress
+import logging
 import time
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
 from trunkline import ids
-from trunkline.errors import NotAuthenticated
+from trunkline.errors import NotAuthenticated, Unavailable
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 
@@ -20,8 +24,14 @@ SQL = queries(__package__)
 ALL_SCOPES = ["numbers", "verify", "account:read", "webhooks", "admin"]
 FRESH_SECONDS = 1.0  # how long a process trusts what it knows of a key: revocation reaches everyone within 2 s
 MOST_REMEMBERED = 20_000
+WRITE_USES_SECONDS = 10.0  # how long a process keeps in memory when a key was last used
+LAST_WRITE_SECONDS = 5.0
 
 Mode = Literal["live", "test"]
+MODES: tuple[Mode, Mode] = ("live", "test")
+Network = IPv4Network | IPv6Network
+
+log = logging.getLogger("trunkline.accounts")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,31 +46,51 @@ class Key:
     account_per_minute: int | None = None  # and by all of the account's keys; None: the operator's setting
     burst: int | None = None  # requests at one instant; None: a whole minute's
     expires: float | None = None  # seconds since the epoch
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()  # where it may be used from; empty: anywhere
+    networks: tuple[Network, ...] = ()  # where it may be used from; empty: anywhere
     frozen: str | None = None  # why the operator has frozen the account
+    cap_day_micros: int | None = None  # what may be spent with it
+    cap_month_micros: int | None = None
+
+    @property
+    def mode(self) -> Mode:
+        return "test" if self.test else "live"
+
+    def allows(self, address: str) -> bool:
+        """Whether it may be used from an address; IPv4 in IPv6 (``::ffff:10.0.0.1``) is that IPv4 address."""
+        if not self.networks:
+            return True
+        caller = _address(address)
+        return caller is not None and any(caller in network for network in self.networks)
 
 
-def new_secret(mode: str) -> tuple[str, bytes]:
-    """A secret and its hash."""
-    secret = ids.new_key(mode)
-    return secret, hashlib.sha256(secret.encode()).digest()
+@functools.lru_cache(maxsize=4096)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:  # a Unix socket has none
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 class Keyring:
-    """Finds the key behind a secret; remembers it for a second, and asks once for many callers."""
+    """Finds the key behind a secret; remembers it for a second, and asks once for many callers.
+
+    It notes when a key was last presented, also where the request is refused for something else; ``keep_uses`` writes
+    that down.
+    """
 
     def __init__(self, database: Querier) -> None:
         self._database = database
         self._known: dict[bytes, tuple[Key | None, float]] = {}
         self._asked: dict[bytes, asyncio.Future[Key | None]] = {}
+        self._uses: dict[int, float] = {}  # key id → seconds since the epoch
 
     def remembered(self, secret: str) -> Key | None:
         """The key if this process has just seen it, without a wait; None if it must be looked up."""
         known = self._known.get(hashlib.sha256(secret.encode()).digest())
         if known is None or time.monotonic() - known[1] > FRESH_SECONDS:
             return None
-        key = known[0]
-        return None if key is None or (key.expires is not None and key.expires <= time.time()) else key
+        return self._used(known[0])
 
     async def find(self, secret: str) -> Key:
         """Raises NotAuthenticated for a secret that is mistyped, unknown, revoked or past its time."""
@@ -70,9 +100,46 @@ class Keyring:
         key, seen = self._known.get(digest, (None, 0.0))
         if time.monotonic() - seen > FRESH_SECONDS:
             key = await self._ask(digest)
-        if key is None or (key.expires is not None and key.expires <= time.time()):
+        known = self._used(key)
+        if known is None:
             raise NotAuthenticated("The API key is unknown, revoked or expired.")
+        return known
+
+    def _used(self, key: Key | None) -> Key | None:
+        """The key, its use noted; None where its time is over."""
+        now = time.time()
+        if key is None or (key.expires is not None and key.expires <= now):
+            return None
+        if key.key_id in self._uses or len(self._uses) < MOST_REMEMBERED:
+            self._uses[key.key_id] = now
         return key
+
+    async def write_uses(self) -> None:
+        """Writes down all uses since the last time, in one statement; what cannot be written is kept."""
+        uses, self._uses = self._uses, {}
+        if not uses:
+            return
+        try:
+            await self._database.execute(SQL.note_uses, list(uses), list(uses.values()))
+        except BaseException:
+            self._uses = uses | self._uses
+            raise
+
+    async def keep_uses(self, every_seconds: float = WRITE_USES_SECONDS) -> None:
+        """Runs until cancelled, and then writes a last time."""
+        try:
+            while True:
+                await asyncio.sleep(every_seconds)
+                try:
+                    await self.write_uses()
+                except Unavailable:
+                    log.warning("the last use of keys is written later: the database is away")
+                except Exception:
+                    log.exception("the last use of keys could not be written")
+        finally:
+            with contextlib.suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(LAST_WRITE_SECONDS):
+                    await self.write_uses()
 
     async def _ask(self, digest: bytes) -> Key | None:
         waiting = self._asked.get(digest)
@@ -98,6 +165,8 @@ class Keyring:
                 row["expires"],
                 tuple(row["cidrs"]),
                 row["frozen_reason"],
+                row["cap_day_micros"],
+                row["cap_month_micros"],
             )
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()

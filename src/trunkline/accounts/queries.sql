@@ -7,20 +7,132 @@ WITH made AS (
 )
 SELECT account_id FROM made
 
--- name: add_key
-INSERT INTO api_key (account_id, mode, name, secret_hash, scopes) VALUES ($1, $2, $3, $4, $5) RETURNING key_id
+-- name: create_key
+WITH made AS (
+    INSERT INTO api_key (account_id, mode, name, secret_hash, scopes, cidrs, expires_at, cap_day_micros, cap_month_micros)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *
+), told AS (
+    INSERT INTO event (account_id, test, type, data)
+    SELECT account_id, mode = 'test', 'key.created', jsonb_build_object('key_id', key_id::text) FROM made
+)
+SELECT * FROM made
+
+-- name: key
+SELECT * FROM api_key WHERE key_id = $1 AND ($2::bigint IS NULL OR account_id = $2 AND mode = $3)
+
+-- name: keys
+SELECT * FROM api_key
+ WHERE account_id = $1 AND ($2::key_mode IS NULL OR mode = $2) AND key_id < $4
+   AND ($3 OR revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))
+ ORDER BY key_id DESC LIMIT $5
+
+-- name: lock_key
+SELECT FROM api_key WHERE key_id = $1 FOR NO KEY UPDATE
+
+-- name: rotate_key
+-- After lock_key, in a statement of its own: it sees what another rotation has committed.
+WITH made AS (
+    INSERT INTO api_key (account_id, mode, name, secret_hash, scopes, cidrs, expires_at,
+                         cap_day_micros, cap_month_micros, rotated_from)
+    SELECT account_id, mode, name, $2, scopes, cidrs, expires_at, cap_day_micros, cap_month_micros, key_id
+      FROM api_key AS old
+     WHERE key_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+       AND NOT EXISTS (SELECT FROM api_key WHERE account_id = old.account_id AND rotated_from = old.key_id)
+    RETURNING *
+), ended AS (
+    UPDATE api_key
+       SET expires_at = CASE WHEN $3 > 0 THEN least(api_key.expires_at, now() + make_interval(hours => $3))
+                             ELSE api_key.expires_at END,
+           revoked_at = CASE WHEN $3 = 0 THEN now() END
+      FROM made WHERE api_key.key_id = made.rotated_from
+), told AS (
+    INSERT INTO event (account_id, test, type, data)
+    SELECT account_id, mode = 'test', 'key.rotated',
+           jsonb_build_object('key_id', key_id::text, 'rotated_from', rotated_from::text) FROM made
+)
+SELECT * FROM made
+
+-- name: revoke_key
+WITH ended AS (
+    UPDATE api_key SET revoked_at = now() WHERE key_id = $1 AND revoked_at IS NULL RETURNING *
+), told AS (
+    INSERT INTO event (account_id, test, type, data)
+    SELECT account_id, mode = 'test', 'key.revoked', jsonb_build_object('key_id', key_id::text) FROM ended
+)
+SELECT * FROM ended
+
+-- name: note_uses
+-- Locked in one order by all processes.
+WITH used AS (
+    SELECT key_id, seen.at FROM api_key JOIN unnest($1::bigint[], $2::float8[]) AS seen (key_id, at) USING (key_id)
+     ORDER BY key_id FOR NO KEY UPDATE OF api_key
+)
+UPDATE api_key SET last_used_at = greatest(last_used_at, to_timestamp(used.at)) FROM used
+ WHERE api_key.key_id = used.key_id
 
 -- name: by_email
-SELECT account_id, email, currency, per_minute, created_at FROM account WHERE lower(email) = lower($1)
+SELECT account_id, email, currency, per_minute, account_per_minute, burst, frozen_reason, created_at
+  FROM account WHERE lower(email) = lower($1)
 
 -- name: by_id
-SELECT account_id, email, currency, per_minute, created_at FROM account WHERE account_id = $1
+SELECT account_id, email, currency, per_minute, account_per_minute, burst, created_at
+  FROM account WHERE account_id = $1
 
--- name: set_limit
-UPDATE account SET per_minute = $2 WHERE account_id = $1
+-- name: set_limits
+UPDATE account
+   SET per_minute = coalesce($2, per_minute),
+       account_per_minute = nullif(coalesce($3, account_per_minute), 0),
+       burst = nullif(coalesce($4, burst), 0)
+ WHERE account_id = $1
+RETURNING per_minute, account_per_minute, burst
 
 -- name: find_key
 SELECT key_id, account_id, mode, scopes, per_minute, account_per_minute, burst, cidrs, frozen_reason,
-       extract(epoch FROM expires_at)::float8 AS expires
+       api_key.cap_day_micros, api_key.cap_month_micros, extract(epoch FROM expires_at)::float8 AS expires
   FROM api_key JOIN account USING (account_id)
  WHERE secret_hash = $1 AND revoked_at IS NULL
+
+-- name: usage_total
+SELECT coalesce(sum(leases), 0)::bigint AS leases, coalesce(sum(received), 0)::bigint AS received,
+       coalesce(sum(cancelled), 0)::bigint AS cancelled, coalesce(sum(expired), 0)::bigint AS expired,
+       coalesce(sum(micros), 0)::bigint AS micros
+  FROM usage WHERE account_id = $1 AND test = $2 AND dimension = 'key' AND day BETWEEN $3 AND $4
+
+-- name: usage_by_day
+SELECT to_char(day, 'YYYY-MM-DD') AS group, NULL AS name, sum(leases)::bigint AS leases, sum(received)::bigint AS received,
+       sum(cancelled)::bigint AS cancelled, sum(expired)::bigint AS expired, sum(micros)::bigint AS micros
+  FROM usage WHERE account_id = $1 AND test = $2 AND dimension = 'key' AND day BETWEEN $3 AND $4
+ GROUP BY day ORDER BY day
+
+-- name: usage_by
+SELECT coalesce(slug, value) AS group, api_key.name, leases, received, cancelled, expired, micros
+  FROM (SELECT value, sum(leases)::bigint AS leases, sum(received)::bigint AS received, sum(cancelled)::bigint AS cancelled,
+               sum(expired)::bigint AS expired, sum(micros)::bigint AS micros
+          FROM usage WHERE account_id = $1 AND test = $2 AND dimension = $5 AND day BETWEEN $3 AND $4
+         GROUP BY value ORDER BY micros DESC, leases DESC, value LIMIT $6) AS part
+  LEFT JOIN service ON $5 = 'service' AND service_id = CASE WHEN $5 = 'service' THEN value::integer END
+  LEFT JOIN api_key ON $5 = 'key' AND key_id = CASE WHEN $5 = 'key' THEN value::bigint END
+ ORDER BY micros DESC, leases DESC, 1
+
+-- name: policy
+SELECT max_active, purchases_per_hour, cancels_per_hour, success_floor, retention_days, low_balance_micros,
+       cap_day_micros, cap_month_micros
+  FROM account WHERE account_id = $1
+
+-- name: lock_policy
+SELECT max_active, purchases_per_hour, cancels_per_hour, success_floor, retention_days, low_balance_micros,
+       cap_day_micros, cap_month_micros
+  FROM account WHERE account_id = $1 FOR NO KEY UPDATE
+
+-- name: set_policy
+UPDATE account
+   SET max_active = $2, purchases_per_hour = $3, cancels_per_hour = $4, success_floor = $5, retention_days = $6,
+       low_balance_micros = $7, cap_day_micros = $8, cap_month_micros = $9
+ WHERE account_id = $1
+
+-- name: freeze
+UPDATE account SET frozen_at = now(), frozen_reason = $2 WHERE account_id = $1 AND frozen_at IS NULL RETURNING account_id
+
+-- name: unfreeze
+UPDATE account SET frozen_at = NULL, frozen_reason = NULL WHERE account_id = $1 AND frozen_at IS NOT NULL
+RETURNING account_id

@@ -7,7 +7,7 @@ one be read and matched while the other is on disk.
 
 import asyncio
 import dataclasses
-import hashlib
+import datetime
 import itertools
 import logging
 from collections import deque
@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from trunkline import phone
 from trunkline.activations.codes import Brands, extract
 from trunkline.activations.matching import Candidate, Match, Senders, match
+from trunkline.activations.vault import TextKey, Vault, unseal_part
 from trunkline.carriers import alphabets, simulator
 from trunkline.carriers.carrier import Alphabet, InboundText, StoreAway
 from trunkline.catalog.prices import Catalog, Snapshot
 from trunkline.errors import Unavailable
-from trunkline.storage.database import Database, Querier
+from trunkline.storage.database import Database, Querier, Row
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
@@ -46,10 +47,10 @@ class _Text:
     sender: str
     recipient: str
     body: str
+    activation_id: int | None  # the one lease that it is for; None: matching decides
 
-    def fingerprint(self) -> bytes:
-        parts = (self.carrier, self.sender, self.recipient, self.body)
-        return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=16).digest()
+    def fingerprint(self, key: TextKey) -> bytes:
+        return key.fingerprint(self.carrier, self.sender, self.recipient, self.body)
 
 
 class _Reader:
@@ -69,9 +70,19 @@ class _Reader:
 class Inbox:
     """Takes texts from any carrier; ``put`` is the ``deliver`` that carriers are given."""
 
-    def __init__(self, database: Database, catalog: Catalog, *, group_size: int = 256, backlog: int = 10_000) -> None:
+    def __init__(
+        self,
+        database: Database,
+        catalog: Catalog,
+        *,
+        group_size: int = 256,
+        backlog: int = 10_000,
+        retention_days: int = 1,
+    ) -> None:
         self._database = database
         self._catalog = catalog
+        self._vault = Vault()
+        self._retention_days = retention_days  # of texts that are nobody's; a lease has its own
         self._reader: _Reader | None = None
         self._group_size = group_size
         self._backlog = backlog
@@ -129,7 +140,7 @@ class Inbox:
         if all(text.part is None for text in texts):
             return await self._store(self._database, reader, [_read(text) for text in texts])
         async with self._database.transaction() as connection:
-            whole = [await _assembled(connection, text) for text in texts]
+            whole = [await self._assembled(connection, text) for text in texts]
             stored = iter(await self._store(connection, reader, [text for text in whole if text is not None]))
             return [next(stored) if text is not None else Outcome("part", None) for text in whole]
 
@@ -144,28 +155,41 @@ class Inbox:
             return []
         numbers: dict[str, int] = {}
         simulated: set[str] = set()
+        frozen: set[str] = set()
         leases: dict[str, list[Candidate]] = {}
+        kept: dict[int | None, tuple[datetime.date | None, int]] = {None: (None, self._retention_days)}
         for row in await connection.fetch(SQL.candidates, list({text.recipient for text in texts})):
             numbers[row["e164"]] = row["number_id"]
             if row["carrier"] == simulator.NAME:
                 simulated.add(row["e164"])
+            if row["frozen"]:
+                frozen.add(row["e164"])
             service = reader.services.get(row["service_id"])
             if service is not None:
                 leases.setdefault(row["e164"], []).append(
                     Candidate(row["activation_id"], service, row["sender_filter"], row["contains_filter"])
                 )
+                kept[row["activation_id"]] = (row["day"], row["retain_days"])
         matches, codes = [], []
         for text in texts:
             found = extract(text.body, reader.brands)
             codes.append(found.code)
             if text.recipient not in numbers:
                 matches.append(Match(None, "the number is not in the pool"))
+            elif text.recipient in frozen:
+                matches.append(Match(None, "the number is frozen"))
             elif (text.carrier == simulator.NAME) != (text.recipient in simulated):
                 matches.append(Match(None, "simulated and real numbers do not reach each other"))
             else:
                 sent_by = reader.senders.service(text.sender)
-                live = leases.get(text.recipient, ())
+                live = [
+                    lease
+                    for lease in leases.get(text.recipient, ())
+                    if text.activation_id in (None, lease.activation_id)
+                ]
                 matches.append(match(text.body, text.sender, found.services, sent_by, live, signed=found.signed))
+        days = [kept[matched.activation_id] for matched in matches]
+        keys = [await self._vault.key(connection, *each) for each in days]
         rows = await connection.fetch(
             SQL.receive,
             [numbers.get(text.recipient) for text in texts],
@@ -173,10 +197,11 @@ class Inbox:
             [text.carrier for text in texts],
             [text.sender for text in texts],
             [text.recipient for text in texts],
-            [text.body for text in texts],
-            codes,
             [matched.reason for matched in matches],
-            [text.fingerprint() for text in texts],
+            [text.fingerprint(key) for text, key in zip(texts, keys, strict=True)],
+            [key.seal(text.body, code) for text, code, key in zip(texts, codes, keys, strict=True)],
+            [key.key_id for key in keys],
+            [retained for _, retained in days],
         )
         outcomes = [Outcome(row["outcome"], row["activation_id"]) for row in rows]
         for text, outcome, matched in zip(texts, outcomes, matches, strict=True):
@@ -186,6 +211,33 @@ class Inbox:
                 )
         return outcomes
 
+    async def _assembled(self, connection: Querier, text: InboundText) -> _Text | None:
+        """The whole text, if this was all of it or its last missing part; None where parts are still to come."""
+        part = text.part
+        if part is None:
+            return _read(text)
+        key = await self._vault.key(connection, None, self._retention_days)
+        rows = await connection.fetch(
+            SQL.assemble,
+            text.carrier,
+            text.sender.replace("\0", ""),
+            text.recipient,
+            part.reference,
+            part.total,
+            part.number,
+            text.alphabet,
+            key.seal_part(text.payload),
+            key.key_id,
+        )
+        if not rows:
+            return None
+        # Joined before they are decoded: a surrogate pair or an escape may be split between two parts.
+        runs = itertools.groupby(rows, key=lambda row: str(row["alphabet"]))
+        body = "".join(
+            alphabets.decode(b"".join(_payload(row) for row in run), Alphabet(alphabet)) for alphabet, run in runs
+        )
+        return _text(text, body)
+
 
 def _read(text: InboundText) -> _Text:
     return _text(text, alphabets.decode(text.payload, text.alphabet))
@@ -194,30 +246,9 @@ def _read(text: InboundText) -> _Text:
 def _text(text: InboundText, body: str) -> _Text:
     """NUL is the one character that PostgreSQL cannot keep."""
     kept = body.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
-    return _Text(text.carrier, text.sender.replace("\0", ""), text.recipient, kept)
+    return _Text(text.carrier, text.sender.replace("\0", ""), text.recipient, kept, text.activation_id)
 
 
-async def _assembled(connection: Querier, text: InboundText) -> _Text | None:
-    """The whole text, if this was all of it or its last missing part; None where parts are still to come."""
-    part = text.part
-    if part is None:
-        return _read(text)
-    rows = await connection.fetch(
-        SQL.assemble,
-        text.carrier,
-        text.sender.replace("\0", ""),
-        text.recipient,
-        part.reference,
-        part.total,
-        part.number,
-        text.alphabet,
-        text.payload,
-    )
-    if not rows:
-        return None
-    # Joined before they are decoded: a surrogate pair or an escape may be split between two parts.
-    runs = itertools.groupby(rows, key=lambda row: str(row["alphabet"]))
-    body = "".join(
-        alphabets.decode(b"".join(row["payload"] for row in run), Alphabet(alphabet)) for alphabet, run in runs
-    )
-    return _text(text, body)
+def _payload(row: Row) -> bytes:
+    payload: bytes = row["payload"]
+    return payload if row["key_id"] is None else unseal_part(row["key"], payload)

@@ -1,7 +1,10 @@
 """The life of a lease: purchase, finish, expire. Each is one statement; its money moves in the same transaction."""
 
+import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -11,6 +14,7 @@ from trunkline.activations.matching import KEPT_BACK
 from trunkline.activations.states import Activation, Detail, Lease
 from trunkline.carriers.registry import Terms
 from trunkline.errors import (
+    AccountFrozen,
     ActivationFinished,
     CancelTooEarly,
     InvalidRequest,
@@ -19,8 +23,14 @@ from trunkline.errors import (
     NotFound,
     PaymentRequired,
     PriceAboveMax,
+    RateLimited,
     ServiceNotEnabled,
     SmsAlreadyReceived,
+    SpendCapReached,
+    SuccessRateTooLow,
+    TooManyActive,
+    TooManyCancels,
+    TooManyPurchases,
     TrunklineError,
     UnknownCountry,
     UnknownService,
@@ -34,6 +44,22 @@ MOST_LABELS = 10
 LONGEST_LABEL = 64
 LONGEST_VALUE = 256
 LONGEST_FILTER = 200
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator rules for leases; an account may have its own caps. None: no such cap.
+
+    The caps are on leases of real carriers, and not on those of services that the customer has proved to be theirs.
+    """
+
+    fee_micros: int = 0  # kept when a lease ends without a text
+    max_active: int | None = None
+    purchases_per_hour: int | None = None
+    cancels_per_hour: int | None = None
+    success_floor: float | None = None  # the share of the last leases that got a text
+    retention_days: int = 1  # after a lease's end
+    appeal: str = ""  # whom a refused customer may ask, a sentence
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +92,10 @@ async def purchase(
     account_id: int,
     orders: Sequence[Order],
     *,
+    key_id: int,
     test: bool,
     terms: Mapping[str, Terms],
-    fee_micros: int,
+    policy: Policy,
     countries: Mapping[str, object],
     dry_run: bool = False,
 ) -> list[Lease | TrunklineError]:
@@ -94,15 +121,23 @@ async def purchase(
         [order.sender for order in asked],
         [order.contains for order in asked],
         [msgspec.json.encode(order.labels).decode() if order.labels else None for order in asked],
-        fee_micros,
+        policy.fee_micros,
         list(terms),
         [each.cancel_wait_seconds for each in terms.values()],
         [each.rest_seconds for each in terms.values()],
+        key_id,
+        policy.max_active,
+        policy.purchases_per_hour,
+        None if policy.success_floor is None else Decimal(str(policy.success_floor)),
+        policy.retention_days,
     )
     for row in rows:
         place = known[row["place"] - 1]
         if row["problem"]:
-            answers[place] = await _refusal(connection, orders[place], row, test=test, carriers=list(terms))
+            if row["problem"] == "no_numbers_available":
+                answers[place] = await _none_available(connection, orders[place], test=test, carriers=list(terms))
+            else:
+                answers[place] = _refusal(orders[place], row, policy)
         else:
             answers[place] = _lease(orders[place], row, dry_run=dry_run)
     return answers
@@ -122,9 +157,17 @@ def _lease(order: Order, row: Row, *, dry_run: bool) -> Lease:
     )
 
 
-async def _refusal(
-    connection: Querier, order: Order, row: Row, *, test: bool, carriers: Sequence[str]
-) -> TrunklineError:
+async def _none_available(
+    connection: Querier, order: Order, *, test: bool, carriers: Sequence[str]
+) -> NoNumbersAvailable:
+    elsewhere = await connection.fetch(SQL.elsewhere, test, carriers, order.country)
+    return NoNumbersAvailable(
+        f"No number is free for {order.service!r} in {order.country!r} at the moment.",
+        countries=[place["country"] for place in elsewhere],
+    )
+
+
+def _refusal(order: Order, row: Row, policy: Policy) -> TrunklineError:
     facts = msgspec.json.decode(row["facts"]) if row["facts"] else {}
     match row["problem"]:
         case "unknown_service":
@@ -137,23 +180,67 @@ async def _refusal(
             return PaymentRequired(f"The lease costs {cost}, and {balance} is available.", balance=balance, cost=cost)
         case "service_not_enabled":
             return ServiceNotEnabled(
-                f"The operator has not enabled {order.service!r} on real carriers in {order.country!r}; ask them to."
+                f"The operator has not enabled {order.service!r} on real carriers in {order.country!r}. Ask them to, or"
+                " prove that the service is yours."
             )
-        case "no_numbers_available":
-            elsewhere = await connection.fetch(SQL.elsewhere, test, list(carriers), order.country)
-            return NoNumbersAvailable(
-                f"No number is free for {order.service!r} in {order.country!r} at the moment.",
-                countries=[place["country"] for place in elsewhere],
+        case "spend_cap_reached":
+            whose, period = facts["cap"].split("_")
+            cap, spent = money.show(facts["cap_micros"]), money.show(facts["spent_micros"])
+            return SpendCapReached(
+                f"The {whose} may spend {cap} a {period}, and {spent} of it is spent.",
+                cap=cap, spent=spent, period=period, of=whose, retry_at=_instant(facts["retry_at"]),
+            )  # fmt: skip
+        case "account_frozen":
+            return AccountFrozen(_appealing(f"The operator has frozen the account: {facts['reason']}.", policy))
+        case "too_many_active":
+            return TooManyActive(
+                f"The account may have {facts['limit']} active leases on real carriers at a time.", **_again(facts)
             )
+        case "too_many_purchases":
+            return TooManyPurchases(
+                f"The account may lease {facts['limit']} numbers on real carriers an hour.", **_again(facts)
+            )
+        case "success_rate_too_low":
+            share, floor = facts["success_rate"], facts["floor"]
+            return SuccessRateTooLow(
+                _appealing(
+                    f"Of the account's last leases on real carriers {share:.0%} got a text; {floor:.0%} is asked for.",
+                    policy,
+                ),
+                success_rate=share,
+                success_floor=floor,
+            )
+        case "rate_limited":
+            return RateLimited("The service test_rate_limited answers so, always.", **_again(facts))
     raise AssertionError(f"purchase() answered {row['problem']}")
 
 
-async def finish(connection: Querier, account_id: int, activation_id: int, word: str, *, test: bool) -> Activation:
+def _again(facts: Mapping[str, Any]) -> dict[str, str]:
+    """When to try again; nothing where no time would help."""
+    return {"retry_at": _instant(facts["retry_at"])} if facts.get("retry_at") else {}
+
+
+def _instant(text: str) -> str:
+    """A time from the database's JSON, rounded up to the second, so that it is not too early."""
+    at = datetime.datetime.fromisoformat(text)
+    if at.tzinfo is None:  # a date
+        at = at.replace(tzinfo=datetime.UTC)
+    return clock.iso(at + datetime.timedelta(microseconds=999_999))
+
+
+def _appealing(sentence: str, policy: Policy) -> str:
+    return f"{sentence} {policy.appeal or 'The operator can be asked to look at it.'}"
+
+
+async def finish(
+    connection: Querier, account_id: int, activation_id: int, word: str, *, test: bool, policy: Policy
+) -> Activation:
     """Completes or cancels; saying the same word again answers the same.
 
-    Raises NotFound, ActivationFinished, NoSmsReceived, SmsAlreadyReceived (with the text) or CancelTooEarly.
+    Raises NotFound, ActivationFinished, NoSmsReceived, SmsAlreadyReceived (with the text), CancelTooEarly or
+    TooManyCancels.
     """
-    row = await connection.fetchrow(SQL.finish, account_id, test, activation_id, word)
+    row = await connection.fetchrow(SQL.finish, account_id, test, activation_id, word, policy.cancels_per_hour)
     assert row is not None
     now = clock.now()
     match row["problem"]:
@@ -173,6 +260,13 @@ async def finish(connection: Querier, account_id: int, activation_id: int, word:
         case "cancel_too_early":
             after = clock.iso(row["cancel_after"] + datetime.timedelta(microseconds=999_999))
             raise CancelTooEarly(f"The activation can be cancelled from {after}.", cancel_available_at=after)
+        case "too_many_cancels":
+            facts = msgspec.json.decode(row["facts"])
+            raise TooManyCancels(
+                f"The account may cancel {facts['limit']} leases on real carriers an hour; without a text this one ends"
+                " at its deadline and is refunded.",
+                **_again(facts),
+            )
     raise AssertionError(f"finish() answered {row['problem']}")
 
 

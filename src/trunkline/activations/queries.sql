@@ -2,12 +2,12 @@
 SELECT item.place, bought.*
   FROM unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::jsonb[])
        WITH ORDINALITY AS item (country, service, max_micros, operator, ttl, sender, contains, labels, place),
-       LATERAL purchase($1, $2, item.country, item.service, item.max_micros, item.operator, item.ttl, item.sender,
-                        item.contains, item.labels, $3, $12, $13, $14, $15) AS bought
+       LATERAL purchase($1, $16, $2, item.country, item.service, item.max_micros, item.operator, item.ttl, item.sender,
+                        item.contains, item.labels, $3, $12, $13, $14, $15, $17, $18, $19, $20) AS bought
 
 -- name: finish
-SELECT (done).problem, (done).texts, (done).lease.*, service.slug AS service
-  FROM (SELECT finish($1, $2, $3, $4::activation_state) AS done OFFSET 0) AS call
+SELECT (done).problem, (done).facts, (done).texts, (done).lease.*, service.slug AS service
+  FROM (SELECT finish($1, $2, $3, $4::activation_state, $5) AS done OFFSET 0) AS call
   LEFT JOIN service ON service.service_id = ((done).lease).service_id
 
 -- name: status
@@ -47,24 +47,67 @@ SELECT activation.*, service.slug AS service, CASE WHEN revision > 0 THEN texts_
 SELECT expire_due($1)
 
 -- name: candidates
-SELECT number.e164, number.number_id, shelf.carrier, activation_id, service_id, sender_filter, contains_filter
+SELECT number.e164, number.number_id, shelf.carrier, activation_id, service_id, sender_filter, contains_filter,
+       day, retain_days,
+       EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = number.number_id) AS frozen
   FROM number JOIN shelf USING (shelf_id) LEFT JOIN activation ON activation.number_id = number.number_id AND activation.ended_at IS NULL
  WHERE number.e164 = ANY ($1::text[])
 
 -- name: receive
-SELECT * FROM receive($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT * FROM receive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 -- name: inbox
-SELECT message_id, received_at, carrier, sender, recipient, body, code, reason, activation_id
-  FROM message
+SELECT message_id, received_at, carrier, sender, recipient, body, code, sealed, key, reason, activation_id, revision
+  FROM message LEFT JOIN text_key USING (key_id)
  WHERE ($1 OR activation_id IS NULL) AND ($2::text IS NULL OR recipient = $2)
  ORDER BY message_id DESC LIMIT $3
 
 -- name: assemble
-SELECT * FROM assemble($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT * FROM assemble($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: forget_stale_parts
 DELETE FROM assembly WHERE touched_at < now() - interval '1 day'
+
+-- name: text_key
+SELECT key_id, key, xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid AS committed
+  FROM text_key WHERE day = coalesce($1, current_date) AND days = $2 AND key IS NOT NULL
+
+-- name: make_text_key
+INSERT INTO text_key (day, days, key) VALUES (coalesce($1, current_date), $2, $3)
+ON CONFLICT (day, days) DO UPDATE SET key = excluded.key WHERE text_key.key IS NULL
+
+-- name: erase_of_leases
+WITH due AS (
+    SELECT activation_id FROM activation WHERE erase_after <= now()
+     ORDER BY erase_after LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+), done AS (
+    UPDATE activation SET erase_after = NULL FROM due WHERE activation.activation_id = due.activation_id
+), erased AS (
+    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = uuid_send(gen_random_uuid())
+      FROM due WHERE message.activation_id = due.activation_id
+)
+SELECT count(*) FROM due
+
+-- name: erase_nobodys
+WITH due AS (
+    SELECT message_id FROM message WHERE erase_after <= now() ORDER BY erase_after LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+), erased AS (
+    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = uuid_send(gen_random_uuid()),
+                       erase_after = NULL
+      FROM due WHERE message.message_id = due.message_id
+)
+SELECT count(*) FROM due
+
+-- A lease ends within an hour, so the texts of a day and its leases are all due once this time has come.
+-- name: throw_keys_away
+UPDATE text_key SET key = NULL
+ WHERE key IS NOT NULL AND (day + days + 1 + interval '2 hours') AT TIME ZONE 'UTC' <= now()
+
+-- name: thrown_keys
+SELECT key_id FROM text_key WHERE key IS NULL
+
+-- name: forget_keys
+DELETE FROM text_key WHERE key_id = ANY ($1::bigint[]) AND key IS NULL
 
 -- name: elsewhere
 SELECT shelf.country, sum(numbers) AS numbers FROM shelf
@@ -72,3 +115,9 @@ SELECT shelf.country, sum(numbers) AS numbers FROM shelf
 
 -- name: forget_old_answers
 DELETE FROM idempotent_answer WHERE created_at < now() - interval '72 hours'
+
+-- name: end_all_of
+SELECT end_all_of($1)
+
+-- name: end_all_on
+SELECT end_at_once(ARRAY(SELECT activation_id FROM activation WHERE number_id = $1 AND ended_at IS NULL))

@@ -16,57 +16,193 @@ CREATE OR REPLACE FUNCTION service_enabled(p_service integer, p_country text) RE
                       ORDER BY country NULLS LAST LIMIT 1), false)
 $$;
 
+-- Why an account may lease no more numbers on real carriers at the moment: too many active, too many in an hour, too few
+-- that got a text. NULL: it may. Lives of leases end within the hour, so that two hours of them are all to look at.
+CREATE OR REPLACE FUNCTION capped_because(
+    p_account account, p_max_active integer, p_per_hour integer, p_floor numeric, OUT problem text, OUT facts jsonb
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    most_active integer := coalesce(p_account.max_active, p_max_active);
+    most_bought integer := coalesce(p_account.purchases_per_hour, p_per_hour);
+    lowest numeric := coalesce(p_account.success_floor, p_floor);
+    recent record;
+BEGIN
+    SELECT count(*) FILTER (WHERE ended_at IS NULL) AS active, min(expires_at) FILTER (WHERE ended_at IS NULL) AS next_end,
+           count(*) FILTER (WHERE created_at > now() - interval '1 hour') AS bought
+      INTO recent FROM activation
+     WHERE account_id = p_account.account_id AND capped AND created_at > now() - interval '2 hours';
+    IF recent.active >= most_active THEN
+        problem := 'too_many_active';
+        facts := jsonb_build_object('limit', most_active, 'retry_at', recent.next_end);
+        RETURN;
+    END IF;
+    IF recent.bought >= most_bought THEN
+        problem := 'too_many_purchases';
+        facts := jsonb_build_object('limit', most_bought, 'retry_at',
+            (SELECT created_at + interval '1 hour' FROM activation
+              WHERE account_id = p_account.account_id AND capped AND created_at > now() - interval '1 hour'
+              ORDER BY created_at DESC OFFSET greatest(most_bought - 1, 0) LIMIT 1));
+        RETURN;
+    END IF;
+    IF lowest > 0 THEN
+        SELECT count(*) AS ended, avg((revision > 0)::integer) AS share, min(created_at) + interval '1 day' AS forgotten
+          INTO recent
+          FROM (SELECT revision, created_at FROM activation
+                 WHERE account_id = p_account.account_id AND capped AND ended_at IS NOT NULL
+                   AND created_at > now() - interval '1 day' ORDER BY created_at DESC LIMIT 50) AS last;
+        IF recent.ended >= 10 AND recent.share < lowest THEN
+            problem := 'success_rate_too_low';
+            facts := jsonb_build_object('floor', lowest, 'success_rate', round(recent.share, 3));
+        END IF;
+    END IF;
+END $$;
+
+-- Which cap on spending a cost would break: the account's or the key's, of the day or the month (UTC). NULL: none.
+CREATE OR REPLACE FUNCTION spend_cap_broken(p_account account, p_key bigint, p_cost bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    today date := (now() AT TIME ZONE 'UTC')::date;
+    own api_key;
+    line text[];  -- the key and those that it was rotated from, or rotating would be a way round its cap
+    broken jsonb;
+BEGIN
+    SELECT * INTO own FROM api_key WHERE key_id = p_key;
+    IF num_nonnulls(p_account.cap_day_micros, p_account.cap_month_micros, own.cap_day_micros, own.cap_month_micros) = 0 THEN
+        RETURN NULL;
+    END IF;
+    WITH RECURSIVE lineage AS (
+        SELECT key_id, rotated_from FROM api_key WHERE key_id = p_key
+        UNION
+        SELECT elder.key_id, elder.rotated_from FROM lineage JOIN api_key AS elder ON elder.key_id = lineage.rotated_from
+    )
+    SELECT array_agg(key_id::text) INTO line FROM lineage;
+    SELECT jsonb_build_object('cap', cap.name, 'cap_micros', cap.most, 'spent_micros', cap.had, 'retry_at', cap.until) INTO broken
+      FROM (SELECT coalesce(sum(micros) FILTER (WHERE day = today), 0) AS by_account_today,
+                   coalesce(sum(micros), 0) AS by_account,
+                   coalesce(sum(micros) FILTER (WHERE day = today AND value = ANY (line)), 0) AS by_key_today,
+                   coalesce(sum(micros) FILTER (WHERE value = ANY (line)), 0) AS by_key
+              FROM usage
+             WHERE account_id = p_account.account_id AND NOT test AND dimension = 'key'
+               AND day >= date_trunc('month', today)::date) AS so_far,
+           LATERAL (VALUES ('key_day', own.cap_day_micros, by_key_today, today + 1),
+                           ('key_month', own.cap_month_micros, by_key, (date_trunc('month', today) + interval '1 month')::date),
+                           ('account_day', p_account.cap_day_micros, by_account_today, today + 1),
+                           ('account_month', p_account.cap_month_micros, by_account,
+                            (date_trunc('month', today) + interval '1 month')::date)) AS cap (name, most, had, until)
+     WHERE cap.had + p_cost > cap.most
+     ORDER BY cap.until DESC LIMIT 1;
+    RETURN broken;
+END $$;
+
+-- What a volume of verifications in the calendar month makes cheaper; fractions of a micro are the customer's.
+CREATE OR REPLACE FUNCTION discounted(p_account bigint, p_micros bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    tier price_tier;
+BEGIN
+    IF EXISTS (SELECT FROM price_tier) THEN
+        SELECT * INTO tier FROM price_tier
+         WHERE from_completed <= (SELECT coalesce(sum(received), 0) FROM usage
+                                   WHERE account_id = p_account AND NOT test AND dimension = 'key'
+                                     AND day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date)
+         ORDER BY from_completed DESC LIMIT 1;
+    END IF;
+    RETURN p_micros - ceil(p_micros * coalesce(tier.percent_off, 0) / 100);
+END $$;
+
 CREATE OR REPLACE FUNCTION purchase(
-    p_account bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text,
+    p_account bigint, p_key bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text,
     p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint,
     p_carriers text[], p_cancel_waits integer[], p_rests integer[],
+    p_max_active integer, p_per_hour integer, p_floor numeric, p_retain_days integer,
     OUT problem text, OUT facts jsonb, OUT activation_id bigint, OUT e164 text, OUT carrier text,
     OUT created_at timestamptz, OUT expires_at timestamptz, OUT cancel_after timestamptz, OUT cost_micros bigint
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    the_service integer;
+    the_service service;
+    buyer account;
     money balance;
     shelves integer[];
+    simulated integer[];
     closed integer;
+    own boolean := false;  -- a service that the buyer has proved to be theirs
     the_shelf integer;
     picked number;
     policy integer;
-    the_currency text;
 BEGIN
-    SELECT service_id INTO the_service FROM service WHERE slug = p_service;
-    IF the_service IS NULL THEN
+    SELECT * INTO the_service FROM service WHERE slug = p_service;
+    IF the_service.service_id IS NULL OR (the_service.magic AND NOT p_test) THEN
         problem := 'unknown_service';
         RETURN;
     END IF;
+    IF NOT p_test THEN
+        SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
+    END IF;
+    SELECT * INTO buyer FROM account WHERE account_id = p_account;  -- under the lock, which freezing takes too
+    IF buyer.frozen_at IS NOT NULL THEN
+        problem := 'account_frozen';
+        facts := jsonb_build_object('reason', buyer.frozen_reason);
+        RETURN;
+    END IF;
 
-    SELECT currency INTO the_currency FROM balance WHERE account_id = p_account;
-    cost_micros := price_of(the_service, p_country, the_currency);
+    cost_micros := price_of(the_service.service_id, p_country, buyer.currency);
     IF cost_micros IS NULL THEN
         problem := 'no_numbers_available';
         RETURN;
     END IF;
+    cost_micros := discounted(p_account, cost_micros);
     IF cost_micros > p_max_micros THEN
         problem := 'price_above_max';
         facts := jsonb_build_object('min_price_micros', cost_micros);
         RETURN;
     END IF;
+    IF the_service.magic THEN
+        problem := CASE p_service WHEN 'test_no_numbers' THEN 'no_numbers_available'
+                                  WHEN 'test_insufficient_balance' THEN 'insufficient_balance'
+                                  WHEN 'test_rate_limited' THEN 'rate_limited' END;
+        facts := jsonb_build_object('balance_micros', 0, 'cost_micros', cost_micros,
+                                    'retry_at', now() + interval '1 second');
+        IF problem IS NOT NULL THEN
+            RETURN;
+        END IF;
+    END IF;
 
+    IF NOT p_test AND p_carriers <> '{simulated}' THEN
+        own := EXISTS (SELECT FROM service_control
+                        WHERE account_id = p_account AND service_id = the_service.service_id
+                          AND proved_at > now() - interval '365 days');
+    END IF;
     SELECT array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated' OR enabled),
+           array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated'),
            count(*) FILTER (WHERE carrier <> 'simulated' AND NOT enabled)
-      INTO shelves, closed
-      FROM shelf, LATERAL (SELECT service_enabled(the_service, p_country) AS enabled) AS switch
+      INTO shelves, simulated, closed
+      FROM shelf, LATERAL (SELECT own OR service_enabled(the_service.service_id, p_country) AS enabled) AS switch
      WHERE country = p_country AND test = p_test AND carrier = ANY (p_carriers) AND numbers > 0
        AND (p_operator IS NULL OR operator = p_operator);
     IF shelves IS NULL THEN
         problem := CASE WHEN closed > 0 THEN 'service_not_enabled' ELSE 'no_numbers_available' END;
         RETURN;
     END IF;
+    IF NOT own AND shelves IS DISTINCT FROM simulated AND cardinality(shelves) > coalesce(cardinality(simulated), 0) THEN
+        SELECT capped.problem, capped.facts INTO problem, facts
+          FROM capped_because(buyer, p_max_active, p_per_hour, p_floor) AS capped;
+        IF problem IS NOT NULL AND simulated IS NULL THEN
+            RETURN;
+        ELSIF problem IS NOT NULL THEN
+            problem := NULL;
+            facts := NULL;
+            shelves := simulated;
+        END IF;
+    END IF;
 
     IF p_test THEN
         cost_micros := 0;  -- nothing is charged to a test key
     ELSIF cost_micros > 0 THEN
-        SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
+        facts := spend_cap_broken(buyer, p_key, cost_micros);
+        IF facts IS NOT NULL THEN
+            problem := 'spend_cap_reached';
+            RETURN;
+        END IF;
         IF money.available_micros < cost_micros THEN
             problem := 'insufficient_balance';
             facts := jsonb_build_object('balance_micros', money.available_micros, 'cost_micros', cost_micros);
@@ -75,19 +211,19 @@ BEGIN
     END IF;
 
     IF p_dry_run THEN
-        IF NOT has_stock(the_service, shelves) THEN
+        IF NOT has_stock(the_service.service_id, shelves) THEN
             problem := 'no_numbers_available';
         END IF;
         RETURN;
     END IF;
 
     FOREACH the_shelf IN ARRAY shelves LOOP
-        picked := pick_fresh(the_service, the_shelf, p_account);
+        picked := pick_fresh(the_service.service_id, the_shelf, p_account);
         EXIT WHEN picked.number_id IS NOT NULL;
     END LOOP;
     IF picked.number_id IS NULL THEN
         FOREACH the_shelf IN ARRAY shelves LOOP
-            picked := pick_rested(the_service, the_shelf, p_account, p_test);
+            picked := pick_rested(the_service.service_id, the_shelf, p_account, p_test);
             EXIT WHEN picked.number_id IS NOT NULL;
         END LOOP;
     END IF;
@@ -99,37 +235,54 @@ BEGIN
     SELECT shelf.carrier, array_position(p_carriers, shelf.carrier) INTO carrier, policy
       FROM shelf WHERE shelf_id = picked.shelf_id;
     e164 := picked.e164;
-    INSERT INTO activation (account_id, test, number_id, e164, country, service_id, carrier, cost_micros, fee_micros,
-                            currency, expires_at, cancel_after, rest_seconds, sender_filter, contains_filter, labels)
-         VALUES (p_account, p_test, picked.number_id, picked.e164, p_country, the_service, carrier, cost_micros,
-                 least(p_fee_micros, cost_micros), the_currency,
+    INSERT INTO activation (account_id, key_id, test, number_id, e164, country, service_id, carrier, cost_micros,
+                            fee_micros, currency, expires_at, cancel_after, rest_seconds, sender_filter,
+                            contains_filter, labels, capped, retain_days)
+         VALUES (p_account, p_key, p_test, picked.number_id, picked.e164, p_country, the_service.service_id, carrier,
+                 cost_micros, least(p_fee_micros, cost_micros), buyer.currency,
                  date_trunc('second', now()) + p_ttl_seconds * interval '1 second',
-                 now() + p_cancel_waits[policy] * interval '1 second', p_rests[policy], p_sender, p_contains, p_labels)
+                 now() + p_cancel_waits[policy] * interval '1 second', p_rests[policy], p_sender, p_contains, p_labels,
+                 carrier <> 'simulated' AND NOT own, coalesce(buyer.retention_days, p_retain_days))
       RETURNING activation.activation_id, activation.created_at, activation.expires_at, activation.cancel_after
            INTO activation_id, created_at, expires_at, cancel_after;
     IF cost_micros > 0 THEN
         INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency)
-             VALUES (p_account, activation_id, 'hold', 'available', 'held', cost_micros, the_currency);
+             VALUES (p_account, activation_id, 'hold', 'available', 'held', cost_micros, buyer.currency);
     END IF;
     INSERT INTO event (account_id, test, activation_id, type) VALUES (p_account, p_test, activation_id, 'activation.created');
+    IF money.available_micros >= buyer.low_balance_micros
+       AND money.available_micros - cost_micros < buyer.low_balance_micros THEN
+        INSERT INTO event (account_id, test, type, data)
+             VALUES (p_account, false, 'balance.low',
+                     jsonb_build_object('balance_micros', money.available_micros - cost_micros,
+                                        'low_balance_micros', buyer.low_balance_micros, 'currency', buyer.currency));
+    END IF;
+    IF the_service.magic THEN
+        PERFORM plan_test_texts(activation_id, e164, p_service);
+    END IF;
 END $$;
 
--- The texts of a lease, oldest first, as the API shows them.
+-- The texts of a lease, oldest first, with what it takes to open them. What is neither sealed nor in the clear is erased.
 CREATE OR REPLACE FUNCTION texts_of(p_activation bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_agg(jsonb_build_object(
                'revision', revision, 'code', code, 'full_text', body, 'sender', sender,
+               'sealed', encode(sealed, 'hex'), 'key', encode(key, 'hex'),
                'received_at', to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY revision)
-      FROM message WHERE activation_id = p_activation
+      FROM message LEFT JOIN text_key USING (key_id) WHERE activation_id = p_activation
 $$;
 
 -- Ends leases whose rows the caller has locked: with a text they are completed, without one they end as told and the
 -- hold is released, less the fee. The numbers rest; nobody else gets one while a text for this lessee could come.
 CREATE OR REPLACE FUNCTION settle(p_activations bigint[], p_without_text activation_state) RETURNS void
 LANGUAGE sql AS $$
+    -- Before the triggers of this statement write usage and balance, in whatever order.
+    SELECT FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (p_activations) AND NOT test)
+     ORDER BY account_id FOR NO KEY UPDATE;
     WITH ended AS (
         UPDATE activation
            SET state = CASE WHEN revision > 0 THEN 'completed' ELSE p_without_text END,
                ended_at = now(),
+               erase_after = CASE WHEN revision > 0 THEN now() + retain_days * interval '1 day' END,
                refund_micros = CASE WHEN revision > 0 THEN 0 ELSE cost_micros - fee_micros END
          WHERE activation_id = ANY (p_activations)
         RETURNING *
@@ -156,9 +309,41 @@ LANGUAGE sql AS $$
     SELECT account_id, test, activation_id, 'activation.' || state FROM ended
 $$;
 
+-- Ends leases before their time because the operator says so: those without a text are cancelled and cost nothing, not
+-- even the fee. How many were live.
+CREATE OR REPLACE FUNCTION end_at_once(p_activations bigint[]) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    live bigint[];
+BEGIN
+    PERFORM FROM activation WHERE activation_id = ANY (p_activations) ORDER BY activation_id FOR NO KEY UPDATE;
+    SELECT array_agg(activation_id) INTO live FROM activation
+     WHERE activation_id = ANY (p_activations) AND ended_at IS NULL;
+    IF live IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (live))
+      ORDER BY account_id FOR NO KEY UPDATE;
+    UPDATE activation SET fee_micros = 0 WHERE activation_id = ANY (live) AND revision = 0 AND fee_micros > 0;
+    PERFORM settle(live, 'cancelled');
+    RETURN cardinality(live);
+END $$;
+
+-- The same for all that an account has, which this transaction has frozen. The leases come first, in the order of all
+-- locks; under the lock of the balance, for which live keys' purchases wait, those are left that came meanwhile. Only
+-- such a one can be held by somebody who waits for the balance: then one of both is told to begin again.
+CREATE OR REPLACE FUNCTION end_all_of(p_account bigint) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    ended integer;
+BEGIN
+    ended := end_at_once(ARRAY(SELECT activation_id FROM activation WHERE account_id = p_account AND ended_at IS NULL));
+    PERFORM FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
+    RETURN ended
+         + end_at_once(ARRAY(SELECT activation_id FROM activation WHERE account_id = p_account AND ended_at IS NULL));
+END $$;
+
 CREATE OR REPLACE FUNCTION finish(
-    p_account bigint, p_test boolean, p_activation bigint, p_word activation_state,
-    OUT problem text, OUT lease activation, OUT texts jsonb
+    p_account bigint, p_test boolean, p_activation bigint, p_word activation_state, p_cancels_per_hour integer,
+    OUT problem text, OUT facts jsonb, OUT lease activation, OUT texts jsonb
 ) LANGUAGE plpgsql AS $$
 BEGIN
     SELECT * INTO lease FROM activation
@@ -178,11 +363,28 @@ BEGIN
     ELSIF p_word = 'cancelled' AND lease.cancel_after > now() THEN
         problem := 'cancel_too_early';
     ELSE
-        PERFORM settle(ARRAY[p_activation], p_word);
-        SELECT * INTO lease FROM activation WHERE activation_id = p_activation;
+        IF p_word = 'cancelled' AND lease.capped THEN
+            facts := too_many_cancels(p_account, p_cancels_per_hour);
+        END IF;
+        IF facts IS NOT NULL THEN
+            problem := 'too_many_cancels';
+        ELSE
+            PERFORM settle(ARRAY[p_activation], p_word);
+            SELECT * INTO lease FROM activation WHERE activation_id = p_activation;
+        END IF;
     END IF;
     texts := texts_of(p_activation);
 END $$;
+
+-- Why an account may cancel no more leases on real carriers within this hour. NULL: it may.
+CREATE OR REPLACE FUNCTION too_many_cancels(p_account bigint, p_per_hour integer) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('limit', most, 'retry_at', (array_agg(ended_at ORDER BY ended_at DESC))[greatest(most, 1)] + interval '1 hour')
+      FROM (SELECT coalesce((SELECT cancels_per_hour FROM account WHERE account_id = p_account), p_per_hour) AS most) AS cap,
+           activation
+     WHERE account_id = p_account AND capped AND created_at > now() - interval '2 hours'
+       AND state = 'cancelled' AND ended_at > now() - interval '1 hour'
+     GROUP BY most HAVING count(*) >= most
+$$;
 
 -- Ends the leases whose time is over; how many. Several sweepers pass each other by.
 CREATE OR REPLACE FUNCTION expire_due(p_limit integer) RETURNS integer LANGUAGE plpgsql AS $$
@@ -195,17 +397,16 @@ BEGIN
     IF due IS NULL THEN
         RETURN 0;
     END IF;
-    PERFORM FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (due))
-      ORDER BY account_id FOR NO KEY UPDATE;
     PERFORM settle(due, 'expired');
     RETURN cardinality(due);
 END $$;
 
 -- Stores a group of texts that were matched outside. A lease that has ended meanwhile does not get its text; a text
--- that its lease already has is a repeat and has no effect. Answers what became of each, in the order given.
+-- that its lease already has is a repeat and has no effect. Answers what became of each, in the order given. Texts come
+-- sealed, with the days for which they are to be kept.
 CREATE OR REPLACE FUNCTION receive(
     p_numbers bigint[], p_activations bigint[], p_carriers text[], p_senders text[], p_recipients text[],
-    p_bodies text[], p_codes text[], p_reasons text[], p_fingerprints bytea[]
+    p_reasons text[], p_fingerprints bytea[], p_sealed bytea[], p_keys bigint[], p_days integer[]
 ) RETURNS TABLE (place bigint, outcome text, activation_id bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -218,9 +419,9 @@ BEGIN
         SELECT text.*, live.activation_id AS owner, live.revision AS revision_before,
                CASE WHEN live.activation_id IS NULL AND text.meant_for IS NOT NULL
                     THEN 'the lease had ended' ELSE text.reason END AS why
-          FROM unnest(p_numbers, p_activations, p_carriers, p_senders, p_recipients, p_bodies, p_codes, p_reasons,
-                      p_fingerprints) WITH ORDINALITY
-               AS text (number_id, meant_for, carrier, sender, recipient, body, code, reason, fingerprint, place)
+          FROM unnest(p_numbers, p_activations, p_carriers, p_senders, p_recipients, p_reasons, p_fingerprints,
+                      p_sealed, p_keys, p_days) WITH ORDINALITY
+               AS text (number_id, meant_for, carrier, sender, recipient, reason, fingerprint, sealed, key_id, days, place)
           LEFT JOIN activation AS live ON live.activation_id = text.meant_for AND live.ended_at IS NULL
     ), news AS (
         SELECT DISTINCT ON (fingerprint, owner) incoming.* FROM incoming
@@ -228,11 +429,13 @@ BEGIN
                               AND old.activation_id IS NOT DISTINCT FROM incoming.owner)
          ORDER BY fingerprint, owner, place
     ), stored AS (
-        INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, body, code, reason, fingerprint)
+        INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, reason, fingerprint,
+                             sealed, key_id, erase_after)
         SELECT number_id, owner,
                CASE WHEN owner IS NOT NULL
                     THEN revision_before + row_number() OVER (PARTITION BY owner ORDER BY place) END,
-               carrier, sender, recipient, body, code, why, fingerprint
+               carrier, sender, recipient, why, fingerprint, sealed, key_id,
+               CASE WHEN owner IS NULL THEN now() + days * interval '1 day' END
           FROM news ORDER BY place
         ON CONFLICT (fingerprint, activation_id) DO NOTHING
         RETURNING message.activation_id, message.revision, message.fingerprint
@@ -268,8 +471,8 @@ END $$;
 -- assembly is the lock under which parts that come at once over several binds see each other.
 CREATE OR REPLACE FUNCTION assemble(
     p_carrier text, p_sender text, p_recipient text, p_reference integer, p_total smallint, p_number smallint,
-    p_alphabet text, p_payload bytea
-) RETURNS TABLE (alphabet text, payload bytea) LANGUAGE plpgsql AS $$
+    p_alphabet text, p_payload bytea, p_key bigint
+) RETURNS TABLE (alphabet text, payload bytea, key_id bigint, key bytea) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     whole bigint;
@@ -280,16 +483,77 @@ BEGIN
     ON CONFLICT (carrier, sender, recipient, reference, total) DO UPDATE SET touched_at = now()
       RETURNING assembly_id INTO whole;
     DELETE FROM assembly_part WHERE assembly_id = whole AND stored_at < now() - interval '1 hour';  -- of another text
-    SELECT part.payload INTO had FROM assembly_part AS part WHERE assembly_id = whole AND number = p_number;
+    SELECT part.payload INTO had FROM assembly_part AS part
+     WHERE assembly_id = whole AND number = p_number AND part.key_id = p_key;  -- sealed, two can be compared
     IF had IS DISTINCT FROM p_payload AND had IS NOT NULL THEN
         -- references wrap: another text under the same one, whose elder never became complete
         DELETE FROM assembly_part WHERE assembly_id = whole;
     END IF;
-    INSERT INTO assembly_part (assembly_id, number, alphabet, payload)
-         VALUES (whole, p_number, p_alphabet, p_payload) ON CONFLICT DO NOTHING;
+    INSERT INTO assembly_part (assembly_id, number, alphabet, payload, key_id)
+         VALUES (whole, p_number, p_alphabet, p_payload, p_key) ON CONFLICT DO NOTHING;
     IF (SELECT count(*) FROM assembly_part WHERE assembly_id = whole) < p_total THEN
         RETURN;
     END IF;
-    RETURN QUERY SELECT part.alphabet, part.payload FROM assembly_part AS part WHERE assembly_id = whole ORDER BY number;
+    RETURN QUERY SELECT part.alphabet, part.payload, part.key_id, text_key.key
+                   FROM assembly_part AS part LEFT JOIN text_key USING (key_id) WHERE assembly_id = whole ORDER BY number;
     DELETE FROM assembly WHERE assembly_id = whole;
 END $$;
+
+-- What was used is the sum of the leases, counted on the day of their purchase: kept here, in the statement that writes
+-- the lease, so that it agrees with the books. Rows are written in one order, so that two who write wait, never for ever.
+CREATE OR REPLACE FUNCTION keep_usage() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM count_usage(array_agg(ROW (account_id, test, key_id, service_id, country, day, labels, 1, 0, 0, 0, cost_micros)::used))
+           FROM written;
+    ELSE
+        PERFORM count_usage(array_agg(ROW (lease.account_id, lease.test, lease.key_id, lease.service_id, lease.country, lease.day, lease.labels, 0,
+                                           (lease.revision > 0)::integer - (was.revision > 0)::integer,
+                                           (lease.state = 'cancelled')::integer - (was.state = 'cancelled')::integer,
+                                           (lease.state = 'expired')::integer - (was.state = 'expired')::integer,
+                                           was.refund_micros - lease.refund_micros)::used))
+           FROM written AS lease JOIN before AS was USING (activation_id)
+          WHERE (lease.revision > 0) <> (was.revision > 0) OR lease.state <> was.state;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION count_usage(p_used used[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO usage AS so_far (account_id, test, dimension, day, value, leases, received, cancelled, expired, micros)
+    SELECT account_id, test, part.dimension, day, part.value,
+           sum(leases), sum(received), sum(cancelled), sum(expired), sum(micros)
+      FROM unnest(p_used),
+           LATERAL (SELECT * FROM (VALUES ('key', key_id::text), ('service', service_id::text), ('country', country)) AS own (dimension, value)
+                    UNION ALL
+                    SELECT 'label.' || key, value FROM jsonb_each_text(labels)) AS part
+     GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (account_id, test, dimension, day, value) DO UPDATE
+       SET leases = so_far.leases + excluded.leases, received = so_far.received + excluded.received,
+           cancelled = so_far.cancelled + excluded.cancelled, expired = so_far.expired + excluded.expired,
+           micros = so_far.micros + excluded.micros
+$$;
+
+CREATE OR REPLACE TRIGGER lease_is_counted AFTER INSERT ON activation
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION keep_usage();
+CREATE OR REPLACE TRIGGER lease_counts AFTER UPDATE ON activation
+    REFERENCING OLD TABLE AS before NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION keep_usage();
+
+-- The texts that the simulated network will send of itself to a lease of a magic service, with fresh codes.
+CREATE OR REPLACE FUNCTION plan_test_texts(p_activation bigint, p_recipient text, p_service text) RETURNS void
+LANGUAGE sql AS $$
+    WITH fresh AS (
+        SELECT code, (code + 1 + floor(random() * 999999)::integer) % 1000000 AS another
+          FROM (SELECT floor(random() * 1000000)::integer AS code) AS drawn
+    )
+    INSERT INTO simulated_text (due_at, activation_id, recipient, sender, body)
+    SELECT now() + after_seconds * interval '1 second', p_activation, p_recipient, 'TRUNKLINE', body
+      FROM fresh,
+           LATERAL (VALUES ('test_success', 0, format('Your Trunkline test code is %s.', lpad(code::text, 6, '0'))),
+                           ('test_delayed', 5, format('Your Trunkline test code is %s.', lpad(code::text, 6, '0'))),
+                           ('test_no_code', 0, 'This is a Trunkline test text without a code.'),
+                           ('test_two_codes', 0, format('Your Trunkline test code is %s.', lpad(code::text, 6, '0'))),
+                           ('test_two_codes', 1, format('Your Trunkline test code is %s.', lpad(another::text, 6, '0')))
+                   ) AS text (service, after_seconds, body)
+     WHERE service = p_service
+     ORDER BY after_seconds
+$$;

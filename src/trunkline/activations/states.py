@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from trunkline import money
+from trunkline.activations import vault
 from trunkline.activations.codes import extract
 from trunkline.clock import iso
 from trunkline.storage.database import Row
@@ -20,10 +21,11 @@ class Sms(msgspec.Struct, frozen=True):
     """A text that arrived for a lease."""
 
     code: str | None
-    full_text: str
+    full_text: str | None
     received_at: str
     sender: str
     revision: int
+    erased: bool = False
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -84,12 +86,31 @@ class Detail(Activation, frozen=True, kw_only=True):
     timeline: list[Step]
 
 
-_read_texts = msgspec.json.Decoder(list[Sms]).decode
+class _Kept(msgspec.Struct, frozen=True):
+    """A text as texts_of() answers it: octets in hexadecimal, in the clear only what came before there were keys."""
+
+    received_at: str
+    sender: str
+    revision: int
+    code: str | None
+    full_text: str | None
+    sealed: str | None
+    key: str | None
+
+
+_read_texts = msgspec.json.Decoder(list[_Kept]).decode
 
 
 def texts(row: Row) -> list[Sms]:
     """The texts of a row, oldest first."""
-    return _read_texts(row["texts"]) if row["texts"] else []
+    return [_opened(kept) for kept in _read_texts(row["texts"])] if row["texts"] else []
+
+
+def _opened(kept: _Kept) -> Sms:
+    full_text, code = kept.full_text, kept.code
+    if kept.sealed and kept.key:
+        full_text, code = vault.unseal(bytes.fromhex(kept.key), bytes.fromhex(kept.sealed)) or (None, None)
+    return Sms(code, full_text, kept.received_at, kept.sender, kept.revision, erased=full_text is None)
 
 
 def _common(row: Row, now: datetime.datetime) -> dict[str, Any]:
@@ -157,7 +178,7 @@ def timeline(row: Row, now: datetime.datetime) -> list[Step]:
         if sms is None:
             detail = _HAPPENED.get(kind, kind)
         else:
-            detail = f"A text arrived; its code is {sms.code}." if sms.code else "A text arrived; it holds no code."
+            detail = _arrived(sms)
             why = _why_so_read(sms, reasons.get(str(sms.revision)))
         steps.append(Step(event["at"], kind, detail, why))
     if row["state"] == "waiting":
@@ -165,9 +186,17 @@ def timeline(row: Row, now: datetime.datetime) -> list[Step]:
     return steps
 
 
+def _arrived(sms: Sms) -> str:
+    if sms.erased:
+        return "A text arrived; it has been erased since."
+    return f"A text arrived; its code is {sms.code}." if sms.code else "A text arrived; it holds no code."
+
+
 def _why_so_read(sms: Sms, reason: str | None) -> list[str]:
     """The text is read again, which costs less than to store why of each one."""
     why = [f"This lease got it because {reason}."] if reason else []
+    if sms.full_text is None:
+        return why
     found = extract(sms.full_text)
     if found.code != sms.code:
         return [*why, "It was read by an earlier version of Trunkline."]

@@ -1,8 +1,9 @@
-"""Ends leases whose time is over, and forgets what nobody will ask for again."""
+"""Ends leases whose time is over, erases texts that were kept long enough, forgets what nobody will ask for again."""
 
 import asyncio
 import logging
 
+from trunkline.activations import erasure
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database
 from trunkline.storage.queries import queries
@@ -30,9 +31,13 @@ async def sweep(database: Database) -> None:
         try:
             if ended := await expire_due(database):
                 log.info("%d leases expired", ended)
+            if erased := await erasure.erase_due(database):
+                log.info("the texts of %d leases and numbers erased", erased)
             if rounds % CLEAN_EVERY == 0:
                 await database.execute(SQL.forget_stale_parts)
                 await database.execute(SQL.forget_old_answers)
+                if thrown := await erasure.throw_keys_away(database):
+                    log.info("%d keys of erased texts thrown away", thrown)
         except Unavailable:
             log.warning("the sweep is put off: the database is away")
         except Exception:

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from trunkline import clock, ids, money
 from trunkline.activations import lifecycle, states
-from trunkline.activations.lifecycle import Order
+from trunkline.activations.lifecycle import Order, Policy
 from trunkline.activations.live import Live
 from trunkline.activations.states import Activation, Detail, Lease, Status
 from trunkline.api import wire
@@ -16,6 +16,7 @@ from trunkline.api.routes import Call, Page, Route
 from trunkline.carriers.registry import Registry
 from trunkline.catalog.countries import countries
 from trunkline.errors import (
+    AccountFrozen,
     ActivationFinished,
     CancelTooEarly,
     IdempotencyInFlight,
@@ -28,6 +29,11 @@ from trunkline.errors import (
     PriceAboveMax,
     ServiceNotEnabled,
     SmsAlreadyReceived,
+    SpendCapReached,
+    SuccessRateTooLow,
+    TooManyActive,
+    TooManyCancels,
+    TooManyPurchases,
     TrunklineError,
     UnknownCountry,
     UnknownService,
@@ -120,7 +126,7 @@ class ListQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cursor: str | None = None
 
 
-def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int) -> list[Route]:
+def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) -> list[Route]:
     """The table's lines for leases."""
 
     async def buy(call: Call, orders: list[Order], *, dry_run: bool = False) -> list[Lease | TrunklineError]:
@@ -128,9 +134,10 @@ def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int)
             call.connection,
             call.key.account_id,
             orders,
+            key_id=call.key.key_id,
             test=call.key.test,
             terms=registry.visible(test=call.key.test),
-            fee_micros=fee_micros,
+            policy=policy,
             countries=countries(),
             dry_run=dry_run,
         )
@@ -182,7 +189,7 @@ def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int)
         if activation_id is None:
             raise NotFound("There is no such activation.")
         return await lifecycle.finish(
-            call.connection, call.key.account_id, activation_id, call.body.status, test=call.key.test
+            call.connection, call.key.account_id, activation_id, call.body.status, test=call.key.test, policy=policy
         )
 
     async def detail(call: Call) -> Detail:
@@ -212,7 +219,12 @@ def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int)
     spending = (
         InvalidRequest,
         PaymentRequired,
+        SpendCapReached,
+        AccountFrozen,
         ServiceNotEnabled,
+        SuccessRateTooLow,
+        TooManyActive,
+        TooManyPurchases,
         UnknownCountry,
         UnknownService,
         NoNumbersAvailable,
@@ -282,6 +294,7 @@ def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int)
             body=Finish,
             answer=Activation,
             idempotent=True,
+            repeatable=True,
             errors=(
                 InvalidRequest,
                 NotFound,
@@ -289,6 +302,7 @@ def routes(*, live: Live, registry: Registry, fee_micros: int, ttl_seconds: int)
                 SmsAlreadyReceived,
                 NoSmsReceived,
                 CancelTooEarly,
+                TooManyCancels,
                 IdempotencyKeyReused,
                 IdempotencyInFlight,
             ),

@@ -80,16 +80,24 @@ def _operation(route: Route, shapes: "Shapes") -> Schema:
     parameters = [*_path_parameters(route), *_query_parameters(route)]
     if route.idempotent:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
-    if route.scope is None:
+    if route.is_notice:
+        parameters.append({"$ref": "#/components/parameters/StripeSignature"})
+    elif route.scope is None:
         parameters.append({"$ref": "#/components/parameters/IfNoneMatch"})
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not route.may_be_empty,
             "content": {"application/json": {"schema": shapes.of(route.body)}},
         }
-    operation["responses"] = _responses(route, shapes.envelope(route, operation["operationId"]))
+    if route.is_notice:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+    if route.content_type == wire.JSON.decode():
+        answer = shapes.envelope(route, operation["operationId"])
+    else:
+        answer = shapes.of(route.answer)
+    operation["responses"] = _responses(route, answer)
     return operation
 
 
@@ -97,7 +105,7 @@ def _path_parameters(route: Route) -> Iterator[Schema]:
     for name in re.findall(r"{(\w+)}", route.path):
         description, sample = WORDS.get(name, ("", None))
         schema: Schema = {"type": "string"}
-        if name == "activation_id":
+        if name in ("activation_id", "key_id", "deposit_id"):
             schema["pattern"] = "^[0-9]{1,18}$"
         parameter: Schema = {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
         if sample is not None:
@@ -136,7 +144,8 @@ def _errors(route: Route) -> list[type[TrunklineError]]:
         TrunklineError, errors.Unavailable, DatabaseAway,
     }  # fmt: skip
     if route.scope is not None:
-        kinds |= {errors.NotAuthenticated, errors.InsufficientScope, errors.RateLimited}
+        kinds |= {errors.NotAuthenticated, errors.InsufficientScope, errors.IpNotAllowed, errors.AccountFrozen}
+        kinds.add(errors.RateLimited)
     if "{" in route.path:
         kinds.add(errors.NotFound)
     if route.method != "GET":
@@ -154,16 +163,17 @@ def _headers(*names: str) -> Schema:
 
 def _responses(route: Route, answer: Schema) -> Schema:
     limited = ("RateLimit-Policy", "RateLimit") if route.scope is not None else ()
-    caching = ("ETag", "Cache-Control") if route.scope is None else ()
+    is_cached = route.scope is None and not route.is_notice
+    caching = ("ETag", "Cache-Control") if is_cached else ()
     replayed = ("Idempotent-Replayed",) if route.idempotent else ()
     responses: Schema = {
         "200": {
             "description": "Done.",
             "headers": _headers("X-Request-Id", *limited, *caching, *replayed),
-            "content": {"application/json": {"schema": answer}},
+            "content": {route.content_type: {"schema": answer}},
         }
     }
-    if route.scope is None:
+    if is_cached:
         responses["304"] = {"description": "Your copy is still good.", "headers": _headers("X-Request-Id", *caching)}
     for status, group in itertools.groupby(_errors(route), key=lambda kind: kind.status):
         kinds = list(group)

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from trunkline.accounts.keys import Key
 from trunkline.errors import TrunklineError
 from trunkline.ledger.audit import Actor
@@ -23,11 +25,22 @@ class Call:
     body: Any  # the route's body struct
     address: str  # the caller's, as trusted proxies tell it
     request_id: str
+    idempotency_key: str | None = None  # of a route that asks outside
 
     @property
     def actor(self) -> Actor:
         """The caller, for the audit."""
         return Actor(f"key:{self.key.key_id}", self.key.account_id, self.key.test, self.address, self.request_id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Notice:
+    """What another system tells, as it came: whether it is who it says is for the handler to prove."""
+
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    address: str
+    request_id: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,6 +89,15 @@ class Route:
     body: type[Any] | None = None
     is_list: bool = False
     idempotent: bool = False  # honours Idempotency-Key
+    repeatable: bool = False  # by nature: its answer is made again, not recorded, because it holds texts
+    shows_secret: bool = False  # in its answer; the record of it for an Idempotency-Key is sealed
     transacts: bool = False  # its handler runs several statements that are one change
+    asks_outside: bool = False  # so no transaction is open around its handler, which does nothing twice by itself
+    is_notice: bool = False  # from another system: its handler gets a Notice
     content_type: str = "application/json"  # of the answer; another one: the handler returns a Stream
     errors: tuple[type[TrunklineError], ...] = ()
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether a request without a body says all that its struct needs."""
+        return self.body is not None and not any(field.required for field in msgspec.structs.fields(self.body))

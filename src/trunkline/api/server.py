@@ -5,21 +5,24 @@ between it and the socket would cost more than the handlers do.
 """
 
 import asyncio
-import contextlib
 import datetime
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from trunkline import clock, ids
-from trunkline.accounts.keys import Key, Keyring
-from trunkline.accounts.limits import Decision, Limiter
-from trunkline.api import idempotency, wire
-from trunkline.api.routes import BASE, Call, Document, Page, Route, Stream
+from trunkline.accounts.keys import Keyring
+from trunkline.accounts.limits import Limiter
+from trunkline.accounts.shared_limits import SharedLimiter
+from trunkline.api import idempotency, streaming, wire
+from trunkline.api.addresses import Addresses
+from trunkline.api.callers import Callers, Headers
+from trunkline.api.routes import BASE, Call, Document, Notice, Page, Route, Stream
+from trunkline.api.streaming import Receive, Send
 from trunkline.errors import (
     BodyTooSlow,
-    InsufficientScope,
     InvalidRequest,
     MalformedBody,
     MethodNotAllowed,
@@ -40,9 +43,6 @@ LONGEST_PATH = 8 * 1024
 BODY_SECONDS = 20
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 
 class Answer(NamedTuple):
@@ -77,12 +77,14 @@ class Api:
         *,
         database: Database,
         keyring: Keyring,
-        limiter: Limiter,
+        limiter: Limiter | SharedLimiter,
+        addresses: Addresses,
+        appeal: str,
         files: Mapping[str, tuple[bytes, bytes]],
     ) -> None:
         self._database = database
-        self._keyring = keyring
-        self._limiter = limiter
+        self._callers = Callers(keyring, limiter, appeal)
+        self._addresses = addresses
         self._files = files  # path → content type, body
         self._root = _Node()
         for route in routes:
@@ -128,14 +130,15 @@ class Api:
             return
         except TrunklineError as error:
             status, content_type, body = error.status, wire.PROBLEM, wire.problem(error, request_id)
-            headers += _error_headers(error)
+            headers += _error_headers(error, headers)
         except Exception:
             log.exception("%s: the request failed", request_id)
             crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
             status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
         headers.append((b"x-request-id", request_id.encode()))
         if isinstance(body, Stream):
-            await _send_stream(send, status, headers, body, head=head)
+            headers.append((b"content-type", content_type))
+            await streaming.send_stream(receive, send, status, headers, body, request_id, head=head)
             return
         if status != 304:
             headers += (b"content-type", content_type), (b"content-length", b"%d" % len(body))
@@ -152,10 +155,14 @@ class Api:
             return Answer(200, file[0], file[1], [(b"x-content-type-options", b"nosniff"), *_FILE_HEADERS])
         route, values = self._find(method, path)
         asked = dict(scope["headers"])
+        address = self._addresses.of(scope["client"], scope["headers"])
+        if route.is_notice:
+            wire.read_query(scope["query_string"], None)
+            notice = Notice(asked, await _body(receive, asked), address, request_id)
+            return Answer(200, wire.JSON, _render(route, await route.handler(notice)), [])
         if route.scope is None:
             return await self._public(route, scope["query_string"], asked)
-        address = scope["client"][0] if scope["client"] else ""
-        key = await self._caller(route, asked, headers)
+        key = await self._callers.admit(route.scope, asked, address, headers)
         raw = await _body(receive, asked) if method != "GET" else b""
         query = wire.read_query(scope["query_string"], route.query)
         body = _read_body(route, raw, asked)
@@ -165,8 +172,9 @@ class Api:
                 key,
                 asked[b"idempotency-key"],
                 hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest(),
+                sealed_under=asked[b"authorization"].partition(b" ")[2].strip() if route.shows_secret else None,
             )
-            return await self._once(route, call, claim)
+            return await (self._once_outside if route.asks_outside else self._once)(route, call, claim)
         if route.transacts:
             return await self._database.transact(lambda connection: self._handle(route, call, connection))
         return await self._handle(route, call, self._database)
@@ -187,46 +195,42 @@ class Api:
             return Answer(304, wire.JSON, b"", caching)
         return Answer(200, wire.JSON, document.body, caching)
 
-    async def _caller(self, route: Route, asked: Mapping[bytes, bytes], headers: Headers) -> Key:
-        scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer" or not secret:
-            raise NotAuthenticated("Send your API key as «Authorization: Bearer KEY».")
-        key = self._keyring.remembered(secret) or await self._keyring.find(secret.strip())
-        decision = self._limiter.take(key.key_id, key.per_minute)
-        headers += _limit_headers(key, decision)
-        if not decision.allowed:
-            again = clock.now() + datetime.timedelta(seconds=decision.retry_seconds)
-            raise RateLimited(f"The key may send {key.per_minute} requests a minute.", retry_at=clock.iso(again))
-        if route.scope not in key.scopes:
-            raise InsufficientScope(f"The key lacks the scope {route.scope!r}.", scope=route.scope)
-        return key
-
     async def _once(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
         """The effect and the record of its answer, in one transaction; or the first answer again."""
 
         async def once(connection: Querier) -> Answer:
             earlier = await idempotency.take(connection, claim)
-            if earlier is not None:
-                return Answer(200, wire.JSON, earlier, [(b"idempotent-replayed", b"true")])
+            replayed = [(b"idempotent-replayed", b"true")] if earlier is not None else []
+            if earlier is not None and not route.repeatable:
+                return Answer(200, wire.JSON, earlier, replayed)
             call.connection = connection
             rendered = _render(route, await route.handler(call))
-            await idempotency.record(connection, claim, rendered)
-            return Answer(200, wire.JSON, rendered, [])
+            if earlier is None:
+                await idempotency.record(connection, claim, b"" if route.repeatable else rendered)
+            return Answer(200, wire.JSON, rendered, replayed)
 
         return await self._database.transact(once)
 
+    async def _once_outside(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
+        """As ``_once``, with no transaction open around a handler that asks somebody outside.
 
-async def _send_stream(send: Send, status: int, headers: Headers, stream: Stream, *, head: bool) -> None:
-    """Each chunk waits until the socket takes it; an error after the start ends the connection without an end."""
-    headers.append((b"content-type", stream.content_type.encode()))
-    if stream.file_name:
-        headers.append((b"content-disposition", f'attachment; filename="{stream.file_name}"'.encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if not head:
-        async with contextlib.aclosing(stream.chunks) as chunks:
-            async for chunk in chunks:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        Until its answer is recorded, it is the handler that does nothing twice, by the key.
+        """
+
+        async def claimed(connection: Querier, rendered: bytes | None) -> bytes | None:
+            earlier = await idempotency.take(connection, claim)
+            if earlier is None and rendered is not None:
+                await idempotency.record(connection, claim, rendered)
+            return earlier
+
+        earlier = await self._database.transact(lambda connection: claimed(connection, None))
+        if earlier is None:
+            call.idempotency_key = claim.key
+            rendered = _render(route, await route.handler(call))
+            earlier = await self._database.transact(lambda connection: claimed(connection, rendered))
+            if earlier is None:  # nobody else with this key was faster
+                return Answer(200, wire.JSON, rendered, [])
+        return Answer(200, wire.JSON, earlier, [(b"idempotent-replayed", b"true")])
 
 
 _FILE_HEADERS: Headers = [
@@ -251,6 +255,8 @@ def _read_body(route: Route, raw: bytes, asked: Mapping[bytes, bytes]) -> Any:
         if raw:
             raise InvalidRequest("This path takes no body.")
         return None
+    if not raw and route.may_be_empty:
+        return wire.read_body(b"{}", route.body)
     kind = asked.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
     if kind != b"application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
@@ -279,22 +285,14 @@ async def _body(receive: Receive, asked: Mapping[bytes, bytes]) -> bytes:
         raise BodyTooSlow(f"The body was not here whole within {BODY_SECONDS} seconds.") from None
 
 
-def _limit_headers(key: Key, decision: Decision) -> Headers:
-    """draft-ietf-httpapi-ratelimit-headers-10: the quota and its window, what remains of it, and when it is whole."""
-    headers = [
-        (b"ratelimit-policy", b'"default";q=%d;w=60' % key.per_minute),
-        (b"ratelimit", b'"default";r=%d;t=%d' % (decision.remaining, decision.reset_seconds)),
-    ]
-    if not decision.allowed:
-        headers.append((b"retry-after", b"%d" % decision.retry_seconds))
-    return headers
-
-
-def _error_headers(error: TrunklineError) -> Headers:
+def _error_headers(error: TrunklineError, sent: Headers) -> Headers:
     if isinstance(error, NotAuthenticated):
         return [(b"www-authenticate", b'Bearer realm="trunkline"')]
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", str(error.extra["allow"]).encode())]
     if isinstance(error, (BodyTooSlow, PayloadTooLarge, PathTooLong)):
         return [(b"connection", b"close")]
+    if isinstance(error, RateLimited) and "retry_at" in error.extra and b"retry-after" not in dict(sent):
+        wait = datetime.datetime.fromisoformat(error.extra["retry_at"]) - clock.now()
+        return [(b"retry-after", b"%d" % max(1, math.ceil(wait.total_seconds())))]
     return []

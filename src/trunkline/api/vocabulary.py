@@ -23,6 +23,8 @@ TAGS = {
     "Numbers": "Lease a number for a service, wait for the text, get the code.",
     "Catalog": "Which countries and services there are, at what price. Public: no key, no limit, made to be cached.",
     "Account": "The balance, and every movement of money.",
+    "Deposits": "Money that you pay in.",
+    "Keys": "Your API keys: make them, limit them, rotate and revoke them.",
 }
 
 # What a word means wherever it stands, and an example; `Owner.word` is nearer than `word`. A struct may say it better.
@@ -39,8 +41,10 @@ WORDS: dict[str, tuple[str, Any]] = {
     "Problem.code": ("The stable name of the error, for programs.", None),
     "Problem.cost": ("What the lease would have cost.", None),
     "Problem.countries": ("Other countries with free numbers.", None),
+    "Problem.found": ("What was there instead of the token.", None),
     "Problem.detail": ("One sentence for the caller.", None),
     "Problem.sms": ("The text that was there before the cancel.", None),
+    "Problem.limit": ("Which limit is reached: the key's, or that of all keys of the account.", None),
     "Problem.status": ("The HTTP status.", None),
     "Problem.title": ("The error in a few words.", None),
     "Problem.type": ("`urn:trunkline:error:` and the code.", None),
@@ -50,7 +54,8 @@ WORDS: dict[str, tuple[str, Any]] = {
     "Refused.title": ("The error in a few words.", "No numbers available"),
     "Refused.type": ("`urn:trunkline:error:` and the code.", "urn:trunkline:error:no_numbers_available"),
     "ServiceRow.name": ("The service's name.", "WhatsApp"),
-    "Sms.code": ("The code in the text; null where none was recognised.", "847291"),
+    "Sms.code": ("The code in the text; null where none was recognised, or the text is erased.", "847291"),
+    "Sms.erased": ("Whether text and code were erased, because they had been kept long enough.", False),
     "Sms.sender": ("Who sent the text.", "WhatsApp"),
     "Step.detail": ("What happened, in a sentence.", "The number was leased."),
     "Step.why": (
@@ -63,14 +68,19 @@ WORDS: dict[str, tuple[str, Any]] = {
     "activation_ids": ("Ids of leases.", ["10000001", "10000002"]),
     "activation_status": ("The state in which the lease is.", None),
     "allow": ("The methods that the path takes.", None),
+    "account_requests_per_minute": ("Requests that all keys of the account together may send in a minute.", 600),
     "amount": ("What this did to the balance that can be spent.", -0.8),
     "at": ("When it happened.", "2026-04-19T14:30:00Z"),
     "balance": ("Money that can be spent.", 12.4),
+    "burst": ("Requests that an idle key may send at once.", 60),
     "calling_code": ("The country's calling code.", "+1"),
     "can_cancel": ("Whether `cancelled` would be accepted now.", False),
     "can_finish": ("Whether `completed` would be accepted now.", True),
     "cancel_available_at": ("From when the lease can be cancelled.", "2026-04-19T14:30:00Z"),
+    "cap_day": ("The most that may be spent with the key in a day (UTC); null: no cap of its own.", 20),
+    "cap_month": ("The most that may be spent with the key in a calendar month (UTC); null: no cap of its own.", 200),
     "carrier": ("The carrier that the number belongs to.", "simulated"),
+    "cidrs": ("Networks and addresses that it may be used from; empty: anywhere.", ["203.0.113.0/24", "2001:db8::/32"]),
     "contains": ("Only texts that contain this count.", None),
     "cost": ("What the lease costs.", 0.8),
     "country": ("ISO 3166-1 alpha-2, in lower case.", "us"),
@@ -78,19 +88,24 @@ WORDS: dict[str, tuple[str, Any]] = {
     "currency": ("ISO 4217.", "USD"),
     "cursor": ("Where to go on: `next_cursor` of the page before.", None),
     "delivery_rate": ("The share of leases that got a text, 0 to 1.", 0.97),
+    "deposit_id": ("The deposit's id.", "1001"),
     "domain": ("The service's own site.", "whatsapp.com"),
     "dry_run": ("Check everything, lease and charge nothing.", False),
     "email": ("The owner's address.", "dev@example.com"),
     "ended_at": ("When the lease ended; null while it runs.", None),
+    "ended": ("Also the keys that are revoked or expired.", None),
     "expires_at": ("When the lease ends by itself.", "2026-04-19T14:50:00Z"),
     "field": ("The field, parameter or header that is wrong.", None),
-    "full_text": ("The whole text.", "Your WhatsApp code: 847291"),
+    "full_text": ("The whole text; null once it is erased.", "Your WhatsApp code: 847291"),
     "held": ("Money held for leases that still wait for their text.", 0.8),
     "items": ("The purchases, in the order of the answer.", None),
     "kind": ("What moved the money.", "hold"),
+    "key": ("The secret. Keep it now: only its hash is stored.", "tl_live_…"),
+    "key_id": ("The key's id.", "1042"),
     "labels": ("Up to 10 short strings of your own; lists can be filtered by them.", {"run_id": "build-1042"}),
+    "last_used_at": ("When a request last came with it, exact to 10 seconds; null: never.", "2026-04-19T14:30:00Z"),
     "limit": ("Rows in a page.", None),
-    "limits": ("What the key may do.", None),
+    "limits": ("How many requests may be sent.", None),
     "lowest_price": ("The lowest price of any service there; null where there is none.", 0.1),
     "max_price": ("Refuse to pay more than this.", 1.5),
     "median_seconds": ("Half of all texts came within this time.", 11.5),
@@ -99,6 +114,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "mode": ("Whether the key is a live or a test key.", "live"),
     "moved": ("The amount that moved, without a sign.", 0.8),
     "operator": ("Only numbers of this mobile operator.", None),
+    "overlap_hours": ("How long the old key goes on, in hours; 0: it ends at once.", 24),
     "phone_number": ("E.164, with `+`.", "+14155550123"),
     "price": ("What a lease costs now.", 0.8),
     "received_at": ("When the text arrived.", "2026-04-19T14:35:22Z"),
@@ -107,7 +123,10 @@ WORDS: dict[str, tuple[str, Any]] = {
     "requests_per_minute": ("Requests that the key may send in a minute.", 60),
     "retry_at": ("From when the next request is let through; `Retry-After` says it in seconds.", None),
     "revision": ("Counts the texts of the lease.", 1),
+    "revoked_at": ("When it was revoked; null while it was not.", None),
+    "rotated_from": ("The key in whose place it came; null where it did not.", None),
     "scope": ("The scope that the key lacks.", None),
+    "scopes": ("What it may do: the routes name the scope that they need.", ["numbers", "account:read"]),
     "service": ("The service's slug.", "whatsapp"),
     "slug": ("The name to use in requests.", "whatsapp"),
     "sms": ("The newest text; null until one has come.", None),
@@ -140,7 +159,9 @@ EXAMPLES: tuple[TrunklineError, ...] = (
         "A text has arrived, so the activation cannot be cancelled any more: complete it.",
         sms=states.Sms("847291", "Your WhatsApp code: 847291", "2026-04-19T14:31:22Z", "WhatsApp", 1),
     ),
-    errors.RateLimited("The key may send 60 requests a minute.", retry_at="2026-04-19T14:32:01Z"),
+    errors.IpNotAllowed("The key may not be used from the address 203.0.113.9."),
+    errors.AccountFrozen("The account is frozen: leases for accounts of others. Write to abuse@example.com."),
+    errors.RateLimited("The key may send 60 requests a minute.", retry_at="2026-04-19T14:32:01Z", limit="key"),
 )
 
 
@@ -158,6 +179,7 @@ class Problem(msgspec.Struct, frozen=True):
     scope: str | UnsetType = UNSET
     allow: str | UnsetType = UNSET
     retry_at: str | UnsetType = UNSET
+    limit: Literal["key", "account"] | UnsetType = UNSET
     balance: Decimal | UnsetType = UNSET
     cost: Decimal | UnsetType = UNSET
     min_price: Decimal | UnsetType = UNSET
@@ -165,6 +187,7 @@ class Problem(msgspec.Struct, frozen=True):
     activation_status: states.State | UnsetType = UNSET
     cancel_available_at: str | UnsetType = UNSET
     sms: states.Sms | UnsetType = UNSET
+    found: list[str] | UnsetType = UNSET
 
 
 def _header(description: str, *, always: bool = False, **schema: Any) -> Schema:
@@ -176,10 +199,12 @@ HEADERS: dict[str, Schema] = {
         "Names the request in the operator's log.", always=True, examples=["req_6f1d2c9be07a43d58e10"]
     ),
     "RateLimit-Policy": _header(
-        "The key's requests (`q`) in a window of `w` seconds.", examples=['"default";q=60;w=60']
+        "Requests (`q`) in a window of `w` seconds: of the key (`default`), and of all keys of its account together.",
+        examples=['"default";q=60;w=60, "account";q=600;w=60'],
     ),
     "RateLimit": _header(
-        "Requests that remain (`r`), seconds until all are back (`t`).", examples=['"default";r=59;t=1']
+        "Requests that remain (`r`), seconds until all are back (`t`); the tighter limit first.",
+        examples=['"default";r=59;t=1, "account";r=599;t=1'],
     ),
     "Retry-After": _header("Seconds until the next request is let through.", always=True, type="integer", minimum=1),
     "Idempotent-Replayed": _header("Present where this is the first answer again.", const="true"),
@@ -195,6 +220,12 @@ PARAMETERS: dict[str, Schema] = {
         "the first answer again, and nothing is done twice. Kept for 72 hours.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         "example": "signup-test-1042",
+    },
+    "StripeSignature": {
+        "name": "Stripe-Signature",
+        "in": "header",
+        "description": "The time of the message and its signature, as Stripe's documentation says.",
+        "schema": {"type": "string"},
     },
     "IfNoneMatch": {
         "name": "If-None-Match",

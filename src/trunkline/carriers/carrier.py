@@ -43,6 +43,7 @@ class InboundText:
     payload: bytes
     alphabet: Alphabet
     part: Part | None = None
+    activation_id: int | None = None  # the one lease that it is for, where the simulated network sends of itself
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

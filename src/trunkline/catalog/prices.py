@@ -4,10 +4,11 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 
 from trunkline.catalog import services
 from trunkline.catalog.services import Service
-from trunkline.errors import UnknownService
+from trunkline.errors import InvalidRequest, UnknownService
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 
@@ -19,9 +20,46 @@ BUSY_FRESH_SECONDS = 10.0
 
 async def set_price(connection: Querier, slug: str | None, country: str | None, currency: str, micros: int) -> None:
     """Sets a rule; leases that run keep the price they were bought at. Raises UnknownService."""
-    if slug is not None and not any(service.slug == slug for service in await services.load(connection)):
+    if slug is not None and not any(
+        service.slug == slug and not service.magic for service in await services.load(connection)
+    ):
         raise UnknownService(f"There is no service {slug!r}.")
     await connection.execute(SQL.put_price, slug, country, currency, micros)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tier:
+    """What the next lease of an account costs less, once so many of its leases of the calendar month got a text."""
+
+    from_completed: int
+    percent_off: Decimal
+
+
+async def set_tier(connection: Querier, from_completed: int, percent_off: str) -> Tier:
+    """Makes or replaces a tier. Raises InvalidRequest for one from 0, and for no percentage of two decimals at most."""
+    if not 1 <= from_completed < 2**31:
+        raise InvalidRequest("A tier begins from 1 completed lease or more.", field="from_completed")
+    try:
+        percent = Decimal(percent_off)
+    except InvalidOperation:
+        raise InvalidRequest(f"{percent_off!r} is no percentage.", field="percent_off") from None
+    if not percent.is_finite() or not 0 < percent <= 100 or percent * 100 % 1:
+        raise InvalidRequest(
+            "A tier takes off more than 0 to 100 percent, with two decimals at most.", field="percent_off"
+        )
+    await connection.execute(SQL.put_tier, from_completed, percent)
+    return Tier(from_completed, percent)
+
+
+async def tiers(connection: Querier) -> list[Tier]:
+    """Lowest volume first."""
+    return [Tier(row["from_completed"], row["percent_off"]) for row in await connection.fetch(SQL.tiers)]
+
+
+async def remove_tier(connection: Querier, from_completed: int) -> None:
+    """Raises InvalidRequest where there is none."""
+    if await connection.fetchval(SQL.drop_tier, from_completed) is None:
+        raise InvalidRequest(f"There is no tier from {from_completed}.", field="from_completed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +67,8 @@ class Snapshot:
     """The catalog at one version, as this process holds it in memory."""
 
     version: int
-    services: Mapping[str, Service]
-    by_id: Mapping[int, Service]
+    services: Mapping[str, Service]  # without the magic ones, which are no part of the public catalog
+    by_id: Mapping[int, Service]  # with them
     rules: Mapping[tuple[int | None, str | None, str], int]  # service, country, currency → micros
     stock: Mapping[str, int]  # country → numbers that live keys can lease
 
@@ -46,7 +84,7 @@ class Snapshot:
         """The price of the cheapest service in a country."""
         own = {service for service, where, money in self.rules if service is not None and money == currency}
         prices = [self.price(service, country, currency) for service in own]
-        if len(own) < len(self.by_id):
+        if len(own) < len(self.services):
             prices.append(self.rules.get((None, country, currency), self.rules.get((None, None, currency))))
         return min((price for price in prices if price is not None), default=None)
 
@@ -80,7 +118,7 @@ class Catalog:
         stock = await self._database.fetch(SQL.stock, self._carriers)
         return Snapshot(
             version,
-            {service.slug: service for service in every},
+            {service.slug: service for service in every if not service.magic},
             {service.service_id: service for service in every},
             {(row["service_id"], row["country"], row["currency"]): row["price_micros"] for row in rules},
             {row["country"]: row["numbers"] for row in stock},

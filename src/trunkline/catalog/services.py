@@ -14,6 +14,7 @@ from trunkline.storage.queries import queries
 SQL = queries(__package__)
 
 ANY = "any"  # leases a number alone: every text on it counts
+RESERVED = (ANY, "control")  # the second would be a path of the API
 COLUMNS = ("slug", "name", "domain", "senders", "aliases")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -28,6 +29,7 @@ class Service:
     domain: str | None
     senders: Sequence[str]  # patterns: case does not matter, * stands at the start or the end
     aliases: Sequence[str]  # other names by which a text may call it, in any script
+    magic: bool = False  # of the test mode: for test keys alone, and in no list
 
 
 def read_csv(lines: Iterable[str]) -> list[dict[str, str]]:
@@ -41,10 +43,10 @@ def read_csv(lines: Iterable[str]) -> list[dict[str, str]]:
         where = f"Line {reader.line_num}: "
         if None in cells:
             raise InvalidRequest(where + "more cells than columns.")
-        if not _SLUG.fullmatch(row["slug"]) or row["slug"] == ANY or row["slug"].startswith("test_"):
+        if not _SLUG.fullmatch(row["slug"]) or row["slug"] in RESERVED or row["slug"].startswith("test_"):
             raise InvalidRequest(
                 where
-                + f"{row['slug']!r} is no slug for a service (a-z, 0-9, _ and -; 'any' and 'test_…' are reserved)."
+                + f"{row['slug']!r} is no slug for a service (a-z, 0-9, _ and -; any, control and test_… are reserved)."
             )
         if not row["name"] or len(row["name"]) > 100:
             raise InvalidRequest(where + "a service has a name of 1 to 100 characters.")

@@ -4,7 +4,23 @@ import sys
 
 import click
 
-from trunkline.cli import accounts, carriers, catalog, codes, demo, inbox, ledger, numbers, serve, simulate
+from trunkline.cli import (
+    accounts,
+    audit,
+    carriers,
+    catalog,
+    codes,
+    control,
+    demo,
+    inbox,
+    keys,
+    ledger,
+    numbers,
+    policy,
+    serve,
+    simulate,
+    usage,
+)
 from trunkline.errors import TrunklineError
 
 
@@ -18,6 +34,7 @@ for command in (
     serve.serve,
     demo.demo,
     accounts.account,
+    keys.key,
     numbers.numbers,
     carriers.carriers,
     catalog.service,
@@ -27,8 +44,13 @@ for command in (
     inbox.inbox,
     codes.extract,
     ledger.ledger,
+    audit.audit,
 ):
     trunkline.add_command(command)
+accounts.account.add_command(usage.usage)
+for command in (policy.policy, policy.freeze, policy.unfreeze):
+    accounts.account.add_command(command)
+catalog.service.add_command(control.control)
 
 
 def main() -> None:

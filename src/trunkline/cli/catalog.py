@@ -1,5 +1,6 @@
 """``trunkline service``, ``catalog`` and ``price``."""
 
+import dataclasses
 import pathlib
 from collections.abc import Iterable
 
@@ -8,8 +9,9 @@ import click
 from trunkline import money
 from trunkline.catalog import prices, services
 from trunkline.catalog.countries import countries
-from trunkline.cli.command import answer, common, opened, run
+from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.errors import OperatorError, UnknownCountry
+from trunkline.ledger import audit
 
 
 def _country(code: str | None) -> str | None:
@@ -47,8 +49,10 @@ async def disable(slug: str, country: str | None, as_json: bool, data_dir: pathl
 
 async def _switch(slug: str, country: str | None, enabled: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
     where = _country(country)
-    async with opened(data_dir) as (_, built):
-        await services.switch(built.database, slug, where, enabled=enabled)
+    async with opened(data_dir) as (_, built), built.database.transaction() as connection:
+        await services.switch(connection, slug, where, enabled=enabled)
+        action = "service.enabled" if enabled else "service.disabled"
+        await audit.record(connection, operator(), action, f"service:{slug}", {"country": where})
     answer(
         as_json,
         {"service": slug, "country": where, "enabled": enabled},
@@ -71,8 +75,9 @@ async def import_(file: Iterable[str], as_json: bool, data_dir: pathlib.Path | N
         rows = services.read_csv(file)
     except UnicodeDecodeError:
         raise OperatorError("The file is not UTF-8.") from None
-    async with opened(data_dir) as (_, built):
-        count = await services.put(built.database, rows)
+    async with opened(data_dir) as (_, built), built.database.transaction() as connection:
+        count = await services.put(connection, rows)
+        await audit.record(connection, operator(), "catalog.imported", "catalog", {"services": count})
     answer(as_json, {"imported": count}, f"{count} services imported")
 
 
@@ -98,13 +103,59 @@ async def set_(
 ) -> None:
     """Set a price. The rule that names most counts; leases that run keep their price."""
     micros, where = money.parse(amount), _country(country)
-    async with opened(data_dir) as (settings, built):
-        unit = (currency or settings.money.currency).upper()
-        if len(unit) != 3 or not unit.isascii() or not unit.isalpha():
-            raise OperatorError(f"{currency!r} is no currency: three letters, as in USD.")
-        await prices.set_price(built.database, slug, where, unit, micros)
+    async with opened(data_dir) as (settings, built), built.database.transaction() as connection:
+        unit = money.currency(currency or settings.money.currency)
+        await prices.set_price(connection, slug, where, unit, micros)
+        rule = {"country": where, "currency": unit, "price": money.show(micros)}
+        await audit.record(connection, operator(), "price.set", f"service:{slug}" if slug else "every service", rule)
     answer(
         as_json,
         {"service": slug, "country": where, "currency": unit, "price": money.show(micros)},
         f"{slug or 'every service'} in {where or 'every country'} costs {money.show(micros)} {unit}",
     )
+
+
+@price.group()
+def tier() -> None:
+    """Cheaper with volume: by the leases of the calendar month that got a text."""
+
+
+@tier.command("set")
+@click.argument("from_completed", metavar="FROM", type=int)
+@click.argument("percent")
+@common
+@run
+async def set_tier(from_completed: int, percent: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
+    """From the FROM-th completed lease of a month on, the next ones cost PERCENT less."""
+    async with opened(data_dir) as (_, built), built.database.transaction() as connection:
+        made = await prices.set_tier(connection, from_completed, percent)
+        facts = {"percent_off": made.percent_off}
+        await audit.record(connection, operator(), "price.tier_set", f"tier:{made.from_completed}", facts)
+    answer(
+        as_json,
+        dataclasses.asdict(made),
+        f"after {made.from_completed} completed leases in a month, {made.percent_off}% less",
+    )
+
+
+@tier.command("list")
+@common
+@run
+async def list_tiers(as_json: bool, data_dir: pathlib.Path | None) -> None:
+    """Show the tiers."""
+    async with opened(data_dir) as (_, built):
+        found = await prices.tiers(built.database)
+    words = [f"after {each.from_completed:<10} {each.percent_off}% less" for each in found]
+    answer(as_json, {"tiers": [dataclasses.asdict(each) for each in found]}, "\n".join(words) or "no tiers")
+
+
+@tier.command("remove")
+@click.argument("from_completed", metavar="FROM", type=int)
+@common
+@run
+async def remove_tier(from_completed: int, as_json: bool, data_dir: pathlib.Path | None) -> None:
+    """Take a tier away."""
+    async with opened(data_dir) as (_, built), built.database.transaction() as connection:
+        await prices.remove_tier(connection, from_completed)
+        await audit.record(connection, operator(), "price.tier_removed", f"tier:{from_completed}")
+    answer(as_json, {"from_completed": from_completed, "removed": True}, f"the tier from {from_completed} is gone")

@@ -5,6 +5,7 @@ import pathlib
 import click
 
 from trunkline.activations import inbox as texts
+from trunkline.activations import vault
 from trunkline.cli.command import answer, common, opened, run
 from trunkline.clock import iso
 from trunkline.storage.database import Row
@@ -31,20 +32,30 @@ async def inbox(
         click.echo("no texts" if everything else "no texts without a lease; --all shows the others")
     for row in rows:
         lease = f"lease {row['activation_id']}" if row["activation_id"] else "nobody"
-        body = " ".join(row["body"].split())
+        body, _ = _opened(row)
+        body = "(erased)" if body is None else " ".join(body.split())
         shown = body if len(body) <= SHOWN_OF_A_TEXT else body[: SHOWN_OF_A_TEXT - 1] + "…"
         click.echo(f"{iso(row['received_at'])}  {row['sender']} → {row['recipient']}  {lease}: {row['reason'] or '-'}")
         click.echo(f"    {shown}")
 
 
+def _opened(row: Row) -> tuple[str | None, str | None]:
+    """Body and code; None where they are erased. In the clear is what came before there were keys."""
+    if row["body"] is not None:
+        return row["body"], row["code"]
+    return vault.unseal(row["key"], row["sealed"]) or (None, None)
+
+
 def _facts(row: Row) -> dict[str, object]:
+    body, code = _opened(row)
     return {
         "received_at": iso(row["received_at"]),
         "carrier": row["carrier"],
         "sender": row["sender"],
         "recipient": row["recipient"],
-        "text": row["body"],
-        "code": row["code"],
+        "text": body,
+        "code": code,
+        "erased": body is None,
         "activation_id": str(row["activation_id"]) if row["activation_id"] else None,
         "reason": row["reason"],
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 
 import click
 
@@ -20,9 +21,18 @@ def ledger() -> None:
 @common
 @run
 async def verify(as_json: bool, data_dir: pathlib.Path | None) -> None:
-    """Prove the books: postings sum to zero, balances are the sums of theirs, each lease ended once."""
+    """Prove the books: postings sum to zero, balances are the sums of theirs, each lease was held once and ended once,
+    usage is what leases cost, and deposits are credits."""
     async with opened(data_dir) as (_, built):
-        verdict = await journal.verify(built.database)
+        with click.progressbar(
+            length=0, label="proving", file=sys.stderr, hidden=as_json or not sys.stderr.isatty()
+        ) as bar:
+
+            def looked_at(done: int, rows: int) -> None:
+                bar.length = rows
+                bar.update(done - bar.pos)
+
+            verdict = await journal.verify(built.database, looked_at)
     words = [
         f"{verdict.transfers} transfers of {verdict.accounts} accounts; "
         f"{money.show(verdict.revenue_micros)} captured, {money.show(verdict.held_micros)} held",

@@ -6,18 +6,23 @@ from collections.abc import Iterable
 
 import click
 
+from trunkline.accounts.policy import check_reason
+from trunkline.activations import lifecycle
 from trunkline.catalog.countries import countries
-from trunkline.cli.command import answer, common, opened, run
+from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.errors import OperatorError
+from trunkline.ledger import audit
+from trunkline.phone import parse_e164
 from trunkline.pool import numbers as pool
 from trunkline.pool.numbers import BadRow, Row
+from trunkline.storage.database import Querier
 
 SHOWN_BAD_ROWS = 50
 
 
 @click.group()
 def numbers() -> None:
-    """Your numbers: import, list."""
+    """Your numbers: import, list, freeze."""
 
 
 @numbers.command("import")
@@ -43,10 +48,14 @@ async def import_(
         imported = 0
         if good and (skip_bad or not bad):
             with click.progressbar(length=len(good), label="importing", file=sys.stderr) as bar:
-                known = await pool.import_rows(
-                    built.database, good, carrier=carrier, skip_known=skip_bad, progress=bar.update
-                )
-            imported = 0 if known and not skip_bad else len(good) - len(known)
+                async with built.database.transaction() as connection:
+                    known = await pool.import_rows(
+                        connection, good, carrier=carrier, skip_known=skip_bad, progress=bar.update
+                    )
+                    imported = 0 if known and not skip_bad else len(good) - len(known)
+                    if imported:
+                        what = {"numbers": imported}
+                        await audit.record(connection, operator(), "numbers.imported", f"carrier:{carrier}", what)
             bad += known
     for row in bad[:SHOWN_BAD_ROWS]:
         click.echo(f"line {row.line}: {row.reason}", err=True)
@@ -79,4 +88,44 @@ async def list_(
     if not rows:
         click.echo("no numbers; import some with: trunkline numbers import FILE.csv --carrier NAME")
     for row in rows:
-        click.echo(f"{row['e164']:<17}{row['country']}  {row['carrier']:<12}{row['operator']:<16}{row['live']} live")
+        state = f"frozen: {row['frozen']}" if row["frozen"] is not None else f"{row['live']} live"
+        click.echo(f"{row['e164']:<17}{row['country']}  {row['carrier']:<12}{row['operator']:<16}{state}")
+
+
+@numbers.command()
+@click.argument("number")
+@click.option("--reason", required=True, help="For the audit, and for whoever looks at the list.")
+@common
+@run
+async def freeze(number: str, reason: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
+    """Take a number off the shelf, and end its leases now: those without a text are refunded in full."""
+    e164 = parse_e164(number)
+    check_reason(reason)
+
+    async def whole(connection: Querier) -> int:
+        number_id = await pool.freeze(connection, e164, reason)
+        ended: int = await connection.fetchval(lifecycle.SQL.end_all_on, number_id)
+        told = {"reason": reason, "leases_ended": ended}
+        await audit.record(connection, operator(), "number.frozen", f"number:{e164}", told)
+        return ended
+
+    async with opened(data_dir) as (_, built):
+        ended = await built.database.transact(whole)
+    answer(
+        as_json,
+        {"e164": e164, "frozen": reason, "leases_ended": ended},
+        f"{e164} is frozen: {reason}; {ended} leases were ended",
+    )
+
+
+@numbers.command()
+@click.argument("number")
+@common
+@run
+async def unfreeze(number: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
+    """Put a frozen number back."""
+    e164 = parse_e164(number)
+    async with opened(data_dir) as (_, built), built.database.transaction() as connection:
+        await pool.unfreeze(connection, e164)
+        await audit.record(connection, operator(), "number.unfrozen", f"number:{e164}")
+    answer(as_json, {"e164": e164, "frozen": None}, f"{e164} is not frozen any more")

@@ -9,12 +9,25 @@ import socket
 import subprocess
 import sys
 
+import asyncpg
 import click
 import uvloop
 
-from trunkline import app, config
+from trunkline import app, config, phone
 from trunkline.activations.codes.lexicon import lexicon
 from trunkline.errors import OperatorError
+
+
+class _Discreet(logging.Formatter):
+    """Whoever logs, phone numbers are masked, and the rows that the database quotes in its errors are left out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        while error is not None:
+            if isinstance(error, asyncpg.PostgresError):
+                error.detail = None
+            error = error.__cause__ or error.__context__
+        return phone.mask_all(super().format(record))
 
 
 @click.command()
@@ -41,7 +54,9 @@ def serve(
     processes: int,
 ) -> None:
     """Run the server. SIGTERM lets requests under way come to their end."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    output = logging.StreamHandler(sys.stderr)
+    output.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[output])
     settings = config.load()
     directory = settings.directory(str(data_dir) if data_dir else None)
     if listener is not None:

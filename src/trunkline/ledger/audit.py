@@ -11,6 +11,8 @@ from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
 
+_encoder = msgspec.json.Encoder(decimal_format="number")  # jsonb keeps every digit
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Actor:
@@ -43,7 +45,7 @@ async def record(
         actor.test,
         action,
         target,
-        msgspec.json.encode(data or {}).decode(),
+        _encoder.encode(data or {}).decode(),
         actor.address,
         actor.request_id,
     )

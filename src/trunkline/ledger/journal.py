@@ -1,18 +1,32 @@
 """The books: double entry in whole micros. What a lease moves is moved by the statement that changes the lease."""
 
 import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from trunkline.storage.database import Database, Querier
+import msgspec
+
+from trunkline.storage.database import Database, Querier, Row
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
+
+CHUNK = 250_000  # transfers or leases looked at by one statement
+MOST_NAMED = 100  # of each kind of wrong thing
+STATEMENT_SECONDS = 3600
 
 
 async def credit(connection: Querier, account_id: int, micros: int) -> None:
     """Money from outside onto an account's balance, in the account's currency."""
     if micros:
         await connection.execute(SQL.credit, account_id, micros)
+
+
+async def completed_this_month(connection: Querier, account_id: int) -> int:
+    """Leases of the calendar month (UTC) that got a text: what price tiers go by."""
+    completed: int = await connection.fetchval(SQL.completed_this_month, account_id)
+    return completed
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,25 +36,119 @@ class Verdict:
     ok: bool
     transfers: int
     accounts: int
-    revenue_micros: int
+    revenue_micros: int  # of all currencies together, as is the next
     held_micros: int
     off: list[dict[str, Any]]
 
 
-async def verify(database: Database) -> Verdict:
-    """Proves the books, all from one snapshot: postings sum to zero for each currency, every balance is the sum of its
-    postings and not below zero, every lease is held once and ended once, by what its state says."""
+async def verify(database: Database, progress: Callable[[int, int], object] = lambda _done, _of: None) -> Verdict:
+    """Proves the books, all from one snapshot, and names what is off:
+
+    ``currency_unbalanced``: the postings of a currency do not sum to zero. ``balance_wrong``: a balance is not the sum
+    of its postings, or below zero. ``lease_wrong``: a lease was not held once and ended once, as its state says.
+    ``usage_wrong``: what was used on a day is not what its leases cost. ``deposit_wrong``: a paid deposit without its
+    one credit, or a credit without its deposit.
+
+    ``progress`` is told how many rows of how many are looked at. The snapshot writes nothing, so nobody waits for it.
+    """
     async with database.transaction() as connection:
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("SET LOCAL enable_seqscan = on")  # here whole tables are what is asked for
-        off: list[dict[str, Any]] = []
-        for what, query in (
-            ("currency_unbalanced", SQL.unbalanced_currencies),
-            ("balance_wrong", SQL.wrong_balances),
-            ("lease_wrong", SQL.wrong_leases),
-        ):
-            off += [{"what": what, **dict(row)} for row in await connection.fetch(query, timeout=3600)]
-        counts = await connection.fetchrow(SQL.counts, timeout=3600)
-    assert counts is not None
-    return Verdict(ok=not off, off=off, **dict(counts))
+
+        async def ask(query: str, *args: int) -> list[Any]:
+            return list(await connection.fetch(query, *args, timeout=STATEMENT_SECONDS))
+
+        extent = (await ask(SQL.extent))[0]
+        transfers = list(_ranges(extent["first_transfer"], extent["last_transfer"]))
+        leases = list(_ranges(extent["first_lease"], extent["last_lease"]))
+        rows = sum(last - first + 1 for first, last in transfers + leases)
+        done = 0
+        books = _Books()
+        for query, take, chunks in ((SQL.moved, books.take_moved, transfers), (SQL.leases, books.take_leases, leases)):
+            for first, last in chunks:
+                take(await ask(query, first, last))
+                done += last - first + 1
+                progress(done, rows)
+        books.compare_balances(await ask(SQL.balances))
+        books.compare_usage(await ask(SQL.used))
+        for row in await ask(SQL.wrong_deposits):
+            books.note("deposit_wrong", **dict(row))
+    return books.verdict()
+
+
+def _ranges(first: int, last: int) -> Iterator[tuple[int, int]]:
+    for start in range(first, last + 1, CHUNK):
+        yield start, min(start + CHUNK - 1, last)
+
+
+class _Books:
+    """The sums so far: by account, and by account and day."""
+
+    def __init__(self) -> None:
+        self._transfers = 0
+        self._accounts = 0
+        self._off: dict[str, list[dict[str, Any]]] = {}
+        self._totals: dict[str, Counter[str]] = {}  # by currency, then book
+        self._booked: dict[tuple[int, str], tuple[int, int]] = {}  # account and currency → available, held
+        self._used: dict[tuple[int, Any], tuple[int, int]] = {}  # account and day → micros, leases that got a text
+
+    def note(self, what: str, **facts: Any) -> None:
+        named = self._off.setdefault(what, [])
+        if len(named) < MOST_NAMED:
+            named.append({"what": what, **facts})
+
+    def take_moved(self, rows: list[Row]) -> None:
+        for row in rows:
+            self._transfers += row["transfers"]
+            total = self._totals.setdefault(row["currency"], Counter())
+            total.update({book: row[book] for book in ("available", "held", "revenue", "funding")})
+            own = row["account_id"], row["currency"]
+            available, held = self._booked.get(own, (0, 0))
+            self._booked[own] = available + row["available"], held + row["held"]
+
+    def take_leases(self, rows: list[Row]) -> None:
+        for row in rows:
+            for facts in msgspec.json.decode(row["wrong"]) if row["wrong"] else ():
+                self.note("lease_wrong", **facts)
+            if row["day"] is not None:  # transfers without a lease have none, and stand among the wrong
+                own = row["account_id"], row["day"]
+                micros, completed = self._used.get(own, (0, 0))
+                self._used[own] = micros + row["micros"], completed + row["completed"]
+
+    def compare_balances(self, rows: list[Row]) -> None:
+        for currency, total in self._totals.items():
+            if off_micros := sum(total.values()):
+                self.note("currency_unbalanced", currency=currency, off_micros=off_micros)
+        self._accounts = len(rows)
+        kept = {(row["account_id"], row["currency"]): (row["available_micros"], row["held_micros"]) for row in rows}
+        for own in sorted(kept.keys() | self._booked.keys()):
+            shown, booked = kept.get(own), self._booked.get(own, (0, 0))
+            if shown != booked or min(shown) < 0:
+                available, held = shown or (None, None)
+                self.note(
+                    "balance_wrong", account_id=own[0], currency=own[1], available_micros=available, held_micros=held,
+                    booked_available_micros=booked[0], booked_held_micros=booked[1],
+                )  # fmt: skip
+
+    def compare_usage(self, rows: list[Row]) -> None:
+        said = {(row["account_id"], row["day"], row["dimension"]): (row["micros"], row["received"]) for row in rows}
+        for own in sorted(self._used.keys() | {(account_id, day) for account_id, day, _ in said}):
+            for dimension in ("key", "service", "country"):
+                shown, booked = said.get((*own, dimension), (0, 0)), self._used.get(own, (0, 0))
+                if shown != booked:
+                    self.note(
+                        "usage_wrong", account_id=own[0], day=own[1].isoformat(), dimension=dimension, micros=shown[0],
+                        booked_micros=booked[0], received=shown[1], booked_received=booked[1],
+                    )  # fmt: skip
+
+    def verdict(self) -> Verdict:
+        off = [each for named in self._off.values() for each in named]
+        return Verdict(
+            ok=not off,
+            transfers=self._transfers,
+            accounts=self._accounts,
+            revenue_micros=sum(total["revenue"] for total in self._totals.values()),
+            held_micros=sum(held for _, held in self._booked.values()),
+            off=off,
+        )

@@ -1,52 +1,220 @@
+-- A transfer gets its id under its account's lock, as those of leases do: an account's ids are in the order of commit.
 -- name: credit
 INSERT INTO transfer (account_id, kind, debit, credit, amount_micros, currency)
-SELECT account_id, 'credit', 'funding', 'available', $2, currency FROM balance WHERE account_id = $1
+SELECT account_id, 'credit', 'funding', 'available', $2, currency
+  FROM (SELECT account_id, currency FROM balance WHERE account_id = $1 FOR NO KEY UPDATE) AS own
 
 -- name: balance
 SELECT currency, available_micros, held_micros FROM balance WHERE account_id = $1
 
 -- name: transfers
-SELECT transfer_id, activation_id, kind, amount_micros, currency, created_at FROM transfer
+SELECT transfer_id, activation_id, deposit_id, kind, amount_micros, currency, created_at FROM transfer
  WHERE account_id = $1 AND transfer_id < $2 ORDER BY transfer_id DESC LIMIT $3
 
--- name: unbalanced_currencies
-SELECT currency, sum(amount_micros)::bigint AS off_micros FROM posting GROUP BY currency HAVING sum(amount_micros) <> 0
+-- name: completed_this_month
+SELECT coalesce(sum(received), 0)::bigint FROM usage
+ WHERE account_id = $1 AND NOT test AND dimension = 'key' AND day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date
 
--- name: wrong_balances
-SELECT account_id, balance.currency, available_micros, held_micros,
-       coalesce(booked.available, 0)::bigint AS booked_available_micros, coalesce(booked.held, 0)::bigint AS booked_held_micros
-  FROM balance
-  FULL JOIN (SELECT account_id, currency,
-                    sum(amount_micros) FILTER (WHERE book = 'available') AS available,
-                    sum(amount_micros) FILTER (WHERE book = 'held') AS held
-               FROM posting GROUP BY account_id, currency) AS booked USING (account_id, currency)
- WHERE available_micros IS DISTINCT FROM coalesce(booked.available, 0)
-    OR held_micros IS DISTINCT FROM coalesce(booked.held, 0)
-    OR available_micros < 0 OR held_micros < 0
- ORDER BY account_id LIMIT 100
+-- What the transfers before a time did to the balance, a page of them: up to where, and whether that is the end.
+-- name: opening
+WITH page AS (
+    SELECT * FROM transfer WHERE account_id = $1 AND transfer_id > $2 ORDER BY transfer_id LIMIT $4
+), first AS (
+    SELECT min(transfer_id) AS transfer_id FROM page WHERE created_at >= $3
+)
+SELECT coalesce(sum(CASE WHEN credit = 'available' THEN amount_micros WHEN debit = 'available' THEN -amount_micros ELSE 0 END), 0)::bigint AS micros,
+       coalesce(max(page.transfer_id), $2) AS last, count(*) < $4 AS is_end
+  FROM page, first WHERE first.transfer_id IS NULL OR page.transfer_id < first.transfer_id
 
--- name: wrong_leases
-SELECT activation_id, state, cost_micros, coalesce(held, 0)::bigint AS held_micros,
-       coalesce(captured, 0)::bigint AS captured_micros, coalesce(released, 0)::bigint AS released_micros,
-       coalesce(fee, 0)::bigint AS fee_micros
-  FROM activation
-  FULL JOIN (SELECT activation_id,
-                    sum(amount_micros) FILTER (WHERE kind = 'hold') AS held,
-                    sum(amount_micros) FILTER (WHERE kind = 'capture') AS captured,
-                    sum(amount_micros) FILTER (WHERE kind = 'release') AS released,
-                    sum(amount_micros) FILTER (WHERE kind = 'fee') AS fee
-               FROM transfer WHERE activation_id IS NOT NULL GROUP BY activation_id) AS moved USING (activation_id)
- WHERE coalesce(held, 0) IS DISTINCT FROM cost_micros
-    OR coalesce(captured, 0) IS DISTINCT FROM CASE WHEN revision > 0 THEN cost_micros ELSE 0 END
-    OR coalesce(released, 0) IS DISTINCT FROM CASE WHEN state IN ('cancelled', 'expired') THEN cost_micros - fee_micros ELSE 0 END
-    OR coalesce(fee, 0) IS DISTINCT FROM CASE WHEN state IN ('cancelled', 'expired') THEN fee_micros ELSE 0 END
- ORDER BY activation_id LIMIT 100
+-- A page of an account's transfers, with what each did to the balance that can be spent.
+-- name: statement
+SELECT transfer_id, transfer.created_at, kind, transfer.activation_id, deposit_id, service.slug AS service, country, e164,
+       CASE WHEN credit = 'available' THEN amount_micros WHEN debit = 'available' THEN -amount_micros ELSE 0 END AS micros,
+       transfer.currency
+  FROM transfer
+  LEFT JOIN activation USING (activation_id)
+  LEFT JOIN service USING (service_id)
+ WHERE transfer.account_id = $1 AND transfer_id > $2 ORDER BY transfer_id LIMIT $3
 
--- name: counts
-SELECT (SELECT count(*) FROM transfer) AS transfers, (SELECT count(*) FROM balance) AS accounts,
-       (SELECT coalesce(sum(amount_micros), 0)::bigint FROM posting WHERE book = 'revenue') AS revenue_micros,
-       (SELECT coalesce(sum(held_micros), 0)::bigint FROM balance) AS held_micros
+-- One deposit at a time begins for an account, so that a key that is sent twice at once begins one.
+-- name: own_currency
+SELECT currency FROM balance WHERE account_id = $1 FOR NO KEY UPDATE
+
+-- name: deposit_begun
+SELECT * FROM deposit
+ WHERE account_id = $1 AND idempotency_key = $2 AND state <> 'expired' AND created_at > now() - interval '72 hours'
+ ORDER BY deposit_id DESC LIMIT 1
+
+-- name: begin_deposit
+INSERT INTO deposit (account_id, amount_micros, currency, provider, idempotency_key) VALUES ($1, $2, $3, 'stripe', $4)
+RETURNING *
+
+-- name: deposit_opened
+UPDATE deposit SET provider_ref = $2, checkout_url = $3 WHERE deposit_id = $1
+RETURNING *
+
+-- name: deposit_failed
+UPDATE deposit SET state = 'expired' WHERE deposit_id = $1 AND state = 'pending' AND provider_ref IS NULL
+
+-- What a crash left behind before a session was known, and what was never heard of again (slow methods take two weeks).
+-- name: expire_deposits
+UPDATE deposit SET state = 'expired'
+ WHERE state = 'pending' AND created_at < now() - CASE WHEN provider_ref IS NULL THEN interval '1 hour' ELSE interval '30 days' END
+
+-- name: deposit_of_session
+SELECT * FROM deposit WHERE provider = 'stripe' AND provider_ref = $1 FOR NO KEY UPDATE
+
+-- name: deposit_paid
+WITH paid AS (
+    UPDATE deposit SET state = 'paid', paid_at = now() WHERE deposit_id = $1 RETURNING *
+), credited AS (
+    INSERT INTO transfer (account_id, kind, debit, credit, amount_micros, currency, deposit_id)
+    SELECT account_id, 'credit', 'funding', 'available', amount_micros, currency, deposit_id
+      FROM (SELECT paid.* FROM paid JOIN balance USING (account_id) FOR NO KEY UPDATE OF balance) AS own
+)
+INSERT INTO event (account_id, test, type, data)
+SELECT account_id, false, 'deposit.paid',
+       jsonb_build_object('deposit_id', deposit_id::text, 'amount_micros', amount_micros, 'currency', currency)
+  FROM paid
+
+-- name: deposit_expired
+UPDATE deposit SET state = 'expired' WHERE deposit_id = $1
+
+-- name: deposit
+SELECT * FROM deposit WHERE deposit_id = $1 AND account_id = $2
+
+-- name: deposits
+SELECT * FROM deposit WHERE account_id = $1 AND deposit_id < $2 ORDER BY deposit_id DESC LIMIT $3
+
+-- name: extent
+SELECT coalesce((SELECT min(transfer_id) FROM transfer), 0) AS first_transfer,
+       coalesce((SELECT max(transfer_id) FROM transfer), -1) AS last_transfer,
+       coalesce(least((SELECT min(activation_id) FROM activation), (SELECT min(activation_id) FROM transfer)), 0) AS first_lease,
+       coalesce(greatest((SELECT max(activation_id) FROM activation), (SELECT max(activation_id) FROM transfer)), -1) AS last_lease
+
+-- What the transfers of a range of ids did to each book, by account.
+-- name: moved
+SELECT account_id, currency, count(*) AS transfers,
+       coalesce(sum(CASE WHEN credit = 'available' THEN amount_micros WHEN debit = 'available' THEN -amount_micros END), 0)::bigint AS available,
+       coalesce(sum(CASE WHEN credit = 'held' THEN amount_micros WHEN debit = 'held' THEN -amount_micros END), 0)::bigint AS held,
+       coalesce(sum(CASE WHEN credit = 'revenue' THEN amount_micros WHEN debit = 'revenue' THEN -amount_micros END), 0)::bigint AS revenue,
+       coalesce(sum(CASE WHEN credit = 'funding' THEN amount_micros WHEN debit = 'funding' THEN -amount_micros END), 0)::bigint AS funding
+  FROM transfer WHERE transfer_id BETWEEN $1 AND $2 GROUP BY account_id, currency
+
+-- name: balances
+SELECT account_id, currency, available_micros, held_micros FROM balance
+
+-- The leases of a range of ids against their transfers: what each day's cost, and the first that are wrong.
+-- name: leases
+SELECT account_id, day, coalesce(sum(held - released) FILTER (WHERE NOT test), 0)::bigint AS micros,
+       count(*) FILTER (WHERE revision > 0 AND NOT test) AS completed,
+       jsonb_agg(jsonb_build_object(
+           'activation_id', activation_id, 'account_id', account_id, 'state', state, 'cost_micros', cost_micros, 'held_micros', held,
+           'captured_micros', captured, 'released_micros', released, 'fee_micros', fee)) FILTER (WHERE wrong) AS wrong
+  FROM (SELECT activation_id, coalesce(lease.account_id, moved.account_id) AS account_id, test, day, state, revision, cost_micros,
+               coalesce(held, 0) AS held, coalesce(captured, 0) AS captured, coalesce(released, 0) AS released, coalesce(fee, 0) AS fee,
+               coalesce(held, 0) IS DISTINCT FROM cost_micros
+               OR coalesce(captured, 0) <> CASE WHEN revision > 0 THEN cost_micros ELSE 0 END
+               OR coalesce(released, 0) <> CASE WHEN state IN ('cancelled', 'expired') THEN cost_micros - fee_micros ELSE 0 END
+               OR coalesce(fee, 0) <> CASE WHEN state IN ('cancelled', 'expired') THEN fee_micros ELSE 0 END
+               OR refund_micros <> coalesce(released, 0)
+               OR test AND moved.activation_id IS NOT NULL
+               OR moved.account_id <> lease.account_id OR moved.last_account <> lease.account_id
+               OR moved.currency <> lease.currency OR moved.last_currency <> lease.currency AS wrong
+          FROM (SELECT * FROM activation WHERE activation_id BETWEEN $1 AND $2) AS lease
+          FULL JOIN (SELECT activation_id, min(account_id) AS account_id, max(account_id) AS last_account,
+                            min(currency) AS currency, max(currency) AS last_currency,
+                            sum(amount_micros) FILTER (WHERE kind = 'hold') AS held,
+                            sum(amount_micros) FILTER (WHERE kind = 'capture') AS captured,
+                            sum(amount_micros) FILTER (WHERE kind = 'release') AS released,
+                            sum(amount_micros) FILTER (WHERE kind = 'fee') AS fee
+                       FROM transfer WHERE activation_id BETWEEN $1 AND $2 GROUP BY activation_id) AS moved USING (activation_id)
+       ) AS seen
+ WHERE NOT coalesce(test, false) OR wrong
+ GROUP BY account_id, day
+
+-- What caps, tiers and customers are told was used, by account and day; each lease is counted in three dimensions.
+-- name: used
+SELECT account_id, day, dimension, sum(micros)::bigint AS micros, sum(received)::bigint AS received
+  FROM usage WHERE NOT test AND dimension IN ('key', 'service', 'country') GROUP BY account_id, day, dimension
+
+-- Deposits against credits: each that is paid has one of its amount, and each credit of a deposit has that deposit.
+-- name: wrong_deposits
+SELECT deposit_id, deposit.account_id, state, deposit.amount_micros, deposit.currency,
+       coalesce(credited.amount_micros, 0)::bigint AS credited_micros, coalesce(credits, 0) AS credits
+  FROM deposit
+  FULL JOIN (SELECT deposit_id, count(*) AS credits, sum(amount_micros)::bigint AS amount_micros,
+                    min(account_id) AS account_id, min(currency) AS currency, bool_and(kind = 'credit') AS of_kind
+               FROM transfer WHERE deposit_id IS NOT NULL GROUP BY deposit_id) AS credited USING (deposit_id)
+ WHERE (state = 'paid') IS DISTINCT FROM (coalesce(credits, 0) = 1)
+    OR state = 'paid' AND (deposit.amount_micros, deposit.account_id, deposit.currency, true)
+                          IS DISTINCT FROM (credited.amount_micros, credited.account_id, credited.currency, of_kind)
+ ORDER BY deposit_id LIMIT 100
 
 -- name: record_act
 INSERT INTO audit_entry (actor, account_id, test, action, target, data, address, request_id)
 VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8)
+
+-- name: acts
+SELECT entry_id, at, actor, account_id, test, action, target, data, address, request_id FROM audit_entry
+ WHERE ($1::bigint IS NULL OR account_id = $1) AND ($2::text IS NULL OR action = $2)
+ ORDER BY entry_id DESC LIMIT $3
+
+-- name: acts_of
+SELECT entry_id, at, actor, action, target, data, address, request_id FROM audit_entry
+ WHERE account_id = $1 AND test = $2 AND entry_id < $3 AND ($4::text IS NULL OR action = $4)
+ ORDER BY entry_id DESC LIMIT $5
+
+-- name: pending
+SELECT entry_id FROM audit_pending ORDER BY entry_id LIMIT $1
+
+-- name: entries
+SELECT entry_id::text, to_jsonb(at AT TIME ZONE 'UTC') #>> '{}' || 'Z' AS at, actor, account_id::text, test::text, action,
+       target, data::text, address, request_id
+  FROM audit_entry WHERE entry_id = ANY ($1::bigint[]) ORDER BY audit_entry.entry_id
+
+-- name: add_links
+INSERT INTO audit_link (position, entry_id, hash) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
+
+-- name: no_longer_pending
+DELETE FROM audit_pending WHERE entry_id = ANY ($1::bigint[])
+
+-- name: last_link
+SELECT position, hash FROM audit_link ORDER BY position DESC LIMIT 1
+
+-- name: head
+SELECT position, hash, to_jsonb(signed_at AT TIME ZONE 'UTC') #>> '{}' || 'Z' AS signed_at, signature FROM audit_head
+
+-- name: now
+SELECT to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}' || 'Z'
+
+-- name: put_head
+INSERT INTO audit_head (position, hash, signed_at, signature) VALUES ($1, $2, $3::text::timestamptz, $4)
+ON CONFLICT (single) DO UPDATE SET position = $1, hash = $2, signed_at = $3::text::timestamptz, signature = $4
+
+-- name: links
+SELECT position, hash, link.entry_id AS linked, entry.entry_id::text,
+       to_jsonb(at AT TIME ZONE 'UTC') #>> '{}' || 'Z' AS at, actor, account_id::text, test::text, action,
+       target, data::text, address, request_id
+  FROM audit_link AS link LEFT JOIN audit_entry AS entry ON entry.entry_id = link.entry_id
+ WHERE position > $1 ORDER BY position LIMIT $2
+
+-- name: links_at
+SELECT position, hash FROM audit_link WHERE position = ANY ($1::bigint[])
+
+-- name: unlinked
+WITH unlinked AS (
+    SELECT entry_id, pending.entry_id IS NULL OR entry.at < now() - $1::interval AS off
+      FROM audit_entry AS entry LEFT JOIN audit_pending AS pending USING (entry_id)
+     WHERE NOT EXISTS (SELECT FROM audit_link AS link WHERE link.entry_id = entry.entry_id)
+)
+SELECT count(*) AS unlinked, count(*) FILTER (WHERE off) AS off,
+       ARRAY(SELECT entry_id FROM unlinked WHERE off ORDER BY entry_id LIMIT $2) AS first
+  FROM unlinked
+
+-- name: pending_without_entry
+SELECT entry_id FROM audit_pending AS pending
+ WHERE NOT EXISTS (SELECT FROM audit_entry AS entry WHERE entry.entry_id = pending.entry_id) ORDER BY entry_id LIMIT $1
+
+-- name: chain_counts
+SELECT (SELECT count(*) FROM audit_entry) AS entries, (SELECT count(*) FROM audit_link) AS links

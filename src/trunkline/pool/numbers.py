@@ -3,11 +3,14 @@
 import csv
 import dataclasses
 import itertools
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
-from trunkline.errors import InvalidRequest
+import asyncpg
+
+from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.phone import parse_e164
-from trunkline.storage.database import Database, Querier
+from trunkline.storage import database as storage
+from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
@@ -87,7 +90,7 @@ async def stock(
 
 
 async def import_rows(
-    database: Database,
+    connection: "asyncpg.Connection[asyncpg.Record]",
     rows: Iterable[Row],
     *,
     carrier: str,
@@ -96,13 +99,38 @@ async def import_rows(
 ) -> list[BadRow]:
     """Imports all rows or, where the pool already has some and they are not to be skipped, none; those it had."""
     try:
-        async with database.transaction() as connection:
+        async with connection.transaction():
             known = await stock(connection, rows, carrier=carrier, progress=progress)
             if known and not skip_known:
                 raise _Known(known)
     except _Known as refused:
         return refused.rows
     return known
+
+
+async def freeze(connection: Querier, e164: str, reason: str) -> int:
+    """Takes a number off the shelf: nobody leases it from now on, and its texts are nobody's. Its live leases are the
+    caller's to end, after this and in the same transaction; the number's id.
+
+    Raises OperatorError where the pool has no such number, or it is frozen already.
+    """
+    rows = await connection.fetch(SQL.freeze, e164, reason)
+    return _moved(rows, e164, "is frozen already")
+
+
+async def unfreeze(connection: Querier, e164: str) -> int:
+    """Raises OperatorError where the pool has no such number, or it is not frozen."""
+    rows = await connection.fetch(SQL.unfreeze, e164)
+    return _moved(rows, e164, "is not frozen")
+
+
+def _moved(rows: Sequence[storage.Row], e164: str, otherwise: str) -> int:
+    if not rows:
+        raise OperatorError(f"The pool has no number {e164}.")
+    if rows[0]["number_id"] is None:
+        raise OperatorError(f"{e164} {otherwise}.")
+    number_id: int = rows[0]["number_id"]
+    return number_id
 
 
 class _Known(Exception):

@@ -6,9 +6,15 @@ SELECT EXISTS (SELECT FROM shelf WHERE carrier = $1)
 
 -- name: list
 SELECT number.number_id, number.e164, shelf.country, shelf.carrier, shelf.operator,
-       (SELECT count(*) FROM activation WHERE activation.number_id = number.number_id AND ended_at IS NULL) AS live
-  FROM number JOIN shelf USING (shelf_id)
+       (SELECT count(*) FROM activation WHERE activation.number_id = number.number_id AND ended_at IS NULL) AS live,
+       frozen_number.reason AS frozen
+  FROM number JOIN shelf USING (shelf_id) LEFT JOIN frozen_number USING (number_id)
  WHERE number_id > $1 AND NOT test
    AND ($2::text IS NULL OR shelf.carrier = $2) AND ($3::text IS NULL OR shelf.country = $3)
  ORDER BY number_id LIMIT $4
 
+-- name: freeze
+SELECT number_id FROM freeze_number($1, $2) AS frozen (number_id)
+
+-- name: unfreeze
+SELECT number_id FROM unfreeze_number($1) AS thawed (number_id)

@@ -36,7 +36,9 @@ BEGIN
                 UNION ALL
                 SELECT open_at FROM slot
                  WHERE number_id = p_number.number_id AND open_at > now() AND last_account <> p_account
-                   AND rested_at <> 'infinity') AS away;
+                   AND rested_at <> 'infinity'
+                UNION ALL
+                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id) AS away;
     ELSE
         IF NOT pg_try_advisory_xact_lock_shared(-p_number.number_id) THEN
             RETURN now() + interval '1 second';
@@ -48,7 +50,9 @@ BEGIN
                 SELECT open_at FROM slot
                  WHERE service_id = 0 AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe
                    AND place = p_number.place AND open_at > now() AND last_account <> p_account
-                   AND rested_at <> 'infinity') AS away;
+                   AND rested_at <> 'infinity'
+                UNION ALL
+                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id) AS away;
     END IF;
     RETURN until;
 END $$;
@@ -175,9 +179,52 @@ CREATE OR REPLACE FUNCTION has_stock(p_service integer, p_shelves integer[]) RET
                                       AND place > coalesce((SELECT max(place) FROM slot
                                                              WHERE service_id = p_service AND shelf_id = shelf
                                                                AND slot.stripe = row_of::smallint), 0)
+                                      AND NOT EXISTS (SELECT FROM frozen_number AS away
+                                                       WHERE away.number_id = number.number_id)
                                     LIMIT 1) AS fresh)
-        OR EXISTS (SELECT FROM slot WHERE service_id = p_service AND shelf_id = ANY (p_shelves) AND open_at <= now())
+        OR EXISTS (SELECT FROM slot WHERE service_id = p_service AND shelf_id = ANY (p_shelves) AND open_at <= now()
+                                      AND NOT EXISTS (SELECT FROM frozen_number AS away
+                                                       WHERE away.number_id = slot.number_id))
 $$;
+
+-- Takes a number off the shelf at once. The lock waits for purchases that are taking it; later ones find it frozen. Its
+-- live leases are the caller's to end, in the same transaction. Answers nothing where the pool has no such number, and
+-- NULL where it is frozen already.
+CREATE OR REPLACE FUNCTION freeze_number(p_e164 text, p_reason text) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    the_number bigint;
+    frozen bigint;
+BEGIN
+    SELECT number_id INTO the_number FROM number WHERE e164 = p_e164;
+    IF the_number IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(-the_number);
+    INSERT INTO frozen_number (number_id, reason) VALUES (the_number, p_reason)
+    ON CONFLICT DO NOTHING RETURNING number_id INTO frozen;
+    RETURN NEXT frozen;
+END $$;
+
+-- Puts it back: the slots that picks came upon meanwhile are open at once, the others as they were.
+CREATE OR REPLACE FUNCTION unfreeze_number(p_e164 text) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+    the_number number;
+    thawed bigint;
+BEGIN
+    SELECT * INTO the_number FROM number WHERE e164 = p_e164;
+    IF the_number.number_id IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(-the_number.number_id);
+    DELETE FROM frozen_number WHERE number_id = the_number.number_id RETURNING number_id INTO thawed;
+    IF thawed IS NOT NULL THEN
+        UPDATE slot SET rested_at = now(), open_at = now() FROM service
+         WHERE slot.service_id = service.service_id AND slot.shelf_id = the_number.shelf_id
+           AND slot.stripe = the_number.stripe AND slot.place = the_number.place
+           AND slot.rested_at = 'infinity' AND slot.open_at = 'infinity';
+    END IF;
+    RETURN NEXT thawed;
+END $$;
 
 -- Puts numbers on the shelves of a carrier, at places beyond all that are taken; the row of the shelf is the lock.
 -- Answers the numbers that the pool already had; those are left as they are. One that the simulated network had, and
@@ -190,7 +237,8 @@ DECLARE
 BEGIN
     IF p_carrier <> 'simulated' THEN
         SELECT array_agg(number_id) INTO taken_over FROM number JOIN shelf USING (shelf_id)
-         WHERE number.e164 = ANY (p_e164) AND shelf.carrier = 'simulated';
+         WHERE number.e164 = ANY (p_e164) AND shelf.carrier = 'simulated'
+           AND NOT EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = number.number_id);
     END IF;
     IF taken_over IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(-number_id) FROM unnest(taken_over) AS one (number_id) ORDER BY number_id;

@@ -21,6 +21,7 @@ CONNECTION_LIFETIME_SECONDS = 240  # renewed at this pace, so that no connection
 STATEMENT_TIMEOUT_MS = 15_000
 COMMAND_TIMEOUT_SECONDS = 20  # for a server that does not even answer that a statement took too long
 RETRIES = 6
+REWRITE_WAITS_MS = 250  # for those who read a table that is written anew
 
 Result = TypeVar("Result")
 
@@ -131,6 +132,22 @@ class Database:
                 return await run(connection)
 
         return await self._once_or_again(whole)
+
+    async def write_anew(self, table: str) -> bool:
+        """Writes a small table into a new file, without the remains of deleted rows; whether it could be locked.
+
+        Everybody who reads the table waits meanwhile, so it gives up where a long transaction (a dump) reads it.
+        """
+        async with self._connection() as connection:
+            await connection.execute(f"SET lock_timeout = {REWRITE_WAITS_MS}")
+            try:
+                await connection.execute(f"VACUUM (FULL) {table}")
+            except asyncpg.LockNotAvailableError:
+                return False
+            finally:
+                if not connection.is_closed():
+                    await connection.execute("RESET lock_timeout")
+        return True
 
     async def ping(self) -> bool:
         """Whether the server can be reached and may write."""

@@ -43,6 +43,8 @@ random_page_cost = 1.1
 jit = off
 log_min_messages = warning
 log_min_error_statement = panic
+log_error_verbosity = terse
+log_parameter_max_length = 0
 """
 
 

@@ -20,16 +20,16 @@ CREATE TABLE IF NOT EXISTS schema_version (
 """
 
 
-def _scripts() -> list[tuple[str, str, bool]]:
+def scripts() -> list[tuple[str, str, bool]]:
     """Every script in the order in which it runs: name, text, whether it may run again when it has changed."""
     package = importlib.resources.files("trunkline")
     migrations = sorted(_sql(package.joinpath("storage", "migrations")), key=lambda file: file.name)
-    scripts = [(file.name, file.read_text("utf-8"), False) for file in migrations]
+    every = [(file.name, file.read_text("utf-8"), False) for file in migrations]
     for folder in sorted((entry for entry in package.iterdir() if entry.is_dir()), key=lambda entry: entry.name):
         routines = folder.joinpath("routines.sql")
         if routines.is_file():
-            scripts.append((f"{folder.name}/routines.sql", routines.read_text("utf-8"), True))
-    return scripts
+            every.append((f"{folder.name}/routines.sql", routines.read_text("utf-8"), True))
+    return every
 
 
 def _sql(folder: Traversable) -> list[Traversable]:
@@ -45,14 +45,14 @@ async def migrate(url: str) -> list[str]:
     try:
         if connection.get_server_version().major < 15:
             raise OperatorError("PostgreSQL 15 or newer is needed.")
-        scripts = _scripts()
-        digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text, _ in scripts}
+        every = scripts()
+        digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text, _ in every}
         if await _applied(connection) == digests:
             return []
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
             await connection.execute(PREPARE)
-            return await _apply(connection, scripts, digests)
+            return await _apply(connection, every, digests)
     finally:
         await connection.close()
 

@@ -33,7 +33,22 @@ CREATE TYPE public.transfer_kind AS ENUM (
     'fee'
 );
 
-CREATE FUNCTION public.assemble(p_carrier text, p_sender text, p_recipient text, p_reference integer, p_total smallint, p_number smallint, p_alphabet text, p_payload bytea) RETURNS TABLE(alphabet text, payload bytea)
+CREATE TYPE public.used AS (
+	account_id bigint,
+	test boolean,
+	key_id bigint,
+	service_id integer,
+	country text,
+	day date,
+	labels jsonb,
+	leases integer,
+	received integer,
+	cancelled integer,
+	expired integer,
+	micros bigint
+);
+
+CREATE FUNCTION public.assemble(p_carrier text, p_sender text, p_recipient text, p_reference integer, p_total smallint, p_number smallint, p_alphabet text, p_payload bytea, p_key bigint) RETURNS TABLE(alphabet text, payload bytea, key_id bigint, key bytea)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
@@ -46,18 +61,101 @@ BEGIN
     ON CONFLICT (carrier, sender, recipient, reference, total) DO UPDATE SET touched_at = now()
       RETURNING assembly_id INTO whole;
     DELETE FROM assembly_part WHERE assembly_id = whole AND stored_at < now() - interval '1 hour';  -- of another text
-    SELECT part.payload INTO had FROM assembly_part AS part WHERE assembly_id = whole AND number = p_number;
+    SELECT part.payload INTO had FROM assembly_part AS part
+     WHERE assembly_id = whole AND number = p_number AND part.key_id = p_key;  -- sealed, two can be compared
     IF had IS DISTINCT FROM p_payload AND had IS NOT NULL THEN
         -- references wrap: another text under the same one, whose elder never became complete
         DELETE FROM assembly_part WHERE assembly_id = whole;
     END IF;
-    INSERT INTO assembly_part (assembly_id, number, alphabet, payload)
-         VALUES (whole, p_number, p_alphabet, p_payload) ON CONFLICT DO NOTHING;
+    INSERT INTO assembly_part (assembly_id, number, alphabet, payload, key_id)
+         VALUES (whole, p_number, p_alphabet, p_payload, p_key) ON CONFLICT DO NOTHING;
     IF (SELECT count(*) FROM assembly_part WHERE assembly_id = whole) < p_total THEN
         RETURN;
     END IF;
-    RETURN QUERY SELECT part.alphabet, part.payload FROM assembly_part AS part WHERE assembly_id = whole ORDER BY number;
+    RETURN QUERY SELECT part.alphabet, part.payload, part.key_id, text_key.key
+                   FROM assembly_part AS part LEFT JOIN text_key USING (key_id) WHERE assembly_id = whole ORDER BY number;
     DELETE FROM assembly WHERE assembly_id = whole;
+END $$;
+
+CREATE FUNCTION public.await_link() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO audit_pending (entry_id) SELECT entry_id FROM written;
+    RETURN NULL;
+END $$;
+
+CREATE TABLE public.account (
+    account_id bigint NOT NULL,
+    email text NOT NULL,
+    currency text NOT NULL,
+    per_minute integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    account_per_minute integer,
+    burst integer,
+    frozen_at timestamp with time zone,
+    frozen_reason text,
+    max_active integer,
+    purchases_per_hour integer,
+    cancels_per_hour integer,
+    success_floor numeric(4,3),
+    retention_days smallint,
+    low_balance_micros bigint,
+    cap_day_micros bigint,
+    cap_month_micros bigint,
+    CONSTRAINT account_account_per_minute_check CHECK (((account_per_minute >= 1) AND (account_per_minute <= 10000000))),
+    CONSTRAINT account_burst_check CHECK (((burst >= 1) AND (burst <= 10000000))),
+    CONSTRAINT account_cancels_per_hour_check CHECK ((cancels_per_hour >= 0)),
+    CONSTRAINT account_cap_day_micros_check CHECK ((cap_day_micros >= 0)),
+    CONSTRAINT account_cap_month_micros_check CHECK ((cap_month_micros >= 0)),
+    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT account_email_check CHECK (((email ~ '^[^@\s]+@[^@\s]+$'::text) AND (length(email) <= 254))),
+    CONSTRAINT account_frozen CHECK (((frozen_at IS NULL) = (frozen_reason IS NULL))),
+    CONSTRAINT account_low_balance_micros_check CHECK ((low_balance_micros >= 0)),
+    CONSTRAINT account_max_active_check CHECK ((max_active >= 0)),
+    CONSTRAINT account_per_minute_check CHECK (((per_minute >= 1) AND (per_minute <= 10000000))),
+    CONSTRAINT account_purchases_per_hour_check CHECK ((purchases_per_hour >= 0)),
+    CONSTRAINT account_retention_days_check CHECK (((retention_days >= 0) AND (retention_days <= 30))),
+    CONSTRAINT account_success_floor_check CHECK (((success_floor >= (0)::numeric) AND (success_floor <= (1)::numeric)))
+);
+
+CREATE FUNCTION public.capped_because(p_account public.account, p_max_active integer, p_per_hour integer, p_floor numeric, OUT problem text, OUT facts jsonb) RETURNS record
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    most_active integer := coalesce(p_account.max_active, p_max_active);
+    most_bought integer := coalesce(p_account.purchases_per_hour, p_per_hour);
+    lowest numeric := coalesce(p_account.success_floor, p_floor);
+    recent record;
+BEGIN
+    SELECT count(*) FILTER (WHERE ended_at IS NULL) AS active, min(expires_at) FILTER (WHERE ended_at IS NULL) AS next_end,
+           count(*) FILTER (WHERE created_at > now() - interval '1 hour') AS bought
+      INTO recent FROM activation
+     WHERE account_id = p_account.account_id AND capped AND created_at > now() - interval '2 hours';
+    IF recent.active >= most_active THEN
+        problem := 'too_many_active';
+        facts := jsonb_build_object('limit', most_active, 'retry_at', recent.next_end);
+        RETURN;
+    END IF;
+    IF recent.bought >= most_bought THEN
+        problem := 'too_many_purchases';
+        facts := jsonb_build_object('limit', most_bought, 'retry_at',
+            (SELECT created_at + interval '1 hour' FROM activation
+              WHERE account_id = p_account.account_id AND capped AND created_at > now() - interval '1 hour'
+              ORDER BY created_at DESC OFFSET greatest(most_bought - 1, 0) LIMIT 1));
+        RETURN;
+    END IF;
+    IF lowest > 0 THEN
+        SELECT count(*) AS ended, avg((revision > 0)::integer) AS share, min(created_at) + interval '1 day' AS forgotten
+          INTO recent
+          FROM (SELECT revision, created_at FROM activation
+                 WHERE account_id = p_account.account_id AND capped AND ended_at IS NOT NULL
+                   AND created_at > now() - interval '1 day' ORDER BY created_at DESC LIMIT 50) AS last;
+        IF recent.ended >= 10 AND recent.share < lowest THEN
+            problem := 'success_rate_too_low';
+            facts := jsonb_build_object('floor', lowest, 'success_rate', round(recent.share, 3));
+        END IF;
+    END IF;
 END $$;
 
 CREATE FUNCTION public.count_catalog_change() RETURNS trigger
@@ -65,6 +163,79 @@ CREATE FUNCTION public.count_catalog_change() RETURNS trigger
     AS $$
 BEGIN
     UPDATE catalog_version SET version = version + 1;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.count_usage(p_used public.used[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO usage AS so_far (account_id, test, dimension, day, value, leases, received, cancelled, expired, micros)
+    SELECT account_id, test, part.dimension, day, part.value,
+           sum(leases), sum(received), sum(cancelled), sum(expired), sum(micros)
+      FROM unnest(p_used),
+           LATERAL (SELECT * FROM (VALUES ('key', key_id::text), ('service', service_id::text), ('country', country)) AS own (dimension, value)
+                    UNION ALL
+                    SELECT 'label.' || key, value FROM jsonb_each_text(labels)) AS part
+     GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (account_id, test, dimension, day, value) DO UPDATE
+       SET leases = so_far.leases + excluded.leases, received = so_far.received + excluded.received,
+           cancelled = so_far.cancelled + excluded.cancelled, expired = so_far.expired + excluded.expired,
+           micros = so_far.micros + excluded.micros
+$$;
+
+CREATE FUNCTION public.discounted(p_account bigint, p_micros bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    tier price_tier;
+BEGIN
+    IF EXISTS (SELECT FROM price_tier) THEN
+        SELECT * INTO tier FROM price_tier
+         WHERE from_completed <= (SELECT coalesce(sum(received), 0) FROM usage
+                                   WHERE account_id = p_account AND NOT test AND dimension = 'key'
+                                     AND day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date)
+         ORDER BY from_completed DESC LIMIT 1;
+    END IF;
+    RETURN p_micros - ceil(p_micros * coalesce(tier.percent_off, 0) / 100);
+END $$;
+
+CREATE FUNCTION public.end_all_of(p_account bigint) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    ended integer;
+BEGIN
+    ended := end_at_once(ARRAY(SELECT activation_id FROM activation WHERE account_id = p_account AND ended_at IS NULL));
+    PERFORM FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
+    RETURN ended
+         + end_at_once(ARRAY(SELECT activation_id FROM activation WHERE account_id = p_account AND ended_at IS NULL));
+END $$;
+
+CREATE FUNCTION public.end_at_once(p_activations bigint[]) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    live bigint[];
+BEGIN
+    PERFORM FROM activation WHERE activation_id = ANY (p_activations) ORDER BY activation_id FOR NO KEY UPDATE;
+    SELECT array_agg(activation_id) INTO live FROM activation
+     WHERE activation_id = ANY (p_activations) AND ended_at IS NULL;
+    IF live IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (live))
+      ORDER BY account_id FOR NO KEY UPDATE;
+    UPDATE activation SET fee_micros = 0 WHERE activation_id = ANY (live) AND revision = 0 AND fee_micros > 0;
+    PERFORM settle(live, 'cancelled');
+    RETURN cardinality(live);
+END $$;
+
+CREATE FUNCTION public.end_proofs_of_other_domains() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    DELETE FROM service_control USING written
+     WHERE service_control.service_id = written.service_id AND service_control.domain IS DISTINCT FROM written.domain;
     RETURN NULL;
 END $$;
 
@@ -80,8 +251,6 @@ BEGIN
     IF due IS NULL THEN
         RETURN 0;
     END IF;
-    PERFORM FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (due))
-      ORDER BY account_id FOR NO KEY UPDATE;
     PERFORM settle(due, 'expired');
     RETURN cardinality(due);
 END $$;
@@ -110,6 +279,7 @@ CREATE TABLE public.activation (
     contains_filter text,
     labels jsonb,
     key_id bigint DEFAULT 0 NOT NULL,
+    day date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
     retain_days smallint DEFAULT 1 NOT NULL,
     erase_after timestamp with time zone,
     capped boolean DEFAULT false NOT NULL,
@@ -122,7 +292,7 @@ CREATE TABLE public.activation (
 )
 WITH (fillfactor='80');
 
-CREATE FUNCTION public.finish(p_account bigint, p_test boolean, p_activation bigint, p_word public.activation_state, OUT problem text, OUT lease public.activation, OUT texts jsonb) RETURNS record
+CREATE FUNCTION public.finish(p_account bigint, p_test boolean, p_activation bigint, p_word public.activation_state, p_cancels_per_hour integer, OUT problem text, OUT facts jsonb, OUT lease public.activation, OUT texts jsonb) RETURNS record
     LANGUAGE plpgsql
     AS $$
 BEGIN
@@ -143,10 +313,34 @@ BEGIN
     ELSIF p_word = 'cancelled' AND lease.cancel_after > now() THEN
         problem := 'cancel_too_early';
     ELSE
-        PERFORM settle(ARRAY[p_activation], p_word);
-        SELECT * INTO lease FROM activation WHERE activation_id = p_activation;
+        IF p_word = 'cancelled' AND lease.capped THEN
+            facts := too_many_cancels(p_account, p_cancels_per_hour);
+        END IF;
+        IF facts IS NOT NULL THEN
+            problem := 'too_many_cancels';
+        ELSE
+            PERFORM settle(ARRAY[p_activation], p_word);
+            SELECT * INTO lease FROM activation WHERE activation_id = p_activation;
+        END IF;
     END IF;
     texts := texts_of(p_activation);
+END $$;
+
+CREATE FUNCTION public.freeze_number(p_e164 text, p_reason text) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    the_number bigint;
+    frozen bigint;
+BEGIN
+    SELECT number_id INTO the_number FROM number WHERE e164 = p_e164;
+    IF the_number IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(-the_number);
+    INSERT INTO frozen_number (number_id, reason) VALUES (the_number, p_reason)
+    ON CONFLICT DO NOTHING RETURNING number_id INTO frozen;
+    RETURN NEXT frozen;
 END $$;
 
 CREATE TABLE public.number (
@@ -185,8 +379,12 @@ CREATE FUNCTION public.has_stock(p_service integer, p_shelves integer[]) RETURNS
                                       AND place > coalesce((SELECT max(place) FROM slot
                                                              WHERE service_id = p_service AND shelf_id = shelf
                                                                AND slot.stripe = row_of::smallint), 0)
+                                      AND NOT EXISTS (SELECT FROM frozen_number AS away
+                                                       WHERE away.number_id = number.number_id)
                                     LIMIT 1) AS fresh)
-        OR EXISTS (SELECT FROM slot WHERE service_id = p_service AND shelf_id = ANY (p_shelves) AND open_at <= now())
+        OR EXISTS (SELECT FROM slot WHERE service_id = p_service AND shelf_id = ANY (p_shelves) AND open_at <= now()
+                                      AND NOT EXISTS (SELECT FROM frozen_number AS away
+                                                       WHERE away.number_id = slot.number_id))
 $$;
 
 CREATE FUNCTION public.keep_balance() RETURNS trigger
@@ -210,6 +408,25 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.keep_usage() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM count_usage(array_agg(ROW (account_id, test, key_id, service_id, country, day, labels, 1, 0, 0, 0, cost_micros)::used))
+           FROM written;
+    ELSE
+        PERFORM count_usage(array_agg(ROW (lease.account_id, lease.test, lease.key_id, lease.service_id, lease.country, lease.day, lease.labels, 0,
+                                           (lease.revision > 0)::integer - (was.revision > 0)::integer,
+                                           (lease.state = 'cancelled')::integer - (was.state = 'cancelled')::integer,
+                                           (lease.state = 'expired')::integer - (was.state = 'expired')::integer,
+                                           was.refund_micros - lease.refund_micros)::used))
+           FROM written AS lease JOIN before AS was USING (activation_id)
+          WHERE (lease.revision > 0) <> (was.revision > 0) OR lease.state <> was.state;
+    END IF;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.kept_off_until(p_service integer, p_number public.number, p_account bigint) RETURNS timestamp with time zone
     LANGUAGE plpgsql
     AS $$
@@ -226,7 +443,9 @@ BEGIN
                 UNION ALL
                 SELECT open_at FROM slot
                  WHERE number_id = p_number.number_id AND open_at > now() AND last_account <> p_account
-                   AND rested_at <> 'infinity') AS away;
+                   AND rested_at <> 'infinity'
+                UNION ALL
+                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id) AS away;
     ELSE
         IF NOT pg_try_advisory_xact_lock_shared(-p_number.number_id) THEN
             RETURN now() + interval '1 second';
@@ -238,7 +457,9 @@ BEGIN
                 SELECT open_at FROM slot
                  WHERE service_id = 0 AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe
                    AND place = p_number.place AND open_at > now() AND last_account <> p_account
-                   AND rested_at <> 'infinity') AS away;
+                   AND rested_at <> 'infinity'
+                UNION ALL
+                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id) AS away;
     END IF;
     RETURN until;
 END $$;
@@ -331,6 +552,26 @@ BEGIN
     END LOOP;
 END $$;
 
+CREATE FUNCTION public.plan_test_texts(p_activation bigint, p_recipient text, p_service text) RETURNS void
+    LANGUAGE sql
+    AS $$
+    WITH fresh AS (
+        SELECT code, (code + 1 + floor(random() * 999999)::integer) % 1000000 AS another
+          FROM (SELECT floor(random() * 1000000)::integer AS code) AS drawn
+    )
+    INSERT INTO simulated_text (due_at, activation_id, recipient, sender, body)
+    SELECT now() + after_seconds * interval '1 second', p_activation, p_recipient, 'TRUNKLINE', body
+      FROM fresh,
+           LATERAL (VALUES ('test_success', 0, format('Your Trunkline test code is %s.', lpad(code::text, 6, '0'))),
+                           ('test_delayed', 5, format('Your Trunkline test code is %s.', lpad(code::text, 6, '0'))),
+                           ('test_no_code', 0, 'This is a Trunkline test text without a code.'),
+                           ('test_two_codes', 0, format('Your Trunkline test code is %s.', lpad(code::text, 6, '0'))),
+                           ('test_two_codes', 1, format('Your Trunkline test code is %s.', lpad(another::text, 6, '0')))
+                   ) AS text (service, after_seconds, body)
+     WHERE service = p_service
+     ORDER BY after_seconds
+$$;
+
 CREATE FUNCTION public.price_of(p_service integer, p_country text, p_currency text) RETURNS bigint
     LANGUAGE sql STABLE
     AS $$
@@ -340,53 +581,95 @@ CREATE FUNCTION public.price_of(p_service integer, p_country text, p_currency te
      ORDER BY service_id NULLS LAST, country NULLS LAST LIMIT 1
 $$;
 
-CREATE FUNCTION public.purchase(p_account bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text, p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint, p_carriers text[], p_cancel_waits integer[], p_rests integer[], OUT problem text, OUT facts jsonb, OUT activation_id bigint, OUT e164 text, OUT carrier text, OUT created_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT cancel_after timestamp with time zone, OUT cost_micros bigint) RETURNS record
+CREATE FUNCTION public.purchase(p_account bigint, p_key bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text, p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint, p_carriers text[], p_cancel_waits integer[], p_rests integer[], p_max_active integer, p_per_hour integer, p_floor numeric, p_retain_days integer, OUT problem text, OUT facts jsonb, OUT activation_id bigint, OUT e164 text, OUT carrier text, OUT created_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT cancel_after timestamp with time zone, OUT cost_micros bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
 DECLARE
-    the_service integer;
+    the_service service;
+    buyer account;
     money balance;
     shelves integer[];
+    simulated integer[];
     closed integer;
+    own boolean := false;  -- a service that the buyer has proved to be theirs
     the_shelf integer;
     picked number;
     policy integer;
-    the_currency text;
 BEGIN
-    SELECT service_id INTO the_service FROM service WHERE slug = p_service;
-    IF the_service IS NULL THEN
+    SELECT * INTO the_service FROM service WHERE slug = p_service;
+    IF the_service.service_id IS NULL OR (the_service.magic AND NOT p_test) THEN
         problem := 'unknown_service';
         RETURN;
     END IF;
+    IF NOT p_test THEN
+        SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
+    END IF;
+    SELECT * INTO buyer FROM account WHERE account_id = p_account;  -- under the lock, which freezing takes too
+    IF buyer.frozen_at IS NOT NULL THEN
+        problem := 'account_frozen';
+        facts := jsonb_build_object('reason', buyer.frozen_reason);
+        RETURN;
+    END IF;
 
-    SELECT currency INTO the_currency FROM balance WHERE account_id = p_account;
-    cost_micros := price_of(the_service, p_country, the_currency);
+    cost_micros := price_of(the_service.service_id, p_country, buyer.currency);
     IF cost_micros IS NULL THEN
         problem := 'no_numbers_available';
         RETURN;
     END IF;
+    cost_micros := discounted(p_account, cost_micros);
     IF cost_micros > p_max_micros THEN
         problem := 'price_above_max';
         facts := jsonb_build_object('min_price_micros', cost_micros);
         RETURN;
     END IF;
+    IF the_service.magic THEN
+        problem := CASE p_service WHEN 'test_no_numbers' THEN 'no_numbers_available'
+                                  WHEN 'test_insufficient_balance' THEN 'insufficient_balance'
+                                  WHEN 'test_rate_limited' THEN 'rate_limited' END;
+        facts := jsonb_build_object('balance_micros', 0, 'cost_micros', cost_micros,
+                                    'retry_at', now() + interval '1 second');
+        IF problem IS NOT NULL THEN
+            RETURN;
+        END IF;
+    END IF;
 
+    IF NOT p_test AND p_carriers <> '{simulated}' THEN
+        own := EXISTS (SELECT FROM service_control
+                        WHERE account_id = p_account AND service_id = the_service.service_id
+                          AND proved_at > now() - interval '365 days');
+    END IF;
     SELECT array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated' OR enabled),
+           array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated'),
            count(*) FILTER (WHERE carrier <> 'simulated' AND NOT enabled)
-      INTO shelves, closed
-      FROM shelf, LATERAL (SELECT service_enabled(the_service, p_country) AS enabled) AS switch
+      INTO shelves, simulated, closed
+      FROM shelf, LATERAL (SELECT own OR service_enabled(the_service.service_id, p_country) AS enabled) AS switch
      WHERE country = p_country AND test = p_test AND carrier = ANY (p_carriers) AND numbers > 0
        AND (p_operator IS NULL OR operator = p_operator);
     IF shelves IS NULL THEN
         problem := CASE WHEN closed > 0 THEN 'service_not_enabled' ELSE 'no_numbers_available' END;
         RETURN;
     END IF;
+    IF NOT own AND shelves IS DISTINCT FROM simulated AND cardinality(shelves) > coalesce(cardinality(simulated), 0) THEN
+        SELECT capped.problem, capped.facts INTO problem, facts
+          FROM capped_because(buyer, p_max_active, p_per_hour, p_floor) AS capped;
+        IF problem IS NOT NULL AND simulated IS NULL THEN
+            RETURN;
+        ELSIF problem IS NOT NULL THEN
+            problem := NULL;
+            facts := NULL;
+            shelves := simulated;
+        END IF;
+    END IF;
 
     IF p_test THEN
         cost_micros := 0;  -- nothing is charged to a test key
     ELSIF cost_micros > 0 THEN
-        SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
+        facts := spend_cap_broken(buyer, p_key, cost_micros);
+        IF facts IS NOT NULL THEN
+            problem := 'spend_cap_reached';
+            RETURN;
+        END IF;
         IF money.available_micros < cost_micros THEN
             problem := 'insufficient_balance';
             facts := jsonb_build_object('balance_micros', money.available_micros, 'cost_micros', cost_micros);
@@ -395,19 +678,19 @@ BEGIN
     END IF;
 
     IF p_dry_run THEN
-        IF NOT has_stock(the_service, shelves) THEN
+        IF NOT has_stock(the_service.service_id, shelves) THEN
             problem := 'no_numbers_available';
         END IF;
         RETURN;
     END IF;
 
     FOREACH the_shelf IN ARRAY shelves LOOP
-        picked := pick_fresh(the_service, the_shelf, p_account);
+        picked := pick_fresh(the_service.service_id, the_shelf, p_account);
         EXIT WHEN picked.number_id IS NOT NULL;
     END LOOP;
     IF picked.number_id IS NULL THEN
         FOREACH the_shelf IN ARRAY shelves LOOP
-            picked := pick_rested(the_service, the_shelf, p_account, p_test);
+            picked := pick_rested(the_service.service_id, the_shelf, p_account, p_test);
             EXIT WHEN picked.number_id IS NOT NULL;
         END LOOP;
     END IF;
@@ -419,22 +702,34 @@ BEGIN
     SELECT shelf.carrier, array_position(p_carriers, shelf.carrier) INTO carrier, policy
       FROM shelf WHERE shelf_id = picked.shelf_id;
     e164 := picked.e164;
-    INSERT INTO activation (account_id, test, number_id, e164, country, service_id, carrier, cost_micros, fee_micros,
-                            currency, expires_at, cancel_after, rest_seconds, sender_filter, contains_filter, labels)
-         VALUES (p_account, p_test, picked.number_id, picked.e164, p_country, the_service, carrier, cost_micros,
-                 least(p_fee_micros, cost_micros), the_currency,
+    INSERT INTO activation (account_id, key_id, test, number_id, e164, country, service_id, carrier, cost_micros,
+                            fee_micros, currency, expires_at, cancel_after, rest_seconds, sender_filter,
+                            contains_filter, labels, capped, retain_days)
+         VALUES (p_account, p_key, p_test, picked.number_id, picked.e164, p_country, the_service.service_id, carrier,
+                 cost_micros, least(p_fee_micros, cost_micros), buyer.currency,
                  date_trunc('second', now()) + p_ttl_seconds * interval '1 second',
-                 now() + p_cancel_waits[policy] * interval '1 second', p_rests[policy], p_sender, p_contains, p_labels)
+                 now() + p_cancel_waits[policy] * interval '1 second', p_rests[policy], p_sender, p_contains, p_labels,
+                 carrier <> 'simulated' AND NOT own, coalesce(buyer.retention_days, p_retain_days))
       RETURNING activation.activation_id, activation.created_at, activation.expires_at, activation.cancel_after
            INTO activation_id, created_at, expires_at, cancel_after;
     IF cost_micros > 0 THEN
         INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency)
-             VALUES (p_account, activation_id, 'hold', 'available', 'held', cost_micros, the_currency);
+             VALUES (p_account, activation_id, 'hold', 'available', 'held', cost_micros, buyer.currency);
     END IF;
     INSERT INTO event (account_id, test, activation_id, type) VALUES (p_account, p_test, activation_id, 'activation.created');
+    IF money.available_micros >= buyer.low_balance_micros
+       AND money.available_micros - cost_micros < buyer.low_balance_micros THEN
+        INSERT INTO event (account_id, test, type, data)
+             VALUES (p_account, false, 'balance.low',
+                     jsonb_build_object('balance_micros', money.available_micros - cost_micros,
+                                        'low_balance_micros', buyer.low_balance_micros, 'currency', buyer.currency));
+    END IF;
+    IF the_service.magic THEN
+        PERFORM plan_test_texts(activation_id, e164, p_service);
+    END IF;
 END $$;
 
-CREATE FUNCTION public.receive(p_numbers bigint[], p_activations bigint[], p_carriers text[], p_senders text[], p_recipients text[], p_bodies text[], p_codes text[], p_reasons text[], p_fingerprints bytea[]) RETURNS TABLE(place bigint, outcome text, activation_id bigint)
+CREATE FUNCTION public.receive(p_numbers bigint[], p_activations bigint[], p_carriers text[], p_senders text[], p_recipients text[], p_reasons text[], p_fingerprints bytea[], p_sealed bytea[], p_keys bigint[], p_days integer[]) RETURNS TABLE(place bigint, outcome text, activation_id bigint)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
@@ -448,9 +743,9 @@ BEGIN
         SELECT text.*, live.activation_id AS owner, live.revision AS revision_before,
                CASE WHEN live.activation_id IS NULL AND text.meant_for IS NOT NULL
                     THEN 'the lease had ended' ELSE text.reason END AS why
-          FROM unnest(p_numbers, p_activations, p_carriers, p_senders, p_recipients, p_bodies, p_codes, p_reasons,
-                      p_fingerprints) WITH ORDINALITY
-               AS text (number_id, meant_for, carrier, sender, recipient, body, code, reason, fingerprint, place)
+          FROM unnest(p_numbers, p_activations, p_carriers, p_senders, p_recipients, p_reasons, p_fingerprints,
+                      p_sealed, p_keys, p_days) WITH ORDINALITY
+               AS text (number_id, meant_for, carrier, sender, recipient, reason, fingerprint, sealed, key_id, days, place)
           LEFT JOIN activation AS live ON live.activation_id = text.meant_for AND live.ended_at IS NULL
     ), news AS (
         SELECT DISTINCT ON (fingerprint, owner) incoming.* FROM incoming
@@ -458,11 +753,13 @@ BEGIN
                               AND old.activation_id IS NOT DISTINCT FROM incoming.owner)
          ORDER BY fingerprint, owner, place
     ), stored AS (
-        INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, body, code, reason, fingerprint)
+        INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, reason, fingerprint,
+                             sealed, key_id, erase_after)
         SELECT number_id, owner,
                CASE WHEN owner IS NOT NULL
                     THEN revision_before + row_number() OVER (PARTITION BY owner ORDER BY place) END,
-               carrier, sender, recipient, body, code, why, fingerprint
+               carrier, sender, recipient, why, fingerprint, sealed, key_id,
+               CASE WHEN owner IS NULL THEN now() + days * interval '1 day' END
           FROM news ORDER BY place
         ON CONFLICT (fingerprint, activation_id) DO NOTHING
         RETURNING message.activation_id, message.revision, message.fingerprint
@@ -512,10 +809,14 @@ $$;
 CREATE FUNCTION public.settle(p_activations bigint[], p_without_text public.activation_state) RETURNS void
     LANGUAGE sql
     AS $$
+    -- Before the triggers of this statement write usage and balance, in whatever order.
+    SELECT FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (p_activations) AND NOT test)
+     ORDER BY account_id FOR NO KEY UPDATE;
     WITH ended AS (
         UPDATE activation
            SET state = CASE WHEN revision > 0 THEN 'completed' ELSE p_without_text END,
                ended_at = now(),
+               erase_after = CASE WHEN revision > 0 THEN now() + retain_days * interval '1 day' END,
                refund_micros = CASE WHEN revision > 0 THEN 0 ELSE cost_micros - fee_micros END
          WHERE activation_id = ANY (p_activations)
         RETURNING *
@@ -542,6 +843,43 @@ CREATE FUNCTION public.settle(p_activations bigint[], p_without_text public.acti
     SELECT account_id, test, activation_id, 'activation.' || state FROM ended
 $$;
 
+CREATE FUNCTION public.spend_cap_broken(p_account public.account, p_key bigint, p_cost bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    today date := (now() AT TIME ZONE 'UTC')::date;
+    own api_key;
+    line text[];  -- the key and those that it was rotated from, or rotating would be a way round its cap
+    broken jsonb;
+BEGIN
+    SELECT * INTO own FROM api_key WHERE key_id = p_key;
+    IF num_nonnulls(p_account.cap_day_micros, p_account.cap_month_micros, own.cap_day_micros, own.cap_month_micros) = 0 THEN
+        RETURN NULL;
+    END IF;
+    WITH RECURSIVE lineage AS (
+        SELECT key_id, rotated_from FROM api_key WHERE key_id = p_key
+        UNION
+        SELECT elder.key_id, elder.rotated_from FROM lineage JOIN api_key AS elder ON elder.key_id = lineage.rotated_from
+    )
+    SELECT array_agg(key_id::text) INTO line FROM lineage;
+    SELECT jsonb_build_object('cap', cap.name, 'cap_micros', cap.most, 'spent_micros', cap.had, 'retry_at', cap.until) INTO broken
+      FROM (SELECT coalesce(sum(micros) FILTER (WHERE day = today), 0) AS by_account_today,
+                   coalesce(sum(micros), 0) AS by_account,
+                   coalesce(sum(micros) FILTER (WHERE day = today AND value = ANY (line)), 0) AS by_key_today,
+                   coalesce(sum(micros) FILTER (WHERE value = ANY (line)), 0) AS by_key
+              FROM usage
+             WHERE account_id = p_account.account_id AND NOT test AND dimension = 'key'
+               AND day >= date_trunc('month', today)::date) AS so_far,
+           LATERAL (VALUES ('key_day', own.cap_day_micros, by_key_today, today + 1),
+                           ('key_month', own.cap_month_micros, by_key, (date_trunc('month', today) + interval '1 month')::date),
+                           ('account_day', p_account.cap_day_micros, by_account_today, today + 1),
+                           ('account_month', p_account.cap_month_micros, by_account,
+                            (date_trunc('month', today) + interval '1 month')::date)) AS cap (name, most, had, until)
+     WHERE cap.had + p_cost > cap.most
+     ORDER BY cap.until DESC LIMIT 1;
+    RETURN broken;
+END $$;
+
 CREATE FUNCTION public.stock_numbers(p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]) RETURNS SETOF text
     LANGUAGE plpgsql
     AS $$
@@ -550,7 +888,8 @@ DECLARE
 BEGIN
     IF p_carrier <> 'simulated' THEN
         SELECT array_agg(number_id) INTO taken_over FROM number JOIN shelf USING (shelf_id)
-         WHERE number.e164 = ANY (p_e164) AND shelf.carrier = 'simulated';
+         WHERE number.e164 = ANY (p_e164) AND shelf.carrier = 'simulated'
+           AND NOT EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = number.number_id);
     END IF;
     IF taken_over IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(-number_id) FROM unnest(taken_over) AS one (number_id) ORDER BY number_id;
@@ -607,43 +946,43 @@ CREATE FUNCTION public.texts_of(p_activation bigint) RETURNS jsonb
     AS $$
     SELECT jsonb_agg(jsonb_build_object(
                'revision', revision, 'code', code, 'full_text', body, 'sender', sender,
+               'sealed', encode(sealed, 'hex'), 'key', encode(key, 'hex'),
                'received_at', to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY revision)
-      FROM message WHERE activation_id = p_activation
+      FROM message LEFT JOIN text_key USING (key_id) WHERE activation_id = p_activation
 $$;
 
-CREATE TABLE public.account (
-    account_id bigint NOT NULL,
-    email text NOT NULL,
-    currency text NOT NULL,
-    per_minute integer NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    account_per_minute integer,
-    burst integer,
-    frozen_at timestamp with time zone,
-    frozen_reason text,
-    max_active integer,
-    purchases_per_hour integer,
-    cancels_per_hour integer,
-    success_floor numeric(4,3),
-    retention_days smallint,
-    low_balance_micros bigint,
-    cap_day_micros bigint,
-    cap_month_micros bigint,
-    CONSTRAINT account_account_per_minute_check CHECK (((account_per_minute >= 1) AND (account_per_minute <= 10000000))),
-    CONSTRAINT account_burst_check CHECK (((burst >= 1) AND (burst <= 10000000))),
-    CONSTRAINT account_cancels_per_hour_check CHECK ((cancels_per_hour >= 0)),
-    CONSTRAINT account_cap_day_micros_check CHECK ((cap_day_micros >= 0)),
-    CONSTRAINT account_cap_month_micros_check CHECK ((cap_month_micros >= 0)),
-    CONSTRAINT account_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT account_email_check CHECK (((email ~ '^[^@\s]+@[^@\s]+$'::text) AND (length(email) <= 254))),
-    CONSTRAINT account_frozen CHECK (((frozen_at IS NULL) = (frozen_reason IS NULL))),
-    CONSTRAINT account_low_balance_micros_check CHECK ((low_balance_micros >= 0)),
-    CONSTRAINT account_max_active_check CHECK ((max_active >= 0)),
-    CONSTRAINT account_per_minute_check CHECK (((per_minute >= 1) AND (per_minute <= 10000000))),
-    CONSTRAINT account_purchases_per_hour_check CHECK ((purchases_per_hour >= 0)),
-    CONSTRAINT account_retention_days_check CHECK (((retention_days >= 0) AND (retention_days <= 30))),
-    CONSTRAINT account_success_floor_check CHECK (((success_floor >= (0)::numeric) AND (success_floor <= (1)::numeric)))
-);
+CREATE FUNCTION public.too_many_cancels(p_account bigint, p_per_hour integer) RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT jsonb_build_object('limit', most, 'retry_at', (array_agg(ended_at ORDER BY ended_at DESC))[greatest(most, 1)] + interval '1 hour')
+      FROM (SELECT coalesce((SELECT cancels_per_hour FROM account WHERE account_id = p_account), p_per_hour) AS most) AS cap,
+           activation
+     WHERE account_id = p_account AND capped AND created_at > now() - interval '2 hours'
+       AND state = 'cancelled' AND ended_at > now() - interval '1 hour'
+     GROUP BY most HAVING count(*) >= most
+$$;
+
+CREATE FUNCTION public.unfreeze_number(p_e164 text) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    the_number number;
+    thawed bigint;
+BEGIN
+    SELECT * INTO the_number FROM number WHERE e164 = p_e164;
+    IF the_number.number_id IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(-the_number.number_id);
+    DELETE FROM frozen_number WHERE number_id = the_number.number_id RETURNING number_id INTO thawed;
+    IF thawed IS NOT NULL THEN
+        UPDATE slot SET rested_at = now(), open_at = now() FROM service
+         WHERE slot.service_id = service.service_id AND slot.shelf_id = the_number.shelf_id
+           AND slot.stripe = the_number.stripe AND slot.place = the_number.place
+           AND slot.rested_at = 'infinity' AND slot.open_at = 'infinity';
+    END IF;
+    RETURN NEXT thawed;
+END $$;
 
 ALTER TABLE public.account ALTER COLUMN account_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.account_account_id_seq
@@ -719,12 +1058,12 @@ CREATE TABLE public.assembly_part (
     alphabet text NOT NULL,
     payload bytea NOT NULL,
     stored_at timestamp with time zone DEFAULT now() NOT NULL,
+    key_id bigint,
     CONSTRAINT assembly_part_number_check CHECK (((number >= 1) AND (number <= 255)))
 );
 
 CREATE TABLE public.audit_entry (
     entry_id bigint NOT NULL,
-    xact xid8 DEFAULT pg_current_xact_id() NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     actor text NOT NULL,
     account_id bigint,
@@ -762,6 +1101,10 @@ CREATE TABLE public.audit_link (
     CONSTRAINT audit_link_position_check CHECK (("position" > 0))
 );
 
+CREATE TABLE public.audit_pending (
+    entry_id bigint NOT NULL
+);
+
 CREATE TABLE public.balance (
     account_id bigint NOT NULL,
     currency text NOT NULL,
@@ -793,6 +1136,8 @@ CREATE TABLE public.deposit (
     state public.deposit_state DEFAULT 'pending'::public.deposit_state NOT NULL,
     provider text NOT NULL,
     provider_ref text,
+    checkout_url text,
+    idempotency_key text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     paid_at timestamp with time zone,
     CONSTRAINT deposit_amount_micros_check CHECK ((amount_micros > 0)),
@@ -1034,20 +1379,11 @@ CREATE TABLE public.slot (
     open_at timestamp with time zone NOT NULL
 );
 
-CREATE TABLE public.spent (
-    account_id bigint NOT NULL,
-    day date NOT NULL,
-    key_id bigint NOT NULL,
-    micros bigint DEFAULT 0 NOT NULL,
-    completed integer DEFAULT 0 NOT NULL
-)
-WITH (fillfactor='70');
-
 CREATE TABLE public.text_key (
     key_id bigint NOT NULL,
     day date NOT NULL,
     days smallint NOT NULL,
-    key bytea NOT NULL,
+    key bytea,
     CONSTRAINT text_key_key_check CHECK ((length(key) = 32))
 );
 
@@ -1072,29 +1408,15 @@ ALTER TABLE public.transfer ALTER COLUMN transfer_id ADD GENERATED ALWAYS AS IDE
 CREATE TABLE public.usage (
     account_id bigint NOT NULL,
     test boolean NOT NULL,
-    day date NOT NULL,
-    key_id bigint NOT NULL,
-    service_id integer NOT NULL,
-    country text NOT NULL,
-    leases integer DEFAULT 0 NOT NULL,
-    received integer DEFAULT 0 NOT NULL,
-    cancelled integer DEFAULT 0 NOT NULL,
-    expired integer DEFAULT 0 NOT NULL,
-    micros bigint DEFAULT 0 NOT NULL
-)
-WITH (fillfactor='70');
-
-CREATE TABLE public.usage_label (
-    account_id bigint NOT NULL,
-    test boolean NOT NULL,
-    name text NOT NULL,
+    dimension text NOT NULL,
     day date NOT NULL,
     value text NOT NULL,
     leases integer DEFAULT 0 NOT NULL,
     received integer DEFAULT 0 NOT NULL,
     cancelled integer DEFAULT 0 NOT NULL,
     expired integer DEFAULT 0 NOT NULL,
-    micros bigint DEFAULT 0 NOT NULL
+    micros bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT usage_dimension_check CHECK (((dimension = ANY (ARRAY['key'::text, 'service'::text, 'country'::text])) OR (dimension ~~ 'label.%'::text)))
 )
 WITH (fillfactor='70');
 
@@ -1130,6 +1452,9 @@ ALTER TABLE ONLY public.audit_link
 
 ALTER TABLE ONLY public.audit_link
     ADD CONSTRAINT audit_link_pkey PRIMARY KEY ("position");
+
+ALTER TABLE ONLY public.audit_pending
+    ADD CONSTRAINT audit_pending_pkey PRIMARY KEY (entry_id);
 
 ALTER TABLE ONLY public.balance
     ADD CONSTRAINT balance_pkey PRIMARY KEY (account_id);
@@ -1200,9 +1525,6 @@ ALTER TABLE ONLY public.simulated_text
 ALTER TABLE ONLY public.slot
     ADD CONSTRAINT slot_pkey PRIMARY KEY (service_id, shelf_id, stripe, place);
 
-ALTER TABLE ONLY public.spent
-    ADD CONSTRAINT spent_pkey PRIMARY KEY (account_id, day, key_id);
-
 ALTER TABLE ONLY public.text_key
     ADD CONSTRAINT text_key_day_days_key UNIQUE (day, days);
 
@@ -1212,11 +1534,8 @@ ALTER TABLE ONLY public.text_key
 ALTER TABLE ONLY public.transfer
     ADD CONSTRAINT transfer_pkey PRIMARY KEY (transfer_id);
 
-ALTER TABLE ONLY public.usage_label
-    ADD CONSTRAINT usage_label_pkey PRIMARY KEY (account_id, test, name, day, value);
-
 ALTER TABLE ONLY public.usage
-    ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, test, day, key_id, service_id, country);
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, test, dimension, day, value);
 
 CREATE UNIQUE INDEX account_email ON public.account USING btree (lower(email));
 
@@ -1271,9 +1590,21 @@ CASE kind
     ELSE 3
 END)) WHERE (activation_id IS NOT NULL);
 
+CREATE TRIGGER audit_entry_awaits_link AFTER INSERT ON public.audit_entry REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.await_link();
+
+CREATE TRIGGER audit_entry_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_entry FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER audit_link_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_link FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER lease_counts AFTER UPDATE ON public.activation REFERENCING OLD TABLE AS before NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.keep_usage();
+
+CREATE TRIGGER lease_is_counted AFTER INSERT ON public.activation REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.keep_usage();
+
 CREATE TRIGGER price_changes AFTER INSERT OR DELETE OR UPDATE ON public.price_rule FOR EACH STATEMENT EXECUTE FUNCTION public.count_catalog_change();
 
 CREATE TRIGGER service_changes AFTER INSERT OR DELETE OR UPDATE ON public.service FOR EACH STATEMENT EXECUTE FUNCTION public.count_catalog_change();
+
+CREATE TRIGGER service_moves AFTER UPDATE ON public.service REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.end_proofs_of_other_domains();
 
 CREATE TRIGGER shelf_changes AFTER INSERT OR DELETE OR UPDATE ON public.shelf FOR EACH STATEMENT EXECUTE FUNCTION public.count_catalog_change();
 

@@ -16,6 +16,7 @@ Schema = dict[str, Any]
 
 HOST = "http://127.0.0.1:8600"
 BASE = "/api/v1"
+JSON = "application/json"
 DEEPEST = 3  # levels of fields in one table
 INTRODUCTION = {
     "quick-start": "Quick start",
@@ -162,13 +163,14 @@ class _Reference:
                 samples.append(_panel("Body", _json(self._body(operation))))
             if rows:
                 fields.append(f"<h4>{title}</h4>" + _table(FIELD_HEADS, rows))
-        answer = _json_schema(operation["responses"]["200"])
-        fields.append(
-            "<details><summary>Fields of the answer</summary>"
-            + _table(ANSWER_HEADS, list(self._rows(self._resolve(answer)["properties"]["data"], answer=True)))
-            + "</details>"
-        )
-        samples.append(_panel('Answer <span class="status">200</span>', _json(self._sample(answer))))
+        if JSON in operation["responses"]["200"]["content"]:
+            answer = _json_schema(operation["responses"]["200"])
+            fields.append(
+                "<details><summary>Fields of the answer</summary>"
+                + _table(ANSWER_HEADS, list(self._rows(self._resolve(answer)["properties"]["data"], answer=True)))
+                + "</details>"
+            )
+            samples.append(_panel('Answer <span class="status">200</span>', _json(self._sample(answer))))
         return _fill(
             "operation",
             id=html.escape(operation["operationId"]),
@@ -316,7 +318,7 @@ def _error_link(code: str) -> str:
 
 
 def _json_schema(holder: Schema) -> Schema:
-    schema: Schema = holder["content"]["application/json"]["schema"]
+    schema: Schema = holder["content"][JSON]["schema"]
     return schema
 
 

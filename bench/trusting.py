@@ -1,0 +1,45 @@
+"""The API that asks nobody who they are and counts no requests: ``python -m bench.trusting KEY``.
+
+What it answers faster is what key check, limit and headers cost.
+"""
+
+import asyncio
+import pathlib
+import signal
+import sys
+from typing import Any
+
+import uvloop
+
+from trunkline import app, config
+from trunkline.accounts.keys import Key, Keyring
+from trunkline.accounts.limits import Limiter
+from trunkline.activations.live import Live
+from trunkline.api.server import Api
+
+_everyone: list[Key] = []
+
+
+class _Trusting(Api):
+    async def _caller(self, *_: Any) -> Key:
+        return _everyone[0]
+
+
+async def main(secret: str) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    settings = config.load()
+    async with app.platform(settings, pathlib.Path("unused")) as built:
+        live, keyring = Live(built.database), Keyring(built.database)
+        _everyone.append(await keyring.find(secret))
+        limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)
+        application = app.api(settings, built, live, keyring, limiter)
+        application.__class__ = _Trusting
+        listener = app.bind("127.0.0.1", 0)
+        ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"
+        await app.listen(application, live, listener, stop, ready)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(sys.argv[1]))

@@ -1,0 +1,181 @@
+"""API keys: made, listed, rotated, revoked. Each act tells itself to the outbox in its own statement.
+
+``by`` is the key that asks. It reaches the keys of its own account and mode, and gives no key more than it has itself.
+Without it the operator asks, who may do everything.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import ipaddress
+import unicodedata
+from collections.abc import Sequence
+
+from trunkline import clock, ids
+from trunkline.accounts.keys import ALL_SCOPES, Key, Mode, Network
+from trunkline.errors import Forbidden, InsufficientScope, InvalidRequest, KeyEnded, NotFound
+from trunkline.storage.database import Querier, Row
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+
+LONGEST_NAME = 100
+MOST_CIDRS = 100
+MOST_OVERLAP_HOURS = 72
+OVERLAP_HOURS = 24  # of a rotation that names none
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key's row, and its secret, which nobody can show again."""
+
+    row: Row
+    secret: str
+
+
+async def create(
+    connection: Querier,
+    account_id: int,
+    mode: Mode,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    cidrs: Sequence[str] = (),
+    expires_at: datetime.datetime | None = None,
+    cap_day_micros: int | None = None,
+    cap_month_micros: int | None = None,
+    by: Key | None = None,
+) -> NewKey:
+    """Raises InvalidRequest with the field that is wrong, InsufficientScope and Forbidden for more than ``by`` has."""
+    wanted = _scopes(scopes)
+    _may_give(by, wanted, cap_day_micros, cap_month_micros)
+    secret, secret_hash = _new_secret(mode)
+    row = await connection.fetchrow(
+        SQL.create_key,
+        account_id,
+        mode,
+        _name(name),
+        secret_hash,
+        wanted,
+        _networks(cidrs),
+        _expiry(expires_at),
+        cap_day_micros,
+        cap_month_micros,
+    )
+    assert row is not None
+    return NewKey(row, secret)
+
+
+async def find(connection: Querier, key_id: int | None, by: Key | None = None) -> Row:
+    """Raises NotFound, also for a key of somebody else and of the other mode."""
+    row = None
+    if key_id is not None:
+        whose = (by.account_id, by.mode) if by is not None else (None, None)
+        row = await connection.fetchrow(SQL.key, key_id, *whose)
+    if row is None:
+        raise NotFound("There is no such key.")
+    return row
+
+
+async def rotate(connection: Querier, key_id: int | None, overlap_hours: int, by: Key | None = None) -> NewKey:
+    """A new key in the place of one that goes on for the overlap, and ends at once where that is 0.
+
+    ``connection`` is a transaction: of several rotations at the same time one wins. Raises KeyEnded for a key that is
+    revoked, expired or rotated already.
+    """
+    if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
+        raise InvalidRequest(f"overlap_hours is 0 to {MOST_OVERLAP_HOURS}.", field="overlap_hours")
+    old = await find(connection, key_id, by)
+    _may_give(by, old["scopes"], old["cap_day_micros"], old["cap_month_micros"])
+    await connection.execute(SQL.lock_key, old["key_id"])
+    secret, secret_hash = _new_secret(old["mode"])
+    row = await connection.fetchrow(SQL.rotate_key, old["key_id"], secret_hash, overlap_hours)
+    if row is None:
+        raise KeyEnded("The key is revoked, expired or rotated already; create another one.")
+    return NewKey(row, secret)
+
+
+async def revoke(connection: Querier, key_id: int | None, by: Key | None = None) -> tuple[Row, bool]:
+    """The key as it stands, ended, and whether this call ended it."""
+    key = await find(connection, key_id, by)
+    ended = await connection.fetchrow(SQL.revoke_key, key["key_id"])
+    if ended is not None:
+        return ended, True
+    return await find(connection, key_id, by), False
+
+
+def _new_secret(mode: Mode) -> tuple[str, bytes]:
+    secret = ids.new_key(mode)
+    return secret, hashlib.sha256(secret.encode()).digest()
+
+
+def _may_give(by: Key | None, scopes: Sequence[str], cap_day_micros: int | None, cap_month_micros: int | None) -> None:
+    if by is None:
+        return
+    for scope in scopes:
+        if scope not in by.scopes:
+            raise InsufficientScope(f"The key lacks the scope {scope!r}, so it cannot give it to another.", scope=scope)
+    for field, own, cap in (
+        ("cap_day", by.cap_day_micros, cap_day_micros),
+        ("cap_month", by.cap_month_micros, cap_month_micros),
+    ):
+        if own is not None and (cap is None or cap > own):
+            raise Forbidden(f"The key's own {field} is lower, so it cannot give this one to another.", field=field)
+
+
+def _name(name: str) -> str:
+    # Cc: control characters; Cs: halves of a surrogate pair, which are no text; Zl and Zp: ends of lines
+    bad = any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
+    if bad or not name.strip() or len(name) > LONGEST_NAME:
+        raise InvalidRequest(
+            f"A key's name is 1 to {LONGEST_NAME} characters, none of them a control character.", field="name"
+        )
+    return name
+
+
+def _scopes(scopes: Sequence[str]) -> list[str]:
+    if not scopes:
+        raise InvalidRequest(f"A key has at least one scope of: {', '.join(ALL_SCOPES)}.", field="scopes")
+    for place, scope in enumerate(scopes):
+        if scope not in ALL_SCOPES:
+            raise InvalidRequest(f"There is no scope {scope!r}; there are: {', '.join(ALL_SCOPES)}.", field="scopes")
+        if scope in scopes[:place]:
+            raise InvalidRequest(f"The scope {scope!r} is given twice.", field="scopes")
+    return list(scopes)
+
+
+def _networks(cidrs: Sequence[str]) -> list[Network]:
+    if len(cidrs) > MOST_CIDRS:
+        raise InvalidRequest(f"A key has at most {MOST_CIDRS} CIDRs.", field="cidrs")
+    return list(dict.fromkeys(map(_network, cidrs)))
+
+
+def _network(text: str) -> Network:
+    """``10.0.0.0/8``, ``2001:db8::/32`` or one address; IPv4 in IPv6 (``::ffff:10.0.0.0/104``) is its IPv4."""
+    address, slash, prefix = text.partition("/")
+    try:
+        if "%" in text or (slash and not (prefix.isascii() and prefix.isdigit())):
+            raise ValueError
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise InvalidRequest(f"{text!r} is not a network, as 203.0.113.0/24 is one.", field="cidrs") from None
+    if ipaddress.ip_address(address) != network.network_address:
+        raise InvalidRequest(f"{text!r} is an address within a network: {network} is probably meant.", field="cidrs")
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= 96:
+        return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+    return network
+
+
+def _expiry(moment: datetime.datetime | None) -> datetime.datetime | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise InvalidRequest("expires_at lacks its time zone, as in 2027-01-01T00:00:00Z.", field="expires_at")
+    try:
+        moment = moment.astimezone(datetime.UTC)
+    except OverflowError:
+        raise InvalidRequest("expires_at is beyond the year 9999.", field="expires_at") from None
+    if moment <= clock.now():
+        raise InvalidRequest("expires_at is in the past.", field="expires_at")
+    return moment

@@ -1,0 +1,84 @@
+"""Who calls: the key behind a request, counted against its limits, and whether it may call from there at all."""
+
+import dataclasses
+import datetime
+import functools
+from collections.abc import Mapping
+from typing import Literal
+
+from trunkline import clock
+from trunkline.accounts.keys import Key, Keyring
+from trunkline.accounts.limits import Decision, Limiter
+from trunkline.accounts.shared_limits import SharedLimiter
+from trunkline.errors import AccountFrozen, InsufficientScope, IpNotAllowed, NotAuthenticated, RateLimited
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Callers:
+    """Lets callers in. ``appeal`` is what a frozen customer is told to do."""
+
+    def __init__(self, keyring: Keyring, limiter: Limiter | SharedLimiter, appeal: str) -> None:
+        self._keyring = keyring
+        self._limiter = limiter
+        self._appeal = appeal
+
+    async def admit(self, scope: str, asked: Mapping[bytes, bytes], address: str, headers: Headers) -> Key:
+        """The caller's key; what is to be said of the limits is added to ``headers``.
+
+        Counted before anything is refused but an unknown key, so that no refusal is a way round the limit. Raises
+        NotAuthenticated, RateLimited, IpNotAllowed, AccountFrozen, InsufficientScope.
+        """
+        scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise NotAuthenticated("Send your API key as «Authorization: Bearer KEY».")
+        key = self._keyring.remembered(secret) or await self._keyring.find(secret.strip())
+        is_allowed_there = key.allows(address)
+        decision = self._limiter.take(key if is_allowed_there else _outsider(key))
+        if not isinstance(decision, Decision):
+            decision = await decision
+        headers += _limit_headers(decision)
+        if decision.refused_by is not None:
+            raise _rate_limited(decision, decision.refused_by)
+        if not is_allowed_there:
+            raise IpNotAllowed(f"The key may not be used from {address or 'a connection without an address'}.")
+        if key.frozen is not None:
+            raise AccountFrozen(f"The account is frozen: {key.frozen.rstrip('.')}. {self._appeal}".rstrip())
+        if scope not in key.scopes:
+            raise InsufficientScope(f"The key lacks the scope {scope!r}.", scope=scope)
+        return key
+
+
+def _outsider(key: Key) -> Key:
+    """Who uses a key from where it may not be used: counted apart, lest a thief use up the owner's share."""
+    return dataclasses.replace(key, key_id=-key.key_id, account_id=-key.account_id)
+
+
+def _rate_limited(decision: Decision, limit: Literal["key", "account"]) -> RateLimited:
+    again = clock.now() + datetime.timedelta(seconds=decision.retry_seconds)
+    if limit == "key":
+        detail = f"The key may send {decision.key.per_minute} requests a minute."
+    else:
+        detail = f"All keys of the account together may send {decision.account.per_minute} requests a minute."
+    return RateLimited(detail, retry_at=clock.iso(again), limit=limit)
+
+
+def _limit_headers(decision: Decision) -> Headers:
+    """draft-ietf-httpapi-ratelimit-headers-10: quotas and their window, what remains of each, and when it is whole.
+
+    The tighter limit comes first, for clients that read but one.
+    """
+    key, account = decision.key, decision.account
+    order = b'"default";r=%d;t=%d, "account";r=%d;t=%d'
+    shown = (key.remaining, key.reset_seconds, account.remaining, account.reset_seconds)
+    if account.remaining < key.remaining:
+        order, shown = b'"account";r=%d;t=%d, "default";r=%d;t=%d', (*shown[2:], *shown[:2])
+    headers = [(b"ratelimit-policy", _policies(key.per_minute, account.per_minute)), (b"ratelimit", order % shown)]
+    if decision.refused_by is not None:
+        headers.append((b"retry-after", b"%d" % decision.retry_seconds))
+    return headers
+
+
+@functools.lru_cache(maxsize=4096)
+def _policies(key: int, account: int) -> bytes:
+    return b'"default";q=%d;w=60, "account";q=%d;w=60' % (key, account)

@@ -1,0 +1,152 @@
+"""Proof that a customer controls a service: a token of theirs in its DNS, or in a file on its site.
+
+With it they may lease numbers on real carriers for the service, as their own: it needs no enabling by the operator, and
+the caps on leases do not count it. A proof lasts a year (``purchase`` looks), and checking again renews it.
+"""
+
+import dataclasses
+import datetime
+import hmac
+import secrets
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from trunkline import egress
+from trunkline.egress import Network
+from trunkline.errors import ControlNotProved, InvalidRequest, NotFound, UnknownService
+from trunkline.storage.database import Querier
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+
+Method = Literal["dns", "file"]
+METHODS = get_args(Method)
+LASTS = datetime.timedelta(days=365)
+DNS_SECONDS = 5.0
+MOST_SHOWN = 10  # of the TXT records that were found instead
+LONGEST_SHOWN = 200
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Control:
+    """A proof, or what is asked for one. The token is the account's own: what another put there proves nothing."""
+
+    account_id: int
+    service_id: int
+    service: str
+    domain: str
+    method: Method
+    token: str
+    created_at: datetime.datetime
+    proved_at: datetime.datetime | None
+
+    @property
+    def expires_at(self) -> datetime.datetime | None:
+        return self.proved_at + LASTS if self.proved_at is not None else None
+
+    @property
+    def record_name(self) -> str:
+        """Where the TXT record stands."""
+        return f"_trunkline.{self.domain}"
+
+    @property
+    def record_value(self) -> str:
+        return f"trunkline-control={self.token}"
+
+    @property
+    def file_url(self) -> str:
+        """Where the file stands that holds the token and nothing else."""
+        return f"https://{self.domain}/.well-known/trunkline-control.txt"
+
+
+async def ask(connection: Querier, account_id: int, slug: str, method: Method) -> Control:
+    """What is to be put where. Asked again, the token and an earlier proof stay.
+
+    Raises UnknownService, and InvalidRequest where the catalog knows no domain of the service.
+    """
+    row = await connection.fetchrow(SQL.ask_control, account_id, slug, method, secrets.token_hex(16))
+    if row is None:
+        raise UnknownService(f"There is no service {slug!r}.")
+    if row["account_id"] is None:
+        raise InvalidRequest(f"No domain is known for {slug!r} that could be proved; ask the operator to enable it.")
+    return _control(row)
+
+
+async def find(connection: Querier, account_id: int, slug: str) -> Control:
+    """Raises NotFound."""
+    row = await connection.fetchrow(SQL.control, account_id, slug)
+    if row is None:
+        raise NotFound(f"No proof of control of {slug!r} has been asked for.")
+    return _control(row)
+
+
+async def listing(connection: Querier, account_id: int) -> list[Control]:
+    return [_control(row) for row in await connection.fetch(SQL.controls, account_id)]
+
+
+async def look(control: Control, *, nameservers: Sequence[tuple[str, int]] = (), allow: Sequence[Network] = ()) -> None:
+    """Looks for the token, for 15 seconds at most and in no transaction. Raises ControlNotProved with what was found.
+
+    ``nameservers``: addresses and ports; none: the system's. ``allow``: see ``egress``.
+    """
+    if control.method == "dns":
+        wanted, found = control.record_value, await _records(control.record_name, nameservers)
+        missing = f"{control.record_name} has no TXT record {wanted}."
+    else:
+        wanted, found = control.token, [await _file(control.file_url, allow)]
+        missing = f"{control.file_url} does not hold the token alone."
+    if not any(hmac.compare_digest(wanted.encode(), each.encode("utf-8", "replace")) for each in found):
+        raise ControlNotProved(missing, found=[each[:LONGEST_SHOWN] for each in found[:MOST_SHOWN]])
+
+
+async def prove(connection: Querier, control: Control) -> Control:
+    """Writes down that the token was found. Raises ControlNotProved where something else is asked for by now."""
+    row = await connection.fetchrow(
+        SQL.prove_control, control.account_id, control.service_id, control.token, control.domain
+    )
+    if row is None:
+        raise ControlNotProved("The proof was given up, or its domain changed, while it was looked for.")
+    return _control(row)
+
+
+async def give_up(connection: Querier, account_id: int, slug: str) -> Control:
+    """Ends a proof; leases that run go on. Raises NotFound."""
+    row = await connection.fetchrow(SQL.give_up_control, account_id, slug)
+    if row is None:
+        raise NotFound(f"No proof of control of {slug!r} has been asked for.")
+    return _control(row)
+
+
+def _control(row: Any) -> Control:
+    return Control(**dict(row))
+
+
+async def _records(name: str, nameservers: Sequence[tuple[str, int]]) -> list[str]:
+    # here, because it takes as long to load as a whole command and hardly any command asks
+    import dns.asyncresolver
+    import dns.exception
+    import dns.nameserver
+    import dns.resolver
+
+    try:
+        resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+        if nameservers:
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(*each) for each in nameservers]
+        answer = await resolver.resolve(name, "TXT", lifetime=DNS_SECONDS)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+    except (dns.exception.DNSException, OSError) as error:
+        raise ControlNotProved(
+            f"The name servers did not answer for {name} ({type(error).__name__}).", found=[]
+        ) from None
+    return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+
+
+async def _file(url: str, allow: Sequence[Network]) -> str:
+    try:
+        answer = await egress.fetch("GET", url, allow=allow)
+    except (egress.UrlRefused, egress.NoAnswer) as error:
+        raise ControlNotProved(f"{url}: {error.detail}", found=[]) from None
+    if answer.status != 200 or not answer.whole:
+        raise ControlNotProved(f"{url} answered {answer.status}, and 200 is asked for.", found=[])
+    return answer.body.decode("utf-8", "replace").strip()

@@ -1,0 +1,95 @@
+"""Servers that play the outside: sites over TLS that behave as told, and a name server. Real sockets on loopback."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import cast
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import trustme
+
+Behaviour = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+def tls(*names: str) -> tuple[ssl.SSLContext, trustme.CA]:
+    """A server's context for some names, and who vouches for it."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context, authority
+
+
+class Site:
+    """What asked for what; and how many connections there were."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.port = 0
+
+
+@contextlib.asynccontextmanager
+async def site(
+    behave: Behaviour, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Site]:
+    """Reads a request's head, then does what ``behave`` does with it."""
+    here = Site()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        here.connections += 1
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            request = await reader.readuntil(b"\r\n\r\n")
+            here.requests.append(request)
+            await behave(request, writer)
+        with contextlib.suppress(OSError, ssl.SSLError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, host, 0, ssl=context)
+    here.port = server.sockets[0].getsockname()[1]
+    try:
+        yield here
+    finally:
+        server.close()
+
+
+def says(answer: bytes) -> Behaviour:
+    async def behave(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+
+    return behave
+
+
+class _Names(asyncio.DatagramProtocol):
+    def __init__(self, texts: Mapping[str, list[str]]) -> None:
+        self.texts = texts
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        query = dns.message.from_wire(data)
+        name = query.question[0].name
+        answer = dns.message.make_response(query)
+        answer.flags |= dns.flags.RA
+        texts = self.texts.get(name.to_text(omit_final_dot=True))
+        if texts is None:
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        elif texts:
+            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "TXT", *(f'"{text}"' for text in texts)))
+        self._transport.sendto(answer.to_wire(), addr)
+
+
+@contextlib.asynccontextmanager
+async def nameserver(texts: Mapping[str, list[str]]) -> AsyncIterator[str]:
+    """Answers TXT questions from ``texts`` as they are at the moment; its address and port."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Names(texts), local_addr=("127.0.0.1", 0))
+    try:
+        yield "{}:{}".format(*transport.get_extra_info("sockname"))
+    finally:
+        transport.close()
