@@ -24,6 +24,7 @@ import pytest
 import requests
 
 from tests.conftest import Customer, Serve, Server, Trunkline
+from trunkline.activations import vault
 
 ROOT = pathlib.Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
@@ -242,10 +243,13 @@ def test_no_text_is_lost_or_counted_twice_by_20_kills(
 async def stored(url: str) -> list[tuple[str, str]]:
     connection = await asyncpg.connect(url)
     try:
-        rows = await connection.fetch("SELECT recipient, body FROM message WHERE activation_id IS NOT NULL")
+        rows = await connection.fetch(
+            "SELECT recipient, sealed, key FROM message JOIN text_key USING (key_id) WHERE activation_id IS NOT NULL"
+        )
     finally:
         await connection.close()
-    return [(row["recipient"], row["body"]) for row in rows]
+    texts = [(row["recipient"], vault.unseal(row["key"], row["sealed"])) for row in rows]
+    return [(recipient, text[0]) for recipient, text in texts if text]
 
 
 # The embedded database, and a soft landing

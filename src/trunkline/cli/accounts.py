@@ -187,7 +187,9 @@ async def show(email: str, as_json: bool, data_dir: pathlib.Path | None) -> None
             "held": held,
             "currency": balance["currency"],
             "per_minute": found["per_minute"],
+            "frozen": found["frozen_reason"],
         },
         f"account {found['account_id']} for {found['email']}: {available} {balance['currency']} available, "
-        f"{held} held, {found['per_minute']} requests a minute",
+        f"{held} held, {found['per_minute']} requests a minute"
+        + (f"\nfrozen: {found['frozen_reason']}" if found["frozen_reason"] else ""),
     )

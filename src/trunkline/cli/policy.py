@@ -79,7 +79,7 @@ async def policy(
         "\n".join(
             [f"{found['email']} is frozen: {found['frozen_reason']}"] * bool(found["frozen_reason"])
             + [
-                f"{name:<20}{'none' if row['from'] is None else row['value']!s:<8}{row['from'] or ''}"
+                f"{name:<20}{'none' if row['from'] is None else row['value']!s:<8}{row['from'] or ''}".rstrip()
                 for name, row in rows.items()
             ]
         ),
