@@ -13,7 +13,7 @@ serve: $(VENV)/.runtime
 	@$(BIN)/trunkline serve
 
 test: $(VENV)/.development .cache/node/.installed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 check: $(VENV)/.development
 	$(BIN)/ruff check .

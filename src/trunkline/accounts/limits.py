@@ -92,8 +92,11 @@ class Limiter:
         self._accounts: dict[int, float] = {}
         self._taken = 0
 
-    def take(self, key: Key) -> Decision:
-        """Counts one request of a key, or says when it may come again."""
+    def take(self, key: Key, *, passed_elsewhere: bool = False) -> Decision:
+        """Counts one request of a key, or says when it may come again.
+
+        One that ``passed_elsewhere`` is counted whatever is owed, so that nobody begins anew who comes here after it.
+        """
         of_key, of_account = rates(
             key.per_minute, key.account_per_minute, key.burst, self._account_per_minute, self._parts
         )
@@ -103,7 +106,7 @@ class Limiter:
         # Never below nothing, nor above a burst that was made smaller meanwhile.
         key_owes = 0.0 if key_owes < 0 else min(key_owes, of_key.capacity)
         account_owes = 0.0 if account_owes < 0 else min(account_owes, of_account.capacity)
-        passed = (
+        passed = passed_elsewhere or (
             of_key.capacity - key_owes >= of_key.step * (1 - ROUNDING)
             and of_account.capacity - account_owes >= of_account.step * (1 - ROUNDING)
         )  # fmt: skip

@@ -24,7 +24,7 @@ from trunkline.errors import OperatorError
 log = logging.getLogger("trunkline.limits")
 
 SCRIPT = importlib.resources.files(__package__).joinpath("limit.lua").read_text("utf-8")
-DEADLINE_SECONDS = 0.05  # for an answer that a request waits for
+DEADLINE_SECONDS = 0.2  # for an answer that a request waits for
 CONNECT_SECONDS = 1.0  # for a connection and a first answer, which none waits for
 LOOK_AGAIN_SECONDS = 1.0
 LARGEST_GROUP = 200
@@ -122,6 +122,8 @@ class SharedLimiter:
                 group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
                 for request, answer in zip(group, await _in_time(self._run_script(group)), strict=True):
                     passed, key_owes, account_owes = map(int, answer.split())
+                    if passed:  # so that alone, this process goes on from here
+                        self._alone.take(request.key, passed_elsewhere=True)
                     if not request.decided.done():
                         request.decided.set_result(
                             decision(
