@@ -47,8 +47,8 @@ async def test_a_customer_sets_what_is_named_keeps_the_rest_and_clears_with_null
     rows = await house.platform.database.fetch("SELECT * FROM audit_entry ORDER BY entry_id")
     assert [row["action"] for row in rows] == ["account.settings_changed"] * 3
     assert json.loads(rows[0]["data"]) == {
-        "old": {"low_balance_micros": None, "cap_day_micros": None, "retention_days": None},
-        "new": {"low_balance_micros": 2_500_000, "cap_day_micros": 0, "retention_days": 0},
+        "old": {"low_balance": None, "cap_day": None, "retention_days": None},
+        "new": {"low_balance": 2.5, "cap_day": 0, "retention_days": 0},
     }
     assert (rows[0]["account_id"], rows[0]["test"]) == (buyer.account_id, False)
     assert rows[0]["actor"].startswith("key:")

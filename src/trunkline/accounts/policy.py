@@ -2,9 +2,11 @@
 whether it is frozen."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
+from trunkline import money
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -84,3 +86,13 @@ async def unfreeze(connection: Querier, account_id: int) -> None:
 def check_reason(reason: str) -> None:
     if not 1 <= len(reason.strip()) <= LONGEST_REASON or not reason.isprintable():
         raise InvalidRequest(f"A reason has 1 to {LONGEST_REASON} printable characters.", field="reason")
+
+
+def told(policy: Policy, names: Iterable[str]) -> dict[str, Any]:
+    """What a policy says of some of its names, for the audit: amounts of money as such."""
+    facts: dict[str, Any] = {}
+    for name in names:
+        value = getattr(policy, name)
+        is_money = name.endswith("_micros") and value is not None
+        facts[name.removesuffix("_micros")] = money.show(value) if is_money else value
+    return facts

@@ -164,9 +164,7 @@ def routes(*, account_requests_per_minute: int, retention_days: int, longest_ret
             )
         if changes:
             old, new = await policy.change(call.connection, call.key.account_id, changes)
-            data = {
-                when: {name: getattr(each, name) for name in changes} for when, each in (("old", old), ("new", new))
-            }
+            data = {"old": policy.told(old, changes), "new": policy.told(new, changes)}
             await audit.record(
                 call.connection, call.actor, "account.settings_changed", f"account:{call.key.account_id}", data
             )

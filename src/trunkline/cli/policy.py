@@ -64,9 +64,7 @@ async def policy(
         account_id = found["account_id"]
         if changes:
             old, new = await policies.change(connection, account_id, changes)
-            told = {
-                when: {name: getattr(each, name) for name in changes} for when, each in (("old", old), ("new", new))
-            }
+            told = {"old": policies.told(old, changes), "new": policies.told(new, changes)}
             await audit.record(
                 connection, operator(), "account.policy_set", f"account:{account_id}", told, account_id=account_id
             )
