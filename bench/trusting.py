@@ -14,7 +14,6 @@ import uvloop
 from trunkline import app, config
 from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Limiter
-from trunkline.activations.live import Live
 from trunkline.api.server import Api
 
 _everyone: list[Key] = []
@@ -30,14 +29,16 @@ async def main(secret: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = config.load()
     async with app.platform(settings, pathlib.Path("unused")) as built:
-        live, keyring = Live(built.database), Keyring(built.database)
+        pushed, keyring = app.push(built), Keyring(built.database)
+        tail = asyncio.create_task(pushed.tail.run())
         _everyone.append(await keyring.find(secret))
         limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)
-        application = app.api(settings, built, live, keyring, limiter)
+        application = app.api(settings, built, pushed, keyring, limiter)
         application.__class__ = _Trusting
         listener = app.bind("127.0.0.1", 0)
         ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"
-        await app.listen(application, live, listener, stop, ready)
+        await app.listen(application, pushed.live, listener, stop, ready)
+        tail.cancel()
 
 
 if __name__ == "__main__":

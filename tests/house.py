@@ -1,5 +1,6 @@
 """The whole product in this process over a real database: its API is called as ASGI, texts go into its inbox."""
 
+import asyncio
 import contextlib
 import dataclasses
 import datetime
@@ -16,11 +17,10 @@ from trunkline.accounts.keys import ALL_SCOPES, Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.activations import erasure, inbox, sweeper, vault
 from trunkline.activations.inbox import Outcome
-from trunkline.activations.live import Live
 from trunkline.api.addresses import Addresses
 from trunkline.api.routes import Route
 from trunkline.api.server import Api
-from trunkline.app import Platform
+from trunkline.app import Platform, Push
 from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, InboundText
 from trunkline.ledger import journal
@@ -128,6 +128,7 @@ class House:
     platform: Platform
     api: Api
     routes: Sequence[Route]
+    pushed: Push
 
     async def buyer(self, credit: str = "5.00", *, per_minute: int = UNLIMITED) -> Buyer:
         async with self.platform.database.transaction() as connection:
@@ -195,7 +196,8 @@ async def opened(url: str, **settings: str) -> AsyncIterator[House]:
     """The house over a migrated database; ``settings`` are TRUNKLINE_* variables."""
     loaded = config.load({"TRUNKLINE_DATABASE_URL": url} | settings)
     async with app.platform(loaded, pathlib.Path("unused")) as platform:
-        table = app.routes(loaded, platform, Live(platform.database))
+        pushed = app.push(platform)
+        table = app.routes(loaded, platform, pushed)
         api = Api(
             table,
             database=platform.database,
@@ -205,4 +207,9 @@ async def opened(url: str, **settings: str) -> AsyncIterator[House]:
             appeal=loaded.policy.appeal,
             files={},
         )
-        yield House(platform, api, table)
+        tail = asyncio.create_task(pushed.tail.run())
+        try:
+            yield House(platform, api, table, pushed)
+        finally:
+            tail.cancel()
+            await asyncio.gather(tail, return_exceptions=True)

@@ -7,7 +7,7 @@ import logging
 import pathlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
 import uvicorn
@@ -43,6 +43,9 @@ from trunkline.catalog import prices, services
 from trunkline.catalog.prices import Catalog
 from trunkline.config import CarrierOptions, Config, PoolOptions
 from trunkline.errors import OperatorError
+from trunkline.events import tail as outbox
+from trunkline.events.fan_out import FanOut
+from trunkline.events.tail import Event, Gap, Tail
 from trunkline.ledger import chain, deposits
 from trunkline.ledger.checkout import Checkout
 from trunkline.pool import numbers
@@ -86,6 +89,7 @@ async def platform(
         )
         try:
             await migrate(server.url if server else config.database_url)
+            await database.fetchval(outbox.SQL.keep_days, config.events.days)
             await _seed(database, config)
             real = {
                 name: _real(name, options, config.pool)
@@ -178,11 +182,30 @@ def _checkout(config: Config) -> Checkout | None:
     )
 
 
-def routes(config: Config, built: Platform, live: Live) -> list[Route]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Push:
+    """What a process knows of what happens, true as long as the tail runs."""
+
+    tail: Tail
+    live: Live
+
+
+def push(built: Platform) -> Push:
+    tail = Tail(built.database)
+    live = Live(built.database, tail, activations_api.render)
+
+    def tell_live(news: Sequence[Event] | Gap) -> None:
+        live.told(None if isinstance(news, Gap) else {event.activation_id for event in news if event.activation_id})
+
+    tail.follow(tell_live)
+    return Push(tail, live)
+
+
+def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
     """The whole table."""
     return [
         *activations_api.routes(
-            live=live,
+            live=pushed.live,
             registry=built.registry,
             policy=_policy(config),
             ttl_seconds=config.pool.ttl_seconds,
@@ -227,9 +250,9 @@ async def limiting(config: Config, *, processes: int = 1) -> AsyncIterator[Limit
         await shared.close()
 
 
-def api(config: Config, built: Platform, live: Live, keyring: Keyring, limiter: Limiter | SharedLimiter) -> Api:
+def api(config: Config, built: Platform, pushed: Push, keyring: Keyring, limiter: Limiter | SharedLimiter) -> Api:
     """The ASGI application."""
-    table = routes(config, built, live)
+    table = routes(config, built, pushed)
     document = openapi.document(table, version=VERSION)
     return Api(
         table,
@@ -270,6 +293,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with platform(config, data_dir) as built:
+        pushed = push(built)
         tasks = []
         if role in ("all", "carrier"):
             carriers = built.registry.carriers.values()
@@ -282,13 +306,18 @@ async def serve(
             key_file, heads_file = config.audit.key_path(data_dir), config.audit.heads_path(data_dir)
             linking = chain.keep(built.database, key_file, heads_file, export_seconds=config.audit.export_seconds)
             tasks.append(asyncio.create_task(linking))
+            fan_out = FanOut(built.database, lambda _: None, keep_days=config.events.days)
+            pushed.tail.follow(fan_out.told)
+            tasks.append(asyncio.create_task(fan_out.run()))
+        if role != "carrier":
+            tasks.append(asyncio.create_task(pushed.tail.run()))
         try:
             if listener is not None:
-                live, keyring = Live(built.database), Keyring(built.database)
+                keyring = Keyring(built.database)
                 tasks.append(asyncio.create_task(keyring.keep_uses()))
                 async with limiting(config, processes=processes) as limiter:
-                    application = api(config, built, live, keyring, limiter)
-                    await listen(application, live, listener, stop, ready)
+                    application = api(config, built, pushed, keyring, limiter)
+                    await listen(application, pushed.live, listener, stop, ready)
             else:
                 print(ready, flush=True)  # noqa: T201 - the one line that whoever started us waits for
                 await stop.wait()

@@ -30,6 +30,7 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     nodes: int
     trusted_proxies: list[str]
     database_connections: int
+    metrics_from: list[str]
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -38,8 +39,8 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("requests_per_minute and account_requests_per_minute are 1 or more")
         if min(self.nodes, self.database_connections) < 1:
             raise ValueError("nodes and database_connections are 1 or more")
-        for proxy in self.trusted_proxies:
-            ip_network(proxy)
+        for network in [*self.trusted_proxies, *self.metrics_from]:
+            ip_network(network)
 
 
 class MoneyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -119,9 +120,41 @@ class ControlOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class WebhookOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     allow: list[str]
+    retry_seconds: list[float]
+    seconds: float
+    concurrency: int
+    endpoint_concurrency: int
+    disable_after_seconds: float
+    most_endpoints: int
 
     def __post_init__(self) -> None:
         egress.networks(self.allow)
+        if min([self.seconds, self.disable_after_seconds, *self.retry_seconds]) <= 0:
+            raise ValueError("a duration is more than 0 seconds")
+        if min(self.concurrency, self.endpoint_concurrency, self.most_endpoints) < 1 or len(self.retry_seconds) > 99:
+            raise ValueError("concurrency, endpoint_concurrency and most_endpoints are 1 or more, retries at most 99")
+
+
+class EventOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    days: int
+    streams_per_key: int
+    heartbeat_seconds: float
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.days <= 3650:
+            raise ValueError("days is 4 to 3650: a webhook may be tried for more than three")
+        if self.streams_per_key < 1 or not 0 < self.heartbeat_seconds <= 3600:
+            raise ValueError("streams_per_key is 1 or more, heartbeat_seconds more than 0")
+
+
+class StatusOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    name: str
+    url: str
+
+
+class LogOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    format: Literal["text", "json"]
+    level: Literal["debug", "info", "warning", "error"]
 
 
 class RetentionOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -187,6 +220,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     policy: PolicyOptions
     control: ControlOptions
     webhooks: WebhookOptions
+    events: EventOptions
+    status: StatusOptions
+    log: LogOptions
     retention: RetentionOptions
     inbox: InboxOptions
     audit: AuditOptions

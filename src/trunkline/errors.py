@@ -21,9 +21,10 @@ TrunklineError 500 internal_error
 ├── Conflict 409
 │   ├── ActivationFinished · SmsAlreadyReceived · NoSmsReceived · CancelTooEarly
 │   ├── PriceAboveMax · IdempotencyInFlight
-│   └── KeyEnded · ControlNotProved · DepositMismatch
+│   ├── KeyEnded · ControlNotProved · DepositMismatch
+│   └── TooManyWebhooks · WebhookDisabled
 ├── RateLimited 429
-│   └── TooManyActive · TooManyPurchases · TooManyCancels
+│   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams
 ├── NoAnswer 502                  a URL that was called outside (egress.py, which adds UrlRefused to InvalidRequest)
 ├── Unavailable 503               the database is away; carriers/carrier.py adds StoreAway and SubmitRefused
 └── OperatorError                 a command that cannot be done: one line on stderr, exit 1
@@ -180,6 +181,14 @@ class DepositMismatch(Conflict):
     code, title = "deposit_mismatch", "Payment and deposit differ"
 
 
+class TooManyWebhooks(Conflict):
+    code, title = "too_many_webhooks", "Too many webhooks"
+
+
+class WebhookDisabled(Conflict):
+    code, title = "webhook_disabled", "Webhook disabled"
+
+
 class RateLimited(TrunklineError):
     code, status, title = "rate_limited", 429, "Too many requests"
 
@@ -194,6 +203,10 @@ class TooManyPurchases(RateLimited):
 
 class TooManyCancels(RateLimited):
     code, title = "too_many_cancels", "Too many cancellations"
+
+
+class TooManyStreams(RateLimited):
+    code, title = "too_many_streams", "Too many open streams"
 
 
 class Unavailable(TrunklineError):

@@ -13,7 +13,6 @@ from tests.house import Buyer, opened, problem
 from trunkline import app
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
-from trunkline.activations.live import Live
 from trunkline.api import streaming
 from trunkline.api.addresses import Addresses
 from trunkline.api.routes import Call, Route, Stream
@@ -77,7 +76,7 @@ async def serving(url: str) -> AsyncIterator[Serving]:
             )  # fmt: skip
             listener = app.bind("127.0.0.1", 0)
             stop = asyncio.Event()
-            listening = asyncio.create_task(app.listen(api, Live(database), listener, stop, "ready"))
+            listening = asyncio.create_task(app.listen(api, house.pushed.live, listener, stop, "ready"))
             try:
                 yield Served(listener.getsockname()[1], await house.buyer())
             finally:

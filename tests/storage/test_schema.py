@@ -76,7 +76,7 @@ async def test_a_migration_that_was_changed_after_its_release_is_refused(url: st
 @pytest.mark.asyncio
 async def test_every_named_statement_is_one_that_the_database_accepts(url: str) -> None:
     connection = await asyncpg.connect(url)
-    for package in ("accounts", "activations", "api", "catalog", "ledger", "pool"):
+    for package in ("accounts", "activations", "api", "catalog", "events", "ledger", "pool"):
         statements = queries.queries(f"trunkline.{package}")
         assert statements.names()
         for name in statements.names():

@@ -1,14 +1,19 @@
-"""Polls and held calls: most of the traffic, so many are answered by one statement.
+"""Polls and held calls: most of the traffic, so leases that run are answered from memory.
 
-While one read is under way, the polls that come meanwhile gather and go out together with the next: under load the
-groups grow by themselves, and an idle server answers at once.
+What a process remembers of a lease is thrown away as soon as the outbox tells that something has happened to it
+(docs/decisions/0016), and not used at all while the reader of the outbox is late. Everything else is read from the
+database, many leases by one statement: while one read is under way, the polls that come meanwhile gather and go out
+together with the next.
 """
 
 import asyncio
-import dataclasses
+import contextlib
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
 
+from trunkline.activations import states
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
@@ -16,34 +21,110 @@ from trunkline.storage.queries import queries
 SQL = queries(__package__)
 
 LARGEST_GROUP = 500
-LOOK_SECONDS = 0.01  # how often the database is asked whether a text has come for somebody who waits
-LOOK_SHARE = 5  # of the time that a look takes: looking never fills more than a fifth of a connection
 MOST_REMEMBERED = 50_000
+MOST_BYTES = 48 * 2**20  # of remembered answers together
+LARGEST_ANSWER = 16 * 2**10  # a larger one is made again
+DISTRUST_SECONDS = 2.0  # after a change that this process made itself, unless the outbox tells of it before
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    """A held call: it is over when a text newer than ``after_revision`` has come, or the lease has ended."""
+class News(Protocol):
+    """Whether what ``told`` is told is fresh, and a way to ask for it sooner."""
 
-    activation_id: int
-    after_revision: int
-    over: "asyncio.Future[None]"
+    @property
+    def is_late(self) -> bool: ...
+    def hurry(self) -> None: ...
+    def interest(self) -> None: ...
+
+
+class Remembered(NamedTuple):
+    """The answer to a poll of a lease that runs."""
+
+    account_id: int
+    test: bool
+    revision: int
+    body: bytes
+    good_until: float  # seconds since the epoch: then the lease can be cancelled, which the answer says
 
 
 class Live:
-    """Reads leases by id, and waits for their texts."""
+    """Answers polls, reads leases by id, and waits for their texts. ``render`` makes the body of a poll's answer."""
 
-    def __init__(self, database: Querier) -> None:
+    def __init__(self, database: Querier, news: News, render: Callable[[Row], bytes]) -> None:
         self._database = database
+        self._news = news
+        self._render = render
+        self._known: dict[int, Remembered] = {}  # oldest first
+        self._known_bytes = 0
+        self._distrusted: dict[int, float] = {}
         self._wanted: dict[int, asyncio.Future[Row | None]] = {}
+        self._in_flight: frozenset[int] = frozenset()
+        self._changed_in_flight: set[int] = set()
         self._reading: asyncio.Task[None] | None = None
-        self._waiting: set[_Call] = set()
-        self._looking: asyncio.Task[None] | None = None
+        self._waiting: dict[int, set[asyncio.Event]] = {}
         self._shown: OrderedDict[int, int] = OrderedDict()
         self._draining = False
 
+    def remembered(self, activation_id: int) -> Remembered | None:
+        """The answer to a poll where it is known and true; whose it is, the caller must look at."""
+        known = self._known.get(activation_id)
+        if known is None or self._news.is_late or known.good_until <= time.time():
+            return None
+        self._news.interest()
+        if known.revision:
+            self.show(activation_id, known.revision)
+        return known
+
+    def told(self, changed: Iterable[int] | None) -> None:
+        """Something has happened to these leases; None: to which is not known."""
+        if changed is None:
+            self._known.clear()
+            self._known_bytes = 0
+            self._changed_in_flight.update(self._in_flight)
+            changed = list(self._waiting)
+        for activation_id in changed:
+            self._forget(activation_id)
+            self._distrusted.pop(activation_id, None)
+            for waiting in self._waiting.get(activation_id, ()):
+                waiting.set()
+
+    def changing(self, activation_id: int) -> None:
+        """This process is changing a lease: it is read from the database until the outbox has told of it."""
+        self._forget(activation_id)
+        now = time.monotonic()
+        if len(self._distrusted) > MOST_REMEMBERED:
+            self._distrusted = {each: until for each, until in self._distrusted.items() if until > now}
+        self._distrusted[activation_id] = now + DISTRUST_SECONDS
+
+    def _forget(self, activation_id: int) -> None:
+        known = self._known.pop(activation_id, None)
+        if known is not None:
+            self._known_bytes -= len(known.body)
+        if activation_id in self._in_flight:
+            self._changed_in_flight.add(activation_id)
+
+    def _remember(self, row: Row) -> None:
+        activation_id: int = row["activation_id"]
+        if (
+            row["state"] not in states.LIVE
+            or activation_id in self._changed_in_flight
+            or self._distrusted.get(activation_id, 0.0) > time.monotonic()
+        ):
+            return
+        body = self._render(row)
+        if len(body) > LARGEST_ANSWER:
+            return
+        cancel_after = row["cancel_after"].timestamp()
+        good_until = cancel_after if row["state"] == "waiting" and cancel_after > time.time() else float("inf")
+        self._forget(activation_id)
+        self._changed_in_flight.discard(activation_id)
+        self._known[activation_id] = Remembered(row["account_id"], row["test"], row["revision"], body, good_until)
+        self._known_bytes += len(body)
+        while len(self._known) > MOST_REMEMBERED or self._known_bytes > MOST_BYTES:
+            oldest = self._known.pop(next(iter(self._known)))
+            self._known_bytes -= len(oldest.body)
+
     def read(self, activation_id: int) -> "asyncio.Future[Row | None]":
-        """The row of a lease, or None; whose it is, the caller must look at."""
+        """The row of a lease from the database, or None; whose it is, the caller must look at."""
         wanted = self._wanted.get(activation_id)
         if wanted is None:
             wanted = self._wanted[activation_id] = asyncio.get_running_loop().create_future()
@@ -58,6 +139,7 @@ class Live:
                 while self._wanted and len(group) < LARGEST_GROUP:
                     activation_id, future = self._wanted.popitem()
                     group[activation_id] = future
+                self._in_flight, self._changed_in_flight = frozenset(group), set()
                 try:
                     rows = await self._database.fetch(SQL.status, list(group))
                 except Exception as error:
@@ -66,10 +148,14 @@ class Live:
                             future.set_exception(error)
                     continue
                 found = {row["activation_id"]: row for row in rows}
+                if not self._news.is_late:
+                    for row in rows:
+                        self._remember(row)
                 for activation_id, future in group.items():
                     if not future.done():
                         future.set_result(found.get(activation_id))
         finally:
+            self._in_flight = frozenset()
             self._reading = None
 
     def shown(self, activation_id: int) -> int:
@@ -83,44 +169,32 @@ class Live:
             if len(self._shown) > MOST_REMEMBERED:
                 self._shown.popitem(last=False)
 
-    async def wait(self, activation_id: int, after_revision: int, seconds: float) -> None:
-        """Returns when the lease has a text newer than ``after_revision``, has ended, or the time is over."""
-        if self._draining:
-            return
-        loop = asyncio.get_running_loop()
-        call = _Call(activation_id, after_revision, loop.create_future())
-        self._waiting.add(call)
-        if self._looking is None:
-            self._looking = loop.create_task(self._look())
+    async def wait(self, activation_id: int, after_revision: int, seconds: float) -> Row | None:
+        """The lease's row as soon as it has a text newer than ``after_revision`` or has ended; None: time is over."""
+        happened = asyncio.Event()
+        self._waiting.setdefault(activation_id, set()).add(happened)
         try:
-            await asyncio.wait_for(call.over, seconds)
+            async with asyncio.timeout(seconds):
+                while not self._draining:
+                    happened.clear()
+                    with contextlib.suppress(Unavailable):  # whoever waits is told of a gap once it is back
+                        row = await self.read(activation_id)
+                        if row is None or row["state"] not in states.LIVE or row["revision"] > after_revision:
+                            return row
+                    self._news.hurry()
+                    await happened.wait()
         except TimeoutError:
             pass
         finally:
-            self._waiting.discard(call)
-
-    async def _look(self) -> None:
-        """One statement for all who wait, on every process for itself: it sees what any other process commits."""
-        try:
-            while self._waiting:
-                started = time.monotonic()
-                leases = {call.activation_id for call in self._waiting}
-                try:
-                    rows = await self._database.fetch(SQL.revisions, list(leases))
-                except Unavailable:
-                    rows = []
-                now_at = {row["activation_id"]: (row["revision"], row["ended"]) for row in rows}
-                for call in self._waiting:
-                    revision, ended = now_at.get(call.activation_id, (0, False))
-                    if (ended or revision > call.after_revision) and not call.over.done():
-                        call.over.set_result(None)
-                await asyncio.sleep(max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - started)))
-        finally:
-            self._looking = None
+            waiting = self._waiting[activation_id]
+            waiting.discard(happened)
+            if not waiting:
+                del self._waiting[activation_id]
+        return None
 
     def drain(self) -> None:
         """Lets every held call answer now, and later ones not wait: the server is going down."""
         self._draining = True
-        for call in self._waiting:
-            if not call.over.done():
-                call.over.set_result(None)
+        for waiting in self._waiting.values():
+            for happened in waiting:
+                happened.set()

@@ -93,6 +93,7 @@ class Route:
     shows_secret: bool = False  # in its answer; the record of it for an Idempotency-Key is sealed
     transacts: bool = False  # its handler runs several statements that are one change
     asks_outside: bool = False  # so no transaction is open around its handler, which does nothing twice by itself
+    quick: Callable[[Key, Mapping[str, str]], bytes | None] | None = None  # a body that is there already, tried first
     is_notice: bool = False  # from another system: its handler gets a Notice
     content_type: str = "application/json"  # of the answer; another one: the handler returns a Stream
     errors: tuple[type[TrunklineError], ...] = ()

@@ -10,6 +10,7 @@ from trunkline.errors import InvalidRequest, MalformedBody, TrunklineError
 
 PROBLEM = b"application/problem+json"
 JSON = b"application/json"
+SUCCESS = b'{"success":true,"data":'  # what every success begins with
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
@@ -25,11 +26,11 @@ def encode(data: Any) -> bytes:
 
 
 def success(data: Any) -> bytes:
-    return b'{"success":true,"data":' + encode(data) + b"}"
+    return SUCCESS + encode(data) + b"}"
 
 
 def page(data: list[Any], next_cursor: str | None) -> bytes:
-    return b'{"success":true,"data":' + encode(data) + b',"next_cursor":' + encode(next_cursor) + b"}"
+    return SUCCESS + encode(data) + b',"next_cursor":' + encode(next_cursor) + b"}"
 
 
 def problem(error: TrunklineError, request_id: str) -> bytes:

@@ -14,6 +14,19 @@ CREATE TYPE public.book AS ENUM (
     'revenue'
 );
 
+CREATE TYPE public.component_state AS ENUM (
+    'operational',
+    'degraded_performance',
+    'partial_outage',
+    'major_outage'
+);
+
+CREATE TYPE public.delivery_state AS ENUM (
+    'pending',
+    'delivered',
+    'failed'
+);
+
 CREATE TYPE public.deposit_state AS ENUM (
     'pending',
     'paid',
@@ -166,6 +179,46 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE TABLE public.event (
+    event_id bigint CONSTRAINT event_event_id_not_null1 NOT NULL,
+    xact xid8 DEFAULT pg_current_xact_id() CONSTRAINT event_xact_not_null1 NOT NULL,
+    horizon xid8 DEFAULT pg_snapshot_xmin(pg_current_snapshot()) NOT NULL,
+    account_id bigint CONSTRAINT event_account_id_not_null1 NOT NULL,
+    test boolean CONSTRAINT event_test_not_null1 NOT NULL,
+    activation_id bigint,
+    endpoint_id bigint,
+    type text CONSTRAINT event_type_not_null1 NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb CONSTRAINT event_data_not_null1 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() CONSTRAINT event_created_at_not_null1 NOT NULL
+)
+PARTITION BY RANGE (created_at);
+
+CREATE FUNCTION public.count_outcomes(p_events public.event[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    WITH outcome AS (
+        SELECT fresh.created_at AS at, lease.test, lease.country, lease.service_id, shelf.operator, lease.carrier,
+               CASE WHEN fresh.type = 'sms.received'
+                    THEN text_seconds_bucket(extract(epoch FROM fresh.created_at - lease.created_at)::double precision)
+                    ELSE -1::smallint END AS bucket
+          FROM unnest(p_events) AS fresh JOIN activation AS lease USING (activation_id)
+          JOIN number USING (number_id) JOIN shelf USING (shelf_id)
+         WHERE fresh.type IN ('activation.cancelled', 'activation.expired')
+            OR fresh.type = 'sms.received' AND fresh.data ->> 'revision' = '1'
+    ), by_hour AS (
+        INSERT INTO outcome_hour AS so_far (hour, test, country, service_id, operator, carrier, bucket, leases)
+        SELECT date_trunc('hour', at, 'UTC'), test, country, service_id, operator, carrier, bucket, count(*)
+          FROM outcome GROUP BY 1, 2, 3, 4, 5, 6, 7
+        ON CONFLICT (hour, test, country, service_id, operator, carrier, bucket)
+        DO UPDATE SET leases = so_far.leases + excluded.leases
+    )
+    INSERT INTO outcome_day AS so_far (day, test, country, service_id, operator, carrier, bucket, leases)
+    SELECT (at AT TIME ZONE 'UTC')::date, test, country, service_id, operator, carrier, bucket, count(*)
+      FROM outcome GROUP BY 1, 2, 3, 4, 5, 6, 7
+    ON CONFLICT (day, test, country, service_id, operator, carrier, bucket)
+    DO UPDATE SET leases = so_far.leases + excluded.leases
+$$;
+
 CREATE FUNCTION public.count_usage(p_used public.used[]) RETURNS void
     LANGUAGE sql
     AS $$
@@ -253,6 +306,54 @@ BEGIN
     END IF;
     PERFORM settle(due, 'expired');
     RETURN cardinality(due);
+END $$;
+
+CREATE FUNCTION public.fan_out(p_limit integer, OUT taken integer, OUT endpoints bigint[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    place tail_position;
+    fresh event[];
+    is_on_the_way boolean;
+BEGIN
+    taken := 0;
+    SELECT * INTO place FROM tail_position WHERE consumer = 'fan_out' FOR UPDATE SKIP LOCKED;
+    IF place.consumer IS NULL THEN
+        RETURN;
+    END IF;
+    IF pg_snapshot_xmax(coalesce(place.upto, place.seen)) > pg_snapshot_xmax(pg_current_snapshot()) THEN
+        place := number_anew(place);
+    END IF;
+    is_on_the_way := place.upto IS NOT NULL;
+    IF NOT is_on_the_way THEN
+        place.upto := pg_current_snapshot();
+        place.last_xact := '0';
+        place.last_event := 0;
+    END IF;
+    SELECT array_agg(next.whole ORDER BY (next.whole).xact, (next.whole).event_id) INTO fresh
+      FROM (SELECT event AS whole FROM event
+             WHERE xact >= pg_snapshot_xmin(place.seen) AND (xact, event_id) > (place.last_xact, place.last_event)
+               AND NOT pg_visible_in_snapshot(xact, place.seen) AND pg_visible_in_snapshot(xact, place.upto)
+             ORDER BY xact, event_id LIMIT p_limit) AS next;
+    IF fresh IS NOT NULL THEN
+        taken := cardinality(fresh);
+        endpoints := plan_deliveries(fresh);
+        PERFORM count_outcomes(fresh);
+        place.most_event := greatest(place.most_event, (SELECT max(event_id) FROM unnest(fresh)));
+    END IF;
+    IF taken = p_limit THEN
+        place.last_xact := fresh[taken].xact;
+        place.last_event := fresh[taken].event_id;
+    ELSE
+        place.seen := place.upto;
+        place.upto := NULL;
+    END IF;
+    IF taken > 0 OR is_on_the_way THEN
+        UPDATE tail_position
+           SET seen = place.seen, upto = place.upto, last_xact = place.last_xact, last_event = place.last_event,
+               most_event = place.most_event, moved_at = now()
+         WHERE consumer = 'fan_out';
+    END IF;
 END $$;
 
 CREATE TABLE public.activation (
@@ -408,6 +509,39 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.keep_event_days(p_keep integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    today date := (now() AT TIME ZONE 'UTC')::date;
+    made integer := 0;
+    wanted date;
+    old record;
+    part text;
+BEGIN
+    FOR wanted IN SELECT today + ahead FROM generate_series(0, 3) AS ahead
+                   WHERE to_regclass(format('event_%s', to_char(today + ahead, 'YYYYMMDD'))) IS NULL LOOP
+        part := format('event_%s', to_char(wanted, 'YYYYMMDD'));
+        PERFORM pg_advisory_xact_lock(hashtext('event days'));
+        CONTINUE WHEN to_regclass(part) IS NOT NULL;  -- somebody else was faster
+        EXECUTE format('CREATE TABLE %I (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
+        LOCK TABLE event_rest IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('WITH moved AS (DELETE FROM event_rest WHERE created_at >= %1$L AND created_at < %2$L RETURNING *)'
+                       ' INSERT INTO %3$I SELECT * FROM moved', wanted || ' 00:00+00', wanted + 1 || ' 00:00+00', part);
+        EXECUTE format('ALTER TABLE event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                       part, wanted || ' 00:00+00', wanted + 1 || ' 00:00+00');
+        made := made + 1;
+    END LOOP;
+    FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                WHERE inhparent = 'event'::regclass AND relname ~ '^event_\d{8}$'
+                  AND to_date(right(relname, 8), 'YYYYMMDD') < today - p_keep LOOP
+        EXECUTE format('DROP TABLE IF EXISTS %I', old.relname);
+        made := made + 1;
+    END LOOP;
+    DELETE FROM event_rest WHERE created_at < now() - p_keep * interval '1 day';
+    RETURN made;
+END $_$;
+
 CREATE FUNCTION public.keep_usage() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -463,6 +597,39 @@ BEGIN
     END IF;
     RETURN until;
 END $$;
+
+CREATE TABLE public.tail_position (
+    consumer text NOT NULL,
+    seen pg_snapshot NOT NULL,
+    upto pg_snapshot,
+    last_xact xid8 DEFAULT '0'::xid8 NOT NULL,
+    last_event bigint DEFAULT 0 NOT NULL,
+    most_event bigint NOT NULL,
+    moved_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE FUNCTION public.number_anew(p_place public.tail_position) RETURNS public.tail_position
+    LANGUAGE plpgsql
+    AS $_$
+DECLARE
+    place tail_position := p_place;
+BEGIN
+    LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE;
+    UPDATE event
+       SET xact = CASE WHEN taken.before THEN '3'::xid8 ELSE pg_current_xact_id() END,
+           horizon = CASE WHEN taken.before THEN '3'::xid8 ELSE pg_snapshot_xmin(pg_current_snapshot()) END
+      FROM (SELECT event_id AS id,
+                   event_id <= p_place.most_event AND (pg_visible_in_snapshot(xact, p_place.seen) OR
+                       p_place.upto IS NOT NULL AND pg_visible_in_snapshot(xact, p_place.upto)
+                       AND (xact, event_id) <= (p_place.last_xact, p_place.last_event)) AS before
+              FROM event) AS taken
+     WHERE event_id = taken.id AND (NOT taken.before OR xact >= pg_snapshot_xmin(pg_current_snapshot()));
+    -- Whoever writes an event once this lock is gone may have a number from before it.
+    place.seen := format('%1$s:%1$s:', pg_snapshot_xmin(pg_current_snapshot()))::pg_snapshot;
+    place.upto := NULL;
+    UPDATE tail_position SET seen = place.seen, upto = NULL, moved_at = now() WHERE consumer = place.consumer;
+    RETURN place;
+END $_$;
 
 CREATE FUNCTION public.pick_fresh(p_service integer, p_shelf integer, p_account bigint) RETURNS public.number
     LANGUAGE plpgsql
@@ -551,6 +718,23 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+
+CREATE FUNCTION public.plan_deliveries(p_events public.event[]) RETURNS bigint[]
+    LANGUAGE sql
+    AS $$
+    WITH planned AS (
+        INSERT INTO webhook_delivery (endpoint_id, account_id, event_id, event_at)
+        SELECT hook.endpoint_id, hook.account_id, fresh.event_id, fresh.created_at
+          FROM unnest(p_events) AS fresh JOIN webhook_endpoint AS hook USING (account_id, test)
+         WHERE hook.disabled_at IS NULL AND hook.deleted_at IS NULL AND hook.created_at <= fresh.created_at
+           AND CASE WHEN fresh.endpoint_id IS NULL THEN wants(hook.events, fresh.type)
+                    ELSE fresh.endpoint_id = hook.endpoint_id END
+         ORDER BY fresh.event_id
+        ON CONFLICT (endpoint_id, event_id) DO NOTHING
+        RETURNING endpoint_id
+    )
+    SELECT array_agg(DISTINCT endpoint_id) FROM planned
+$$;
 
 CREATE FUNCTION public.plan_test_texts(p_activation bigint, p_recipient text, p_service text) RETURNS void
     LANGUAGE sql
@@ -941,6 +1125,12 @@ BEGIN
     END LOOP;
 END $$;
 
+CREATE FUNCTION public.text_seconds_bucket(p_seconds double precision) RETURNS smallint
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT least(floor(ln(1 + greatest(p_seconds, 0)) / ln(1.05)), 250)::smallint
+$$;
+
 CREATE FUNCTION public.texts_of(p_activation bigint) RETURNS jsonb
     LANGUAGE sql STABLE
     AS $$
@@ -983,6 +1173,12 @@ BEGIN
     END IF;
     RETURN NEXT thawed;
 END $$;
+
+CREATE FUNCTION public.wants(p_types text[], p_type text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT p_type = ANY (p_types) OR '*' = ANY (p_types) OR split_part(p_type, '.', 1) || '.*' = ANY (p_types)
+$$;
 
 ALTER TABLE public.account ALTER COLUMN account_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.account_account_id_seq
@@ -1128,6 +1324,22 @@ CREATE TABLE public.catalog_version (
     version bigint NOT NULL
 );
 
+CREATE TABLE public.component (
+    name text NOT NULL,
+    state public.component_state NOT NULL,
+    detail text DEFAULT ''::text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    checked_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.component_day (
+    name text NOT NULL,
+    day date NOT NULL,
+    up_seconds double precision DEFAULT 0 NOT NULL,
+    down_seconds double precision DEFAULT 0 NOT NULL
+);
+
 CREATE TABLE public.deposit (
     deposit_id bigint NOT NULL,
     account_id bigint NOT NULL,
@@ -1153,24 +1365,26 @@ ALTER TABLE public.deposit ALTER COLUMN deposit_id ADD GENERATED ALWAYS AS IDENT
     CACHE 1
 );
 
-CREATE TABLE public.event (
-    event_id bigint NOT NULL,
-    xact xid8 DEFAULT pg_current_xact_id() NOT NULL,
-    account_id bigint NOT NULL,
-    test boolean NOT NULL,
-    activation_id bigint,
-    type text NOT NULL,
-    data jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
-
-ALTER TABLE public.event ALTER COLUMN event_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME public.event_event_id_seq
+CREATE SEQUENCE public.event_number
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
-    CACHE 1
+    CACHE 1;
+
+ALTER SEQUENCE public.event_number OWNED BY public.event.event_id;
+
+CREATE TABLE public.event_rest (
+    event_id bigint DEFAULT nextval('public.event_number'::regclass) CONSTRAINT event_event_id_not_null1 NOT NULL,
+    xact xid8 DEFAULT pg_current_xact_id() CONSTRAINT event_xact_not_null1 NOT NULL,
+    horizon xid8 DEFAULT pg_snapshot_xmin(pg_current_snapshot()) CONSTRAINT event_horizon_not_null NOT NULL,
+    account_id bigint CONSTRAINT event_account_id_not_null1 NOT NULL,
+    test boolean CONSTRAINT event_test_not_null1 NOT NULL,
+    activation_id bigint,
+    endpoint_id bigint,
+    type text CONSTRAINT event_type_not_null1 NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb CONSTRAINT event_data_not_null1 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() CONSTRAINT event_created_at_not_null1 NOT NULL
 );
 
 CREATE TABLE public.exhausted (
@@ -1193,6 +1407,47 @@ CREATE TABLE public.idempotent_answer (
     answer bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT idempotent_answer_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+CREATE TABLE public.incident (
+    incident_id bigint NOT NULL,
+    title text NOT NULL,
+    impact text NOT NULL,
+    components text[] NOT NULL,
+    opened_by text NOT NULL,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT incident_impact_check CHECK ((impact = ANY (ARRAY['none'::text, 'minor'::text, 'major'::text, 'critical'::text]))),
+    CONSTRAINT incident_opened_by_check CHECK ((opened_by = ANY (ARRAY['operator'::text, 'health'::text]))),
+    CONSTRAINT incident_title_check CHECK (((length(title) >= 1) AND (length(title) <= 200)))
+);
+
+ALTER TABLE public.incident ALTER COLUMN incident_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.incident_incident_id_seq
+    START WITH 1001
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.incident_update (
+    update_id bigint NOT NULL,
+    incident_id bigint NOT NULL,
+    state text NOT NULL,
+    body text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT incident_update_body_check CHECK (((length(body) >= 1) AND (length(body) <= 4000))),
+    CONSTRAINT incident_update_state_check CHECK ((state = ANY (ARRAY['investigating'::text, 'identified'::text, 'monitoring'::text, 'resolved'::text])))
+);
+
+ALTER TABLE public.incident_update ALTER COLUMN update_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.incident_update_update_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.message (
@@ -1230,6 +1485,28 @@ ALTER TABLE public.number ALTER COLUMN number_id ADD GENERATED ALWAYS AS IDENTIT
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.outcome_day (
+    day date NOT NULL,
+    test boolean NOT NULL,
+    country text NOT NULL,
+    service_id integer NOT NULL,
+    operator text NOT NULL,
+    carrier text NOT NULL,
+    bucket smallint NOT NULL,
+    leases bigint NOT NULL
+);
+
+CREATE TABLE public.outcome_hour (
+    hour timestamp with time zone NOT NULL,
+    test boolean NOT NULL,
+    country text NOT NULL,
+    service_id integer NOT NULL,
+    operator text NOT NULL,
+    carrier text NOT NULL,
+    bucket smallint NOT NULL,
+    leases bigint NOT NULL
 );
 
 CREATE TABLE public.transfer (
@@ -1420,6 +1697,94 @@ CREATE TABLE public.usage (
 )
 WITH (fillfactor='70');
 
+CREATE TABLE public.webhook_attempt (
+    delivery_id bigint NOT NULL,
+    number smallint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    url text NOT NULL,
+    duration_ms integer NOT NULL,
+    status smallint,
+    reason text,
+    address text,
+    answer bytea,
+    key_id bigint
+);
+
+CREATE TABLE public.webhook_delivery (
+    delivery_id bigint NOT NULL,
+    endpoint_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    event_id bigint NOT NULL,
+    event_at timestamp with time zone NOT NULL,
+    state public.delivery_state DEFAULT 'pending'::public.delivery_state NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    since smallint DEFAULT 0 NOT NULL,
+    lease integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT webhook_delivery_ends CHECK (((ended_at IS NULL) = (state = 'pending'::public.delivery_state)))
+)
+WITH (fillfactor='70');
+
+ALTER TABLE public.webhook_delivery ALTER COLUMN delivery_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_delivery_delivery_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.webhook_endpoint (
+    endpoint_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    url text NOT NULL,
+    events text[] NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    disabled_at timestamp with time zone,
+    disabled_reason text,
+    deleted_at timestamp with time zone,
+    failing_since timestamp with time zone,
+    paused_until timestamp with time zone,
+    CONSTRAINT webhook_endpoint_disabled CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
+    CONSTRAINT webhook_endpoint_events_check CHECK ((cardinality(events) > 0)),
+    CONSTRAINT webhook_endpoint_url_check CHECK (((length(url) >= 1) AND (length(url) <= 2048)))
+);
+
+ALTER TABLE public.webhook_endpoint ALTER COLUMN endpoint_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_endpoint_endpoint_id_seq
+    START WITH 1001
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.webhook_secret (
+    secret_id bigint NOT NULL,
+    endpoint_id bigint NOT NULL,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT webhook_secret_secret_check CHECK (((length(secret) >= 24) AND (length(secret) <= 64)))
+);
+
+ALTER TABLE public.webhook_secret ALTER COLUMN secret_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_secret_secret_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.event ATTACH PARTITION public.event_rest DEFAULT;
+
+ALTER TABLE ONLY public.event ALTER COLUMN event_id SET DEFAULT nextval('public.event_number'::regclass);
+
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (account_id);
 
@@ -1462,14 +1827,17 @@ ALTER TABLE ONLY public.balance
 ALTER TABLE ONLY public.carrier_link
     ADD CONSTRAINT carrier_link_pkey PRIMARY KEY (carrier);
 
+ALTER TABLE ONLY public.component_day
+    ADD CONSTRAINT component_day_pkey PRIMARY KEY (name, day);
+
+ALTER TABLE ONLY public.component
+    ADD CONSTRAINT component_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.deposit
     ADD CONSTRAINT deposit_pkey PRIMARY KEY (deposit_id);
 
 ALTER TABLE ONLY public.deposit
     ADD CONSTRAINT deposit_provider_provider_ref_key UNIQUE (provider, provider_ref);
-
-ALTER TABLE ONLY public.event
-    ADD CONSTRAINT event_pkey PRIMARY KEY (event_id);
 
 ALTER TABLE ONLY public.exhausted
     ADD CONSTRAINT exhausted_pkey PRIMARY KEY (service_id, shelf_id);
@@ -1479,6 +1847,12 @@ ALTER TABLE ONLY public.frozen_number
 
 ALTER TABLE ONLY public.idempotent_answer
     ADD CONSTRAINT idempotent_answer_pkey PRIMARY KEY (account_id, mode, key);
+
+ALTER TABLE ONLY public.incident
+    ADD CONSTRAINT incident_pkey PRIMARY KEY (incident_id);
+
+ALTER TABLE ONLY public.incident_update
+    ADD CONSTRAINT incident_update_pkey PRIMARY KEY (update_id);
 
 ALTER TABLE ONLY public.message
     ADD CONSTRAINT message_pkey PRIMARY KEY (message_id);
@@ -1491,6 +1865,12 @@ ALTER TABLE ONLY public.number
 
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_shelf_id_stripe_place_key UNIQUE (shelf_id, stripe, place);
+
+ALTER TABLE ONLY public.outcome_day
+    ADD CONSTRAINT outcome_day_pkey PRIMARY KEY (day, test, country, service_id, operator, carrier, bucket);
+
+ALTER TABLE ONLY public.outcome_hour
+    ADD CONSTRAINT outcome_hour_pkey PRIMARY KEY (hour, test, country, service_id, operator, carrier, bucket);
 
 ALTER TABLE ONLY public.price_rule
     ADD CONSTRAINT price_rule_service_id_country_currency_key UNIQUE NULLS NOT DISTINCT (service_id, country, currency);
@@ -1525,6 +1905,9 @@ ALTER TABLE ONLY public.simulated_text
 ALTER TABLE ONLY public.slot
     ADD CONSTRAINT slot_pkey PRIMARY KEY (service_id, shelf_id, stripe, place);
 
+ALTER TABLE ONLY public.tail_position
+    ADD CONSTRAINT tail_position_pkey PRIMARY KEY (consumer);
+
 ALTER TABLE ONLY public.text_key
     ADD CONSTRAINT text_key_day_days_key UNIQUE (day, days);
 
@@ -1536,6 +1919,21 @@ ALTER TABLE ONLY public.transfer
 
 ALTER TABLE ONLY public.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, test, dimension, day, value);
+
+ALTER TABLE ONLY public.webhook_attempt
+    ADD CONSTRAINT webhook_attempt_pkey PRIMARY KEY (delivery_id, number);
+
+ALTER TABLE ONLY public.webhook_delivery
+    ADD CONSTRAINT webhook_delivery_endpoint_id_event_id_key UNIQUE (endpoint_id, event_id);
+
+ALTER TABLE ONLY public.webhook_delivery
+    ADD CONSTRAINT webhook_delivery_pkey PRIMARY KEY (delivery_id);
+
+ALTER TABLE ONLY public.webhook_endpoint
+    ADD CONSTRAINT webhook_endpoint_pkey PRIMARY KEY (endpoint_id);
+
+ALTER TABLE ONLY public.webhook_secret
+    ADD CONSTRAINT webhook_secret_pkey PRIMARY KEY (secret_id);
 
 CREATE UNIQUE INDEX account_email ON public.account USING btree (lower(email));
 
@@ -1557,9 +1955,23 @@ CREATE INDEX audit_entry_account ON public.audit_entry USING btree (account_id, 
 
 CREATE INDEX deposit_account ON public.deposit USING btree (account_id, deposit_id);
 
-CREATE INDEX event_activation ON public.event USING btree (activation_id, event_id);
+CREATE INDEX event_account ON ONLY public.event USING btree (account_id, event_id);
+
+CREATE INDEX event_activation ON ONLY public.event USING btree (activation_id, event_id) WHERE (activation_id IS NOT NULL);
+
+CREATE INDEX event_rest_account_id_event_id_idx ON public.event_rest USING btree (account_id, event_id);
+
+CREATE INDEX event_rest_activation_id_event_id_idx ON public.event_rest USING btree (activation_id, event_id) WHERE (activation_id IS NOT NULL);
+
+CREATE INDEX event_tail ON ONLY public.event USING btree (xact, event_id);
+
+CREATE INDEX event_rest_xact_event_id_idx ON public.event_rest USING btree (xact, event_id);
 
 CREATE INDEX idempotent_answer_age ON public.idempotent_answer USING btree (created_at);
+
+CREATE UNIQUE INDEX incident_health ON public.incident USING btree (components) WHERE ((opened_by = 'health'::text) AND (closed_at IS NULL));
+
+CREATE INDEX incident_update_of ON public.incident_update USING btree (incident_id, update_id);
 
 CREATE INDEX message_erase ON public.message USING btree (erase_after) WHERE (erase_after IS NOT NULL);
 
@@ -1589,6 +2001,22 @@ CASE kind
     WHEN 'fee'::public.transfer_kind THEN 2
     ELSE 3
 END)) WHERE (activation_id IS NOT NULL);
+
+CREATE INDEX webhook_attempt_age ON public.webhook_attempt USING btree (at);
+
+CREATE INDEX webhook_delivery_age ON public.webhook_delivery USING btree (created_at);
+
+CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (endpoint_id, next_at, delivery_id) WHERE (state = 'pending'::public.delivery_state);
+
+CREATE INDEX webhook_endpoint_account ON public.webhook_endpoint USING btree (account_id, test, endpoint_id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX webhook_secret_endpoint ON public.webhook_secret USING btree (endpoint_id);
+
+ALTER INDEX public.event_account ATTACH PARTITION public.event_rest_account_id_event_id_idx;
+
+ALTER INDEX public.event_activation ATTACH PARTITION public.event_rest_activation_id_event_id_idx;
+
+ALTER INDEX public.event_tail ATTACH PARTITION public.event_rest_xact_event_id_idx;
 
 CREATE TRIGGER audit_entry_awaits_link AFTER INSERT ON public.audit_entry REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.await_link();
 
@@ -1629,6 +2057,9 @@ ALTER TABLE ONLY public.balance
 ALTER TABLE ONLY public.deposit
     ADD CONSTRAINT deposit_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
 
+ALTER TABLE ONLY public.incident_update
+    ADD CONSTRAINT incident_update_incident_id_fkey FOREIGN KEY (incident_id) REFERENCES public.incident(incident_id);
+
 ALTER TABLE ONLY public.number
     ADD CONSTRAINT number_shelf_id_fkey FOREIGN KEY (shelf_id) REFERENCES public.shelf(shelf_id);
 
@@ -1646,3 +2077,9 @@ ALTER TABLE ONLY public.service_switch
 
 ALTER TABLE ONLY public.transfer
     ADD CONSTRAINT transfer_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposit(deposit_id);
+
+ALTER TABLE ONLY public.webhook_endpoint
+    ADD CONSTRAINT webhook_endpoint_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
+
+ALTER TABLE ONLY public.webhook_secret
+    ADD CONSTRAINT webhook_secret_endpoint_id_fkey FOREIGN KEY (endpoint_id) REFERENCES public.webhook_endpoint(endpoint_id);

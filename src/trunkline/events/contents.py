@@ -1,0 +1,98 @@
+"""What events say to the outside: the same JSON in webhooks and in streams.
+
+The outbox holds no text: what an event is about is read when it is told, so a text that retention has erased meanwhile
+is told as erased (docs/webhooks.md).
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from trunkline import money
+from trunkline.activations import vault
+from trunkline.clock import iso
+from trunkline.storage.database import Querier, Row
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
+
+PREFIX = "evt_"
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Content:
+    """An event as it is told."""
+
+    event_id: str  # "evt_1042": the same on every repeat
+    type: str
+    body: bytes  # {"type", "timestamp", "data"}, the same octets on every repeat until its text is erased
+
+
+def shown_id(event_id: int) -> str:
+    return f"{PREFIX}{event_id}"
+
+
+def from_shown_id(text: str) -> int | None:
+    """The number behind ``evt_1042``; None where it can be no id of ours."""
+    number = text.removeprefix(PREFIX)
+    if number == text or not number.isascii() or not number.isdigit() or len(number) > 18:
+        return None
+    return int(number)
+
+
+async def contents(connection: Querier, events: Iterable[tuple[int, int, datetime.datetime]]) -> dict[int, Content]:
+    """What events say, by id. ``events``: account, id and instant of each."""
+    accounts, ids, moments = (list(each) for each in zip(*events, strict=True))
+    rows = await connection.fetch(SQL.contents, accounts, ids, moments)
+    return {row["event_id"]: content(row) for row in rows}
+
+
+def content(row: Row) -> Content:
+    """Of a row that has the columns of ``SQL.contents``."""
+    body = {"type": row["type"], "timestamp": iso(row["created_at"]), "data": _data(row)}
+    return Content(shown_id(row["event_id"]), row["type"], _encoder.encode(body))
+
+
+def _data(row: Row) -> Mapping[str, Any]:
+    stored: dict[str, Any] = msgspec.json.decode(row["data"])
+    if row["activation_id"] is None:
+        return {
+            name.removesuffix("_micros"): money.show(value) if name.endswith("_micros") else value
+            for name, value in stored.items()
+        }
+    lease = {
+        "activation_id": str(row["activation_id"]),
+        "phone_number": row["e164"],
+        "country": row["country"],
+        "service": row["service"],
+    }
+    labels = {"labels": msgspec.json.decode(row["labels"]) if row["labels"] else {}}
+    if row["type"] == "sms.received":
+        return lease | _text(row) | labels
+    status = row["type"].partition(".")[2]
+    refund = row["refund_micros"] if status in ("cancelled", "expired") else 0
+    return lease | {
+        "status": "waiting" if status == "created" else status,
+        "cost": money.show(row["cost_micros"]),
+        "refund": money.show(refund),
+        "currency": row["currency"],
+    } | labels  # fmt: skip
+
+
+def _text(row: Row) -> dict[str, Any]:
+    full_text, code = row["body"], row["code"]
+    if row["sealed"] is not None:
+        full_text, code = vault.unseal(row["key"], row["sealed"]) or (None, None)
+    return {
+        "code": code,
+        "full_text": full_text,
+        "received_at": iso(row["received_at"]),
+        "revision": row["revision"],
+        "sender": row["sender"],
+        "erased": full_text is None,
+    }

@@ -1,0 +1,107 @@
+-- The outbox: its days, and the reader that plans deliveries and counts outcomes, each event once.
+
+-- Makes tables for today (UTC) and the days to come, and drops those that are older than ``p_keep`` days. How many were
+-- made or dropped. A day whose events lie in ``event_rest`` already takes them along.
+CREATE OR REPLACE FUNCTION keep_event_days(p_keep integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    today date := (now() AT TIME ZONE 'UTC')::date;
+    made integer := 0;
+    wanted date;
+    old record;
+    part text;
+BEGIN
+    FOR wanted IN SELECT today + ahead FROM generate_series(0, 3) AS ahead
+                   WHERE to_regclass(format('event_%s', to_char(today + ahead, 'YYYYMMDD'))) IS NULL LOOP
+        part := format('event_%s', to_char(wanted, 'YYYYMMDD'));
+        PERFORM pg_advisory_xact_lock(hashtext('event days'));
+        CONTINUE WHEN to_regclass(part) IS NOT NULL;  -- somebody else was faster
+        EXECUTE format('CREATE TABLE %I (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
+        LOCK TABLE event_rest IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('WITH moved AS (DELETE FROM event_rest WHERE created_at >= %1$L AND created_at < %2$L RETURNING *)'
+                       ' INSERT INTO %3$I SELECT * FROM moved', wanted || ' 00:00+00', wanted + 1 || ' 00:00+00', part);
+        EXECUTE format('ALTER TABLE event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                       part, wanted || ' 00:00+00', wanted + 1 || ' 00:00+00');
+        made := made + 1;
+    END LOOP;
+    FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                WHERE inhparent = 'event'::regclass AND relname ~ '^event_\d{8}$'
+                  AND to_date(right(relname, 8), 'YYYYMMDD') < today - p_keep LOOP
+        EXECUTE format('DROP TABLE IF EXISTS %I', old.relname);
+        made := made + 1;
+    END LOOP;
+    DELETE FROM event_rest WHERE created_at < now() - p_keep * interval '1 day';
+    RETURN made;
+END $$;
+
+-- Takes the next events that are committed and not taken yet: plans their deliveries and counts their outcomes, in the
+-- transaction that moves the position. One process at a time; a second one takes nothing. ``endpoints`` are those with
+-- something new to send. Less than ``p_limit`` taken: there was no more.
+CREATE OR REPLACE FUNCTION fan_out(p_limit integer, OUT taken integer, OUT endpoints bigint[]) LANGUAGE plpgsql AS $$
+DECLARE
+    place tail_position;
+    fresh event[];
+    is_on_the_way boolean;
+BEGIN
+    taken := 0;
+    SELECT * INTO place FROM tail_position WHERE consumer = 'fan_out' FOR UPDATE SKIP LOCKED;
+    IF place.consumer IS NULL THEN
+        RETURN;
+    END IF;
+    IF pg_snapshot_xmax(coalesce(place.upto, place.seen)) > pg_snapshot_xmax(pg_current_snapshot()) THEN
+        place := number_anew(place);
+    END IF;
+    is_on_the_way := place.upto IS NOT NULL;
+    IF NOT is_on_the_way THEN
+        place.upto := pg_current_snapshot();
+        place.last_xact := '0';
+        place.last_event := 0;
+    END IF;
+    SELECT array_agg(next.whole ORDER BY (next.whole).xact, (next.whole).event_id) INTO fresh
+      FROM (SELECT event AS whole FROM event
+             WHERE xact >= pg_snapshot_xmin(place.seen) AND (xact, event_id) > (place.last_xact, place.last_event)
+               AND NOT pg_visible_in_snapshot(xact, place.seen) AND pg_visible_in_snapshot(xact, place.upto)
+             ORDER BY xact, event_id LIMIT p_limit) AS next;
+    IF fresh IS NOT NULL THEN
+        taken := cardinality(fresh);
+        endpoints := plan_deliveries(fresh);
+        PERFORM count_outcomes(fresh);
+        place.most_event := greatest(place.most_event, (SELECT max(event_id) FROM unnest(fresh)));
+    END IF;
+    IF taken = p_limit THEN
+        place.last_xact := fresh[taken].xact;
+        place.last_event := fresh[taken].event_id;
+    ELSE
+        place.seen := place.upto;
+        place.upto := NULL;
+    END IF;
+    IF taken > 0 OR is_on_the_way THEN
+        UPDATE tail_position
+           SET seen = place.seen, upto = place.upto, last_xact = place.last_xact, last_event = place.last_event,
+               most_event = place.most_event, moved_at = now()
+         WHERE consumer = 'fan_out';
+    END IF;
+END $$;
+
+-- A database that was dumped and brought back into another server, or whose standby took over without its last
+-- transactions, counts transactions from a smaller number: those that its events name are in the future. Events that
+-- were taken get a number from before all time, the others this transaction's.
+CREATE OR REPLACE FUNCTION number_anew(p_place tail_position) RETURNS tail_position LANGUAGE plpgsql AS $$
+DECLARE
+    place tail_position := p_place;
+BEGIN
+    LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE;
+    UPDATE event
+       SET xact = CASE WHEN taken.before THEN '3'::xid8 ELSE pg_current_xact_id() END,
+           horizon = CASE WHEN taken.before THEN '3'::xid8 ELSE pg_snapshot_xmin(pg_current_snapshot()) END
+      FROM (SELECT event_id AS id,
+                   event_id <= p_place.most_event AND (pg_visible_in_snapshot(xact, p_place.seen) OR
+                       p_place.upto IS NOT NULL AND pg_visible_in_snapshot(xact, p_place.upto)
+                       AND (xact, event_id) <= (p_place.last_xact, p_place.last_event)) AS before
+              FROM event) AS taken
+     WHERE event_id = taken.id AND (NOT taken.before OR xact >= pg_snapshot_xmin(pg_current_snapshot()));
+    -- Whoever writes an event once this lock is gone may have a number from before it.
+    place.seen := format('%1$s:%1$s:', pg_snapshot_xmin(pg_current_snapshot()))::pg_snapshot;
+    place.upto := NULL;
+    UPDATE tail_position SET seen = place.seen, upto = NULL, moved_at = now() WHERE consumer = place.consumer;
+    RETURN place;
+END $$;
