@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import logging
 import pathlib
 import signal
@@ -198,6 +199,7 @@ def push(built: Platform) -> Push:
         live.told(None if isinstance(news, Gap) else {event.activation_id for event in news if event.activation_id})
 
     tail.follow(tell_live)
+    built.inbox.follow(live.told)  # without the few milliseconds until the tail's next look
     return Push(tail, live)
 
 
@@ -317,6 +319,8 @@ async def serve(
                 tasks.append(asyncio.create_task(keyring.keep_uses()))
                 async with limiting(config, processes=processes) as limiter:
                     application = api(config, built, pushed, keyring, limiter)
+                    gc.collect()
+                    gc.freeze()  # what is here stays: no later collection need look at it
                     await listen(application, pushed.live, listener, stop, ready)
             else:
                 print(ready, flush=True)  # noqa: T201 - the one line that whoever started us waits for

@@ -11,7 +11,7 @@ import datetime
 import itertools
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from trunkline import phone
 from trunkline.activations.codes import Brands, extract
@@ -84,10 +84,15 @@ class Inbox:
         self._vault = Vault()
         self._retention_days = retention_days  # of texts that are nobody's; a lease has its own
         self._reader: _Reader | None = None
+        self._follower: Callable[[Iterable[int]], None] = _nobody
         self._group_size = group_size
         self._backlog = backlog
         self._lanes: list[deque[tuple[InboundText, asyncio.Future[None]]]] = [deque() for _ in range(LANES)]
         self._running: list[asyncio.Task[None] | None] = [None] * LANES
+
+    def follow(self, follower: Callable[[Iterable[int]], None]) -> None:
+        """Lets somebody in this process know at once which leases got a text that is committed."""
+        self._follower = follower
 
     def put(self, text: InboundText) -> "asyncio.Future[None]":
         """The future is done once the text is committed; it raises StoreAway where the carrier must send it again."""
@@ -138,11 +143,14 @@ class Inbox:
         """Stores texts in one transaction; what became of each. Raises Unavailable where the database is away."""
         reader = await self._current_reader()
         if all(text.part is None for text in texts):
-            return await self._store(self._database, reader, [_read(text) for text in texts])
-        async with self._database.transaction() as connection:
-            whole = [await self._assembled(connection, text) for text in texts]
-            stored = iter(await self._store(connection, reader, [text for text in whole if text is not None]))
-            return [next(stored) if text is not None else Outcome("part", None) for text in whole]
+            outcomes = await self._store(self._database, reader, [_read(text) for text in texts])
+        else:
+            async with self._database.transaction() as connection:
+                whole = [await self._assembled(connection, text) for text in texts]
+                stored = iter(await self._store(connection, reader, [text for text in whole if text is not None]))
+                outcomes = [next(stored) if text is not None else Outcome("part", None) for text in whole]
+        self._follower({outcome.activation_id for outcome in outcomes if outcome.activation_id is not None})
+        return outcomes
 
     async def _current_reader(self) -> _Reader:
         catalog = await self._catalog.snapshot()
@@ -237,6 +245,10 @@ class Inbox:
             alphabets.decode(b"".join(_payload(row) for row in run), Alphabet(alphabet)) for alphabet, run in runs
         )
         return _text(text, body)
+
+
+def _nobody(_: Iterable[int]) -> None:
+    """Follows where nobody else does."""
 
 
 def _read(text: InboundText) -> _Text:

@@ -1,6 +1,5 @@
 """Handlers of /numbers: lease, poll, finish, list."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -174,8 +173,8 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
         live.show(row["activation_id"], row["revision"])
         return states.status(row, clock.now())
 
-    def remembered(key: Key, path: Mapping[str, str]) -> bytes | None:
-        activation_id = ids.from_path(path["activation_id"])
+    def remembered(key: Key, text: str) -> bytes | None:
+        activation_id = ids.from_path(text)
         known = live.remembered(activation_id) if activation_id is not None else None
         if known is None or known.account_id != key.account_id or known.test != key.test:
             return None
@@ -185,7 +184,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
         answers: dict[str, Any] = dict.fromkeys(call.body.activation_ids)
         futures = {}
         for text in answers:
-            known = remembered(call.key, {"activation_id": text})
+            known = remembered(call.key, text)
             if known is not None:
                 answers[text] = msgspec.Raw(memoryview(known)[len(wire.SUCCESS) : -1])
             elif (number := ids.from_path(text)) is not None:

@@ -48,6 +48,24 @@ class Callers:
             raise InsufficientScope(f"The key lacks the scope {scope!r}.", scope=scope)
         return key
 
+    def recognise(self, scope: str, asked: Mapping[bytes, bytes], address: str) -> Key | None:
+        """The caller's key where it is known without a wait and nothing speaks against it; it is not counted yet."""
+        scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
+        key = self._keyring.remembered(secret) if scheme == "Bearer" else None
+        if key is None or key.frozen is not None or scope not in key.scopes or not key.allows(address):
+            return None
+        return key
+
+    def count(self, key: Key, headers: Headers) -> bool:
+        """Counts a request of a recognised key where that needs no wait; False: it was not counted, use ``admit``."""
+        if not isinstance(self._limiter, Limiter):
+            return False
+        decision = self._limiter.take(key)
+        if decision.refused_by is not None:
+            return False
+        headers += _limit_headers(decision)
+        return True
+
 
 def _outsider(key: Key) -> Key:
     """Who uses a key from where it may not be used: counted apart, lest a thief use up the owner's share."""

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from trunkline import ids
 from trunkline.api import wire
@@ -25,6 +25,31 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_size = 0
         self._in_head = True
         self._deadline: asyncio.TimerHandle | None = None
+        self._at_once = getattr(self.config.app, "at_once", None)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """An answer that is known already needs no task, and goes out in one write.
+
+        While requests are queued behind this one that would be a recursion for each of them.
+        """
+        known = (
+            self._at_once(cycle.scope) if self._at_once and not self.pipeline and not self.flow.write_paused else None
+        )
+        if known is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        headers, body = known
+        parts = [STATUS_LINE[200]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"\r\n", body)
+        self.transport.write(b"".join(parts))
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)

@@ -26,6 +26,7 @@ class Call:
     address: str  # the caller's, as trusted proxies tell it
     request_id: str
     idempotency_key: str | None = None  # of a route that asks outside
+    beforehand: Any = None  # what the route's look beforehand brought
 
     @property
     def actor(self) -> Actor:
@@ -92,8 +93,9 @@ class Route:
     repeatable: bool = False  # by nature: its answer is made again, not recorded, because it holds texts
     shows_secret: bool = False  # in its answer; the record of it for an Idempotency-Key is sealed
     transacts: bool = False  # its handler runs several statements that are one change
+    beforehand: "Callable[[Call], Awaitable[Any]] | None" = None  # looks outside before a transaction is open
     asks_outside: bool = False  # so no transaction is open around its handler, which does nothing twice by itself
-    quick: Callable[[Key, Mapping[str, str]], bytes | None] | None = None  # a body that is there already, tried first
+    quick: Callable[[Key, str], bytes | None] | None = None  # the body, where it is there already for what is named
     is_notice: bool = False  # from another system: its handler gets a Notice
     content_type: str = "application/json"  # of the answer; another one: the handler returns a Stream
     errors: tuple[type[TrunklineError], ...] = ()

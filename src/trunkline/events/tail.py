@@ -61,6 +61,7 @@ class Tail:
         self._fresh_at = float("-inf")  # when the last look that succeeded began
         self._busy_until = self._polled_until = 0.0
         self._wake = asyncio.Event()
+        self._looking = asyncio.Lock()
 
     def follow(self, follower: Follower) -> None:
         self._followers.append(follower)
@@ -101,7 +102,11 @@ class Tail:
             await self._rest(wait)
 
     async def look(self) -> float:
-        """Tells what is new; the seconds until the next look. Raises Unavailable."""
+        """Tells everything that is committed by now; the seconds until the next look. Raises Unavailable."""
+        async with self._looking:
+            return await self._look()
+
+    async def _look(self) -> float:
         started = time.monotonic()
         if self._seen is None:
             self._seen = await self._database.fetchval(SQL.now)
