@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import audit, codes, ledger, memory, purchases, report, status_polls, texts, usage
+from bench import audit, codes, ledger, memory, purchases, report, status_polls, streams, texts, usage, webhooks
 from bench.stage import Stage
 
 MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
     "polls": status_polls.measure,
     "purchases": purchases.measure,
     "texts": texts.measure,
+    "webhooks": webhooks.measure,
+    "streams": streams.measure,
     "codes": codes.measure,
     "usage": usage.measure,
     "audit": audit.measure,

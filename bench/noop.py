@@ -7,8 +7,8 @@ from typing import Any, cast
 import uvloop
 
 from trunkline import app
-from trunkline.activations.live import Live
 from trunkline.api.server import Api
+from trunkline.app import Push
 
 BODY = b'{"success":true,"data":null}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
@@ -29,7 +29,7 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     listener = app.bind("127.0.0.1", 0)
     ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"
-    await app.listen(cast("Api", answer), cast("Live", _NobodyWaits()), listener, stop, ready)
+    await app.listen(cast("Api", answer), cast("Push", _NobodyWaits()), listener, stop, ready)
 
 
 if __name__ == "__main__":

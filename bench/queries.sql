@@ -96,3 +96,22 @@ SELECT 'key:' || number % 50, 1001 + number % 20, 'key.created', 'key:' || numbe
        jsonb_build_object('name', 'ci ' || number, 'scopes', jsonb_build_array('numbers', 'verify'), 'cidrs', '[]'::jsonb),
        '203.0.113.' || number % 256, 'req_' || md5(number::text)
   FROM generate_series(1, $1::int) AS number
+
+-- An endpoint for each account, that wants everything; the secret is no secret.
+-- name: endpoints
+WITH made AS (
+    INSERT INTO webhook_endpoint (account_id, test, url, events)
+    SELECT account_id, false, url, '{*}' FROM unnest($1::bigint[], $2::text[]) AS row (account_id, url)
+    RETURNING endpoint_id
+)
+INSERT INTO webhook_secret (endpoint_id, secret) SELECT endpoint_id, sha256(endpoint_id::text::bytea) FROM made
+
+-- An event for each live lease of some accounts.
+-- name: events
+INSERT INTO event (account_id, test, activation_id, type)
+SELECT account_id, false, activation_id, 'activation.completed' FROM activation WHERE account_id = ANY ($1::bigint[])
+
+-- Events of the smallest kind, one for each account named.
+-- name: tell
+INSERT INTO event (account_id, test, type, data)
+SELECT account_id, false, 'key.created', '{"key_id": "0"}' FROM unnest($1::bigint[]) AS account_id

@@ -38,14 +38,14 @@ async def main(secret: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = config.load()
     async with app.platform(settings, pathlib.Path("unused")) as built:
-        pushed, keyring = app.push(built), Keyring(built.database)
+        pushed, keyring = app.push(settings, built), Keyring(built.database)
         tail = asyncio.create_task(pushed.tail.run())
         limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)
         application = app.api(settings, built, pushed, keyring, limiter)
         application._callers = cast("Callers", _Trusting(await keyring.find(secret)))
         listener = app.bind("127.0.0.1", 0)
         ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"
-        await app.listen(application, pushed.live, listener, stop, ready)
+        await app.listen(application, pushed, listener, stop, ready)
         tail.cancel()
 
 

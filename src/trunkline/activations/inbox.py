@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from trunkline import phone
+from trunkline import metrics, phone
 from trunkline.activations.codes import Brands, extract
 from trunkline.activations.matching import Candidate, Match, Senders, match
 from trunkline.activations.vault import TextKey, Vault, unseal_part
@@ -94,6 +94,11 @@ class Inbox:
         """Lets somebody in this process know at once which leases got a text that is committed."""
         self._follower = follower
 
+    @property
+    def waiting(self) -> int:
+        """Texts that wait for their commit."""
+        return sum(map(len, self._lanes))
+
     def put(self, text: InboundText) -> "asyncio.Future[None]":
         """The future is done once the text is committed; it raises StoreAway where the carrier must send it again."""
         loop = asyncio.get_running_loop()
@@ -101,6 +106,7 @@ class Inbox:
         lane = hash(text.recipient) % LANES
         queue = self._lanes[lane]
         if len(queue) >= self._backlog:
+            metrics.TEXTS.add(1, text.carrier, "put_off")
             done.set_exception(StoreAway("More texts are waiting for a commit than may."))
             return done
         queue.append((text, done))
@@ -131,6 +137,8 @@ class Inbox:
                 # the kind of error alone: the database's words may hold the text
                 to, kind = phone.mask(texts[0].recipient), type(error).__name__
                 log.error("a text from %s to %s cannot be stored: %s", texts[0].carrier, to, kind)
+            for text in texts:
+                metrics.TEXTS.add(1, text.carrier, "put_off")
             for future in futures:
                 if not future.done():
                     future.set_exception(StoreAway("The text cannot be stored now."))
@@ -149,6 +157,8 @@ class Inbox:
                 whole = [await self._assembled(connection, text) for text in texts]
                 stored = iter(await self._store(connection, reader, [text for text in whole if text is not None]))
                 outcomes = [next(stored) if text is not None else Outcome("part", None) for text in whole]
+        for text, outcome in zip(texts, outcomes, strict=True):
+            metrics.TEXTS.add(1, text.carrier, outcome.what)
         self._follower({outcome.activation_id for outcome in outcomes if outcome.activation_id is not None})
         return outcomes
 

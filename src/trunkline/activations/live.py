@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
+from trunkline import metrics
 from trunkline.activations import states
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Querier, Row
@@ -70,9 +71,14 @@ class Live:
         if known is None or self._news.is_late or known.good_until <= time.time():
             return None
         self._news.interest()
+        metrics.POLLS.add(1, "memory")
         if known.revision:
             self.show(activation_id, known.revision)
         return known
+
+    @property
+    def leases_remembered(self) -> int:
+        return len(self._known)
 
     def told(self, changed: Iterable[int] | None) -> None:
         """Something has happened to these leases; None: to which is not known."""
@@ -96,14 +102,18 @@ class Live:
         self._distrusted[activation_id] = now + DISTRUST_SECONDS
 
     def _forget(self, activation_id: int) -> None:
-        known = self._known.pop(activation_id, None)
-        if known is not None:
-            self._known_bytes -= len(known.body)
+        self._drop(activation_id)
         if activation_id in self._in_flight:
             self._changed_in_flight.add(activation_id)
 
+    def _drop(self, activation_id: int) -> None:
+        known = self._known.pop(activation_id, None)
+        if known is not None:
+            self._known_bytes -= len(known.body)
+
     def _remember(self, row: Row) -> None:
         activation_id: int = row["activation_id"]
+        self._drop(activation_id)  # what is older, and may not have been told yet
         if (
             row["state"] not in states.LIVE
             or activation_id in self._changed_in_flight
@@ -115,8 +125,6 @@ class Live:
             return
         cancel_after = row["cancel_after"].timestamp()
         good_until = cancel_after if row["state"] == "waiting" and cancel_after > time.time() else float("inf")
-        self._forget(activation_id)
-        self._changed_in_flight.discard(activation_id)
         self._known[activation_id] = Remembered(row["account_id"], row["test"], row["revision"], body, good_until)
         self._known_bytes += len(body)
         while len(self._known) > MOST_REMEMBERED or self._known_bytes > MOST_BYTES:
@@ -125,6 +133,7 @@ class Live:
 
     def read(self, activation_id: int) -> "asyncio.Future[Row | None]":
         """The row of a lease from the database, or None; whose it is, the caller must look at."""
+        metrics.POLLS.add(1, "database")
         wanted = self._wanted.get(activation_id)
         if wanted is None:
             wanted = self._wanted[activation_id] = asyncio.get_running_loop().create_future()
@@ -173,6 +182,7 @@ class Live:
         """The lease's row as soon as it has a text newer than ``after_revision`` or has ended; None: time is over."""
         happened = asyncio.Event()
         self._waiting.setdefault(activation_id, set()).add(happened)
+        metrics.HELD_CALLS.add(1)
         try:
             async with asyncio.timeout(seconds):
                 while not self._draining:
@@ -186,6 +196,7 @@ class Live:
         except TimeoutError:
             pass
         finally:
+            metrics.HELD_CALLS.add(-1)
             waiting = self._waiting[activation_id]
             waiting.discard(happened)
             if not waiting:

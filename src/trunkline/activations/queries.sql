@@ -22,7 +22,8 @@ SELECT activation_id, revision, ended_at IS NOT NULL AS ended FROM activation WH
 SELECT activation.*, service.slug AS service, texts_of(activation_id) AS texts,
        (SELECT jsonb_agg(jsonb_build_object('type', type, 'data', data,
                     'at', to_char(event.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY event_id)
-          FROM event WHERE event.activation_id = activation.activation_id) AS events,
+          FROM event WHERE event.activation_id = activation.activation_id
+                       AND event.created_at >= activation.created_at) AS events,
        (SELECT jsonb_object_agg(revision, reason) FROM message
          WHERE message.activation_id = activation.activation_id AND reason IS NOT NULL) AS reasons,
        nobodys.*

@@ -1,6 +1,7 @@
 """What a lease is, as everybody outside sees it. Pure: rows of the database in, answers out."""
 
 import datetime
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -172,7 +173,7 @@ def timeline(row: Row, now: datetime.datetime) -> list[Step]:
     arrived = {sms.revision: sms for sms in texts(row)}
     reasons = msgspec.json.decode(row["reasons"] or b"{}")
     steps = []
-    for event in msgspec.json.decode(row["events"] or b"[]"):
+    for event in msgspec.json.decode(row["events"]) if row["events"] else _remains(row, arrived.values()):
         kind, why = event["type"], []
         sms = arrived.get(event["data"]["revision"]) if kind == "sms.received" else None
         if sms is None:
@@ -184,6 +185,13 @@ def timeline(row: Row, now: datetime.datetime) -> list[Step]:
     if row["state"] == "waiting":
         steps.append(Step(iso(now), "waiting", *_why_nothing_came(row)))
     return steps
+
+
+def _remains(row: Row, arrived: Iterable[Sms]) -> list[dict[str, Any]]:
+    """What the lease itself tells of its events, once those are older than events are kept."""
+    ended = [{"type": f"activation.{row['state']}", "at": iso(row["ended_at"])}] if row["ended_at"] else []
+    texts = [{"type": "sms.received", "at": sms.received_at, "data": {"revision": sms.revision}} for sms in arrived]
+    return [{"type": "activation.created", "at": iso(row["created_at"])}, *texts, *ended]
 
 
 def _arrived(sms: Sms) -> str:

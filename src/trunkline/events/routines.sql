@@ -13,10 +13,9 @@ BEGIN
     FOR wanted IN SELECT today + ahead FROM generate_series(0, 3) AS ahead
                    WHERE to_regclass(format('event_%s', to_char(today + ahead, 'YYYYMMDD'))) IS NULL LOOP
         part := format('event_%s', to_char(wanted, 'YYYYMMDD'));
-        PERFORM pg_advisory_xact_lock(hashtext('event days'));
+        LOCK TABLE event_rest IN ACCESS EXCLUSIVE MODE;
         CONTINUE WHEN to_regclass(part) IS NOT NULL;  -- somebody else was faster
         EXECUTE format('CREATE TABLE %I (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
-        LOCK TABLE event_rest IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('WITH moved AS (DELETE FROM event_rest WHERE created_at >= %1$L AND created_at < %2$L RETURNING *)'
                        ' INSERT INTO %3$I SELECT * FROM moved', wanted || ' 00:00+00', wanted + 1 || ' 00:00+00', part);
         EXECUTE format('ALTER TABLE event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',

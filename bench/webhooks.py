@@ -1,0 +1,186 @@
+"""How soon and how fast events reach those who want them, and what those who never answer do to the others."""
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+
+import asyncpg
+
+from bench import report
+from bench.stage import FIRST_NUMBER, SQL, Customer, Server, Stage, customers, leases, pinned
+from trunkline.activations.inbox import Inbox
+from trunkline.carriers.carrier import Alphabet, InboundText
+from trunkline.catalog.prices import Catalog
+from trunkline.events.contents import PREFIX
+from trunkline.storage.database import Database
+
+ALLOW = {"TRUNKLINE_WEBHOOKS__ALLOW": "127.0.0.0/8"}
+AT_A_TIME = 32  # of one endpoint, as the product's default is
+TEXTS_PER_SECOND = 100
+EVENTS_PER_SECOND = 500
+ACCOUNTS = 100  # each with one endpoint; 15 hang, 15 fail
+PATIENCE_SECONDS = 60
+
+
+def measure(stage: Stage) -> list[report.Figure]:
+    receiver = stage.start([sys.executable, "-m", "bench.receivers"], stage.environment(""))
+    return [_soon(stage, receiver), _fast(stage, receiver), _beside_bad_ones(stage, receiver)]
+
+
+def _ask(receiver: Server, path: str) -> bytes:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{receiver.port}{path}", timeout=30) as answer:
+        read: bytes = answer.read()
+        return read
+
+
+def _came(receiver: Server) -> dict[int, float]:
+    return {int(shown.removeprefix(PREFIX)): at for shown, at in json.loads(_ask(receiver, "/tally")).items()}
+
+
+async def _endpoints(
+    connection: "asyncpg.Connection[asyncpg.Record]", owners: Sequence[Customer], urls: Sequence[str]
+) -> None:
+    ids = [owner.account_id for owner in owners]
+    await connection.execute(SQL.endpoints, ids, list(urls))
+
+
+def _soon(stage: Stage, receiver: Server) -> report.Figure:
+    """From the row of the text to the request at the receiver, on the clock of one machine."""
+    texts = TEXTS_PER_SECOND * (5 if stage.quick else 20)
+    url = stage.database()
+
+    async def send() -> list[float]:
+        connection = await asyncpg.connect(url)
+        await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, texts)
+        owners = await customers(connection, 1)
+        leased = await leases(connection, owners, "whatsapp", texts)
+        await _endpoints(connection, owners, [f"http://127.0.0.1:{receiver.port}/good"])
+        await connection.execute("VACUUM ANALYZE")
+        stage.serve(url, "--role", "worker", **ALLOW)
+        database = await Database.open(url, connections=4)
+        inbox = Inbox(database, Catalog(database, ["simulated"]))
+        started = time.monotonic()
+        for number, lease in enumerate(leased):
+            await asyncio.sleep(max(0, started + number / TEXTS_PER_SECOND - time.monotonic()))
+            text = f"Your WhatsApp code: {100_000 + number}".encode()
+            await inbox.receive([InboundText("simulated", "WhatsApp", lease.e164, text, Alphabet.UTF8)])
+        rows = await connection.fetch("SELECT event_id, created_at FROM event WHERE type = 'sms.received'")
+        written = {row["event_id"]: row["created_at"].timestamp() for row in rows}
+        came = await _all_of(receiver, written)
+        await database.close()
+        await connection.close()
+        return sorted((came[event] - at) * 1000 for event, at in written.items())
+
+    _ask(receiver, "/forget")
+    times = stage.run(send)
+    return report.Figure(
+        f"text written to webhook received, p99, at {TEXTS_PER_SECOND} texts a second, one worker",
+        [times[int(len(times) * 0.99)]],
+        100,
+        at_most=True,
+        unit="ms",
+        raw=f"{len(times):,} texts, p50 {statistics.median(times):.1f} ms, worst {times[-1]:.0f} ms",
+    )
+
+
+async def _all_of(receiver: Server, wanted: "dict[int, float]") -> dict[int, float]:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        came = await asyncio.to_thread(_came, receiver)
+        if wanted.keys() <= came.keys():
+            return came
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{len(wanted.keys() - came.keys())} of {len(wanted)} never came")
+        await asyncio.sleep(0.2)
+
+
+def _fast(stage: Stage, receiver: Server) -> report.Figure:
+    """A backlog of one endpoint, sent by one worker, against a loop of the same client calls."""
+    count, rounds = (2_000, 2) if stage.quick else (10_000, 3)
+    target = f"http://127.0.0.1:{receiver.port}/good"
+    sent, bare = [], []
+    for _ in range(rounds):
+        _ask(receiver, "/forget")
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.bare", target, str(count), str(AT_A_TIME)], capture_output=True, check=True
+        )
+        bare.append(float(done.stdout))
+        sent.append(stage.run(lambda: _backlog(stage, receiver, target, count)))
+    return report.Figure(
+        "webhooks delivered by one worker, against a bare loop of the same client to the same receiver",
+        [each / least for each, least in zip(sent, bare, strict=True)],
+        0.5,
+        raw=f"{report.per_second('worker', sent)}, {report.per_second('loop', bare)}, {AT_A_TIME} at a time",
+    )
+
+
+async def _backlog(stage: Stage, receiver: Server, target: str, count: int) -> float:
+    """Deliveries a second, from a tenth of the backlog to its end: what comes before is the worker's start."""
+    url = stage.database()
+    connection = await asyncpg.connect(url)
+    await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, count)
+    owners = await customers(connection, 1)
+    await leases(connection, owners, "whatsapp", count)
+    await _endpoints(connection, owners, [target])
+    await connection.execute(SQL.events, [owner.account_id for owner in owners])
+    await connection.execute("VACUUM ANALYZE")
+    rows = await connection.fetch("SELECT event_id FROM event WHERE type = 'activation.completed'")
+    with pinned(None):
+        worker = stage.serve(url, "--role", "worker", **ALLOW)
+    came = sorted((await _all_of(receiver, {row["event_id"]: 0.0 for row in rows})).values())
+    await connection.close()
+    worker.process.terminate()
+    first = len(came) // 10
+    return (len(came) - first) / (came[-1] - came[first])
+
+
+def _beside_bad_ones(stage: Stage, receiver: Server) -> report.Figure:
+    count = 5_000 if stage.quick else 100_000
+    url = stage.database()
+    base = f"http://127.0.0.1:{receiver.port}"
+    kinds = ["hang"] * 15 + ["fail"] * 15 + ["good"] * 70
+
+    async def send() -> tuple[list[float], int]:
+        connection = await asyncpg.connect(url)
+        owners = await customers(connection, ACCOUNTS)
+        await _endpoints(connection, owners, [f"{base}/{kind}/{at}" for at, kind in enumerate(kinds)])
+        worker = stage.serve(url, "--role", "worker", **ALLOW)
+        ids = [owner.account_id for owner in owners]
+        step = EVENTS_PER_SECOND // 50
+        started = time.monotonic()
+        for number in range(0, count, step):
+            await asyncio.sleep(max(0, started + number / EVENTS_PER_SECOND - time.monotonic()))
+            await connection.execute(SQL.tell, [ids[(number + one) % ACCOUNTS] for one in range(step)])
+        rows = await connection.fetch(
+            "SELECT event_id, created_at, account_id = ANY ($1) AS good FROM event WHERE type = 'key.created'"
+            " AND data ? 'key_id' AND data ->> 'key_id' = '0'",
+            [owner.account_id for owner, kind in zip(owners, kinds, strict=True) if kind == "good"],
+        )
+        good = {row["event_id"]: row["created_at"].timestamp() for row in rows if row["good"]}
+        came = await _all_of(receiver, good)
+        kept = await connection.fetchval(
+            "SELECT count(*) FROM webhook_delivery WHERE event_id = ANY ($1)", [row["event_id"] for row in rows]
+        )
+        await connection.close()
+        worker.process.terminate()
+        return sorted(came[event] - at for event, at in good.items()), len(rows) - kept
+
+    _ask(receiver, "/forget")
+    times, lost = stage.run(send)
+    if lost:
+        raise RuntimeError(f"{lost} events have neither arrived nor an attempt that is due")
+    return report.Figure(
+        f"event written to webhook received, p99 of the healthy, while 15 of {ACCOUNTS} endpoints hang and 15 fail",
+        [times[int(len(times) * 0.99)]],
+        2,
+        at_most=True,
+        unit="s",
+        raw=f"{count:,} events at {EVENTS_PER_SECOND}/s, none lost; p50 {statistics.median(times) * 1000:.0f} ms, "
+        f"worst {times[-1]:.1f} s",
+    )

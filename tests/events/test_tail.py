@@ -1,0 +1,297 @@
+"""The outbox is read whole: whatever commits is told once, in whatever order, and nobody waits for who has not."""
+
+import asyncio
+import contextlib
+import datetime
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from tests.database_line import Line
+
+from trunkline.errors import Unavailable
+from trunkline.events.fan_out import FanOut
+from trunkline.events.tail import SQL, Event, Gap, Tail
+from trunkline.storage.database import Database
+
+pytestmark = pytest.mark.asyncio
+
+TELL = "INSERT INTO event (account_id, test, type) VALUES (1, false, $1) RETURNING event_id"
+
+
+class Heard:
+    """What a follower was told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.gaps = 0
+
+    def told(self, news: "list[Event] | Gap") -> None:
+        if isinstance(news, Gap):
+            self.gaps += 1
+        else:
+            self.events += news
+
+    @property
+    def ids(self) -> list[int]:
+        return [event.event_id for event in self.events]
+
+
+@pytest_asyncio.fixture
+async def tail(database: Database) -> AsyncIterator[tuple[Tail, Heard]]:
+    reader, heard = Tail(database), Heard()
+    reader.follow(heard.told)  # type: ignore[arg-type] # a list is the sequence that it is told
+    await reader.look()
+    yield reader, heard
+
+
+async def test_a_transaction_that_runs_for_long_holds_nobody_up_and_is_told_when_it_commits(
+    database: Database, tail: tuple[Tail, Heard]
+) -> None:
+    reader, heard = tail
+    async with database.transaction() as slow:
+        late = await slow.fetchval(TELL, "key.created")
+        soon = await database.fetchval(TELL, "key.revoked")
+        assert late < soon
+        await reader.look()
+        assert heard.ids == [soon]
+        await reader.look()
+        assert heard.ids == [soon]
+    await reader.look()
+    assert heard.ids == [soon, late]
+
+
+async def test_what_is_rolled_back_is_never_told(database: Database, tail: tuple[Tail, Heard]) -> None:
+    reader, heard = tail
+    with contextlib.suppress(RuntimeError):
+        async with database.transaction() as connection:
+            await connection.execute(TELL, "key.created")
+            raise RuntimeError
+    told = await database.fetchval(TELL, "key.created")
+    await reader.look()
+    assert heard.ids == [told]
+
+
+async def write_at_random(database: Database, writers: int, each: int, seed: int) -> set[int]:
+    """The ids that were committed by transactions that began, wrote, waited and ended in any order."""
+    committed: set[int] = set()
+
+    async def write(chance: random.Random) -> None:
+        for _ in range(each):
+            written = []
+            try:
+                async with database.transaction() as connection:
+                    for _ in range(chance.randint(1, 3)):
+                        written.append(await connection.fetchval(TELL, "key.created"))
+                        await asyncio.sleep(chance.uniform(0, 0.01))
+                    if chance.random() < 0.2:
+                        raise RuntimeError
+            except RuntimeError:
+                continue
+            committed.update(written)
+
+    await asyncio.gather(*(write(random.Random(seed * 1000 + writer)) for writer in range(writers)))
+    return committed
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_every_event_of_concurrent_transactions_is_told_once(
+    database: Database, tail: tuple[Tail, Heard], seed: int
+) -> None:
+    reader, heard = tail
+    running = asyncio.create_task(reader.run())
+    committed = await write_at_random(database, writers=10, each=20, seed=seed)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await reader.look()
+    assert Counter(heard.ids) == Counter(committed)
+
+
+async def subscribed(database: Database) -> None:
+    """An account with a webhook that wants everything, so that what fan_out takes can be seen."""
+    await database.execute(
+        "INSERT INTO account (account_id, email, currency, per_minute) OVERRIDING SYSTEM VALUE"
+        " VALUES (1, 'one@example.com', 'USD', 60)"
+    )
+    await database.execute(
+        "INSERT INTO webhook_endpoint (account_id, test, url, events) VALUES (1, false, 'https://example.com', '{*}')"
+    )
+
+
+async def planned(database: Database) -> list[int]:
+    return [row["event_id"] for row in await database.fetch("SELECT event_id FROM webhook_delivery ORDER BY 1")]
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_several_processes_that_plan_at_once_plan_every_event_once(database: Database, seed: int) -> None:
+    await subscribed(database)
+    told: list[int] = []
+    readers = [FanOut(database, told.extend, keep_days=30) for _ in range(3)]
+    over = asyncio.Event()
+
+    async def take(reader: FanOut) -> None:
+        while not over.is_set():
+            await reader.take()
+            await asyncio.sleep(0)
+
+    taking = [asyncio.create_task(take(reader)) for reader in readers]
+    committed = await write_at_random(database, writers=8, each=15, seed=100 + seed)
+    over.set()
+    await asyncio.gather(*taking)
+    await readers[0].take()
+    assert await planned(database) == sorted(committed)
+    assert set(told) == {1001}
+
+
+async def test_a_long_way_is_made_up_for_in_steps_while_new_events_come(database: Database) -> None:
+    await subscribed(database)
+    behind = [await database.fetchval(TELL, "key.created") for _ in range(25)]
+    assert (await database.fetchrow(SQL.fan_out, 10))["taken"] == 10
+    new = await database.fetchval(TELL, "key.revoked")
+    taken = [(await database.fetchrow(SQL.fan_out, 10))["taken"] for _ in range(4)]
+    assert taken == [10, 5, 1, 0], "the way that was there at first, then what came meanwhile"
+    assert await planned(database) == [*behind, new]
+
+
+async def test_steps_that_end_exactly_with_the_way_lose_nothing_that_comes_after(database: Database) -> None:
+    await subscribed(database)
+    for _ in range(10):
+        await database.fetchval(TELL, "key.created")
+    assert (await database.fetchrow(SQL.fan_out, 10))["taken"] == 10
+    await database.fetchval(TELL, "key.created")
+    taken = [(await database.fetchrow(SQL.fan_out, 10))["taken"] for _ in range(3)]
+    assert sum(taken) == 1
+    assert len(await planned(database)) == 11
+
+
+async def test_a_step_that_is_rolled_back_is_taken_again_whole(database: Database) -> None:
+    await subscribed(database)
+    event = await database.fetchval(TELL, "key.created")
+    with contextlib.suppress(RuntimeError):
+        async with database.transaction() as connection:
+            assert (await connection.fetchrow(SQL.fan_out, 10))["taken"] == 1
+            raise RuntimeError
+    assert await planned(database) == []
+    assert (await database.fetchrow(SQL.fan_out, 10))["taken"] == 1
+    assert await planned(database) == [event]
+
+
+async def test_a_database_brought_back_into_a_younger_server_loses_and_repeats_nothing(database: Database) -> None:
+    """A younger server counts transactions from a smaller number than those that the events name."""
+    await subscribed(database)
+    before = [await database.fetchval(TELL, "key.created") for _ in range(5)]
+    await database.fetchrow(SQL.fan_out, 100)
+    await database.execute("DELETE FROM webhook_delivery")  # so that a repeat would be seen
+    waiting = await database.fetchval(TELL, "key.rotated")
+    await database.execute(
+        "UPDATE event SET xact = (9000000000 + event_id)::text::xid8, horizon = (9000000000 + event_id)::text::xid8"
+    )
+    seen = f"{9_000_000_000 + waiting}:{9_000_000_000 + waiting}:"
+    await database.execute("UPDATE tail_position SET seen = $1::text::pg_snapshot", seen)
+    after = await database.fetchval(TELL, "key.revoked")
+    fan_out = FanOut(database, lambda _: None, keep_days=30)
+    await fan_out.take()
+    await fan_out.take()
+    assert await planned(database) == [waiting, after]
+    later = await database.fetchval(TELL, "key.created")
+    await fan_out.take()
+    assert await planned(database) == [waiting, after, later]
+    assert before
+
+
+async def test_while_the_database_is_away_the_tail_is_late_and_tells_of_a_gap_afterwards(url: str) -> None:
+    async with Line.laid(url) as line:
+        database = await Database.open(line.url)
+        try:
+            reader, heard = Tail(database), Heard()
+            reader.follow(heard.told)  # type: ignore[arg-type]
+            assert reader.is_late
+            running = asyncio.create_task(reader.run())
+            while reader.is_late:
+                await asyncio.sleep(0.005)
+            assert heard.gaps == 1
+            line.cut()
+            while not reader.is_late:
+                await asyncio.sleep(0.005)
+            with pytest.raises(Unavailable):
+                await reader.look()
+            line.mend()
+            while reader.is_late:
+                await asyncio.sleep(0.005)
+            told = await database.fetchval(TELL, "key.created")
+            while told not in heard.ids:
+                await asyncio.sleep(0.005)
+            assert heard.gaps >= 3  # once lost, once found again
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        finally:
+            await database.close()
+
+
+async def test_more_events_than_are_told_at_once_are_told_as_a_gap(
+    database: Database, tail: tuple[Tail, Heard]
+) -> None:
+    reader, heard = tail
+    await database.execute(
+        "INSERT INTO event (account_id, test, type) SELECT 1, false, 'key.created' FROM generate_series(1, 5001)"
+    )
+    await reader.look()
+    assert (heard.events, heard.gaps) == ([], 2)
+    told = await database.fetchval(TELL, "key.created")
+    await reader.look()
+    assert heard.ids == [told]
+
+
+async def test_a_follower_that_fails_keeps_nothing_from_the_others(database: Database) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    reader, heard = Tail(database), Heard()
+    reader.follow(fail)
+    reader.follow(heard.told)  # type: ignore[arg-type]
+    await reader.look()
+    told = await database.fetchval(TELL, "key.created")
+    await reader.look()
+    assert heard.ids == [told]
+
+
+# The days
+
+
+async def days(database: Database) -> set[str]:
+    rows = await database.fetch(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'event'::regclass"
+    )
+    return {row["relname"] for row in rows}
+
+
+async def test_days_are_made_ahead_and_dropped_when_they_are_old(database: Database) -> None:
+    today = datetime.datetime.now(datetime.UTC).date()
+    ahead = {f"event_{today + datetime.timedelta(day):%Y%m%d}" for day in range(4)}
+    assert await days(database) == {"event_rest"} | ahead
+    old = today - datetime.timedelta(40)
+    await database.execute(
+        f"CREATE TABLE event_{old:%Y%m%d} PARTITION OF event FOR VALUES FROM ('{old} 00:00+00')"
+        f" TO ('{old + datetime.timedelta(1)} 00:00+00')"
+    )
+    await database.execute(
+        "INSERT INTO event (account_id, test, type, created_at) VALUES (1, false, 'x', now() - interval '41 days'),"
+        " (1, false, 'x', now() - interval '20 days')"
+    )
+    await database.fetchval(SQL.keep_days, 30)
+    assert await days(database) == {"event_rest"} | ahead
+    assert await database.fetchval("SELECT count(*) FROM event") == 1, "also what lay in no day's table"
+
+
+async def test_a_day_that_is_made_late_takes_its_events_along_and_processes_that_make_it_at_once_agree(
+    database: Database,
+) -> None:
+    today = datetime.datetime.now(datetime.UTC).date()
+    await database.execute(f"DROP TABLE event_{today:%Y%m%d}")
+    event = await database.fetchval(TELL, "key.created")
+    assert await database.fetchval("SELECT count(*) FROM event_rest") == 1
+    await asyncio.gather(*(database.fetchval(SQL.keep_days, 30) for _ in range(4)))
+    assert await database.fetchval("SELECT count(*) FROM event_rest") == 0
+    assert await database.fetchval(f"SELECT event_id FROM event_{today:%Y%m%d}") == event
