@@ -196,7 +196,7 @@ async def opened(url: str, **settings: str) -> AsyncIterator[House]:
     """The house over a migrated database; ``settings`` are TRUNKLINE_* variables."""
     loaded = config.load({"TRUNKLINE_DATABASE_URL": url} | settings)
     async with app.platform(loaded, pathlib.Path("unused")) as platform:
-        pushed = app.push(platform)
+        pushed = app.push(loaded, platform)
         table = app.routes(loaded, platform, pushed)
         api = Api(
             table,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.outside import Behaviour, Site, says, site, tls
 from trunkline import egress
-from trunkline.egress import MOST_READ, NoAnswer, UrlRefused, fetch, is_public, networks
+from trunkline.egress import MOST_READ, NoAnswer, UrlRefused, check, fetch, is_public, networks
 
 LOOPBACK = networks(["127.0.0.0/8", "::1/128"])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Seen: yes\r\n\r\nhello"
@@ -251,6 +251,53 @@ async def test_public_addresses_are_asked_over_https_on_port_443_alone() -> None
     for url in ("http://93.184.216.34/", "https://93.184.216.34:8443/", "http://93.184.216.34:443/"):
         with pytest.raises(UrlRefused, match="port 443"):
             await fetch("GET", url)
+
+
+@pytest.mark.asyncio
+async def test_on_any_port_is_still_over_https_and_to_public_addresses() -> None:
+    for url in ("http://93.184.216.34/", "http://93.184.216.34:443/"):
+        with pytest.raises(UrlRefused, match="not https"):
+            await fetch("GET", url, any_port=True)
+    for form in HOSTILE:
+        with pytest.raises((UrlRefused, NoAnswer)):
+            await fetch("GET", form.replace("{P}", "8443"), any_port=True)
+
+
+@pytest.mark.asyncio
+async def test_a_check_refuses_what_would_not_be_dialled_and_dials_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in ("https://93.184.216.34/", "https://93.184.216.34:8443/hook", "https://nobody.invalid/hook"):
+        await check(url)
+    unresolved = []
+    for form in [*HOSTILE, "http://93.184.216.34/", "https://93.184.216.34:0/", "http://nobody.invalid/"]:
+        try:
+            await check(form.replace("{P}", "8443"))
+        except UrlRefused:
+            continue
+        unresolved.append(form)
+    for form in unresolved:  # it passes because no resolver here reads it as an address
+        with pytest.raises(NoAnswer, match="cannot be resolved"):
+            await fetch("GET", form.replace("{P}", "8443"), any_port=True)
+    async with site(says(OK)) as here:
+        for url in (f"http://127.0.0.1:{here.port}/", f"http://localhost:{here.port}/"):
+            await check(url, allow=LOOPBACK)
+            with pytest.raises(UrlRefused):
+                await check(url, allow=networks(["10.0.0.0/8"]))
+        assert here.connections == 0
+
+
+@pytest.mark.asyncio
+async def test_a_name_is_looked_up_once_however_many_ask_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def slowly(host: str, *more: Any, **kept: Any) -> Any:
+        asked.append(host)
+        time.sleep(0.2)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    answers = await asyncio.gather(*(check("https://slow.example/") for _ in range(100)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {UrlRefused}
+    assert asked == ["slow.example"]
 
 
 @pytest.mark.asyncio

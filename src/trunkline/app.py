@@ -26,13 +26,19 @@ from trunkline.api import activations as activations_api
 from trunkline.api import audit as audit_api
 from trunkline.api import catalog as catalog_api
 from trunkline.api import control as control_api
+from trunkline.api import deliveries as deliveries_api
 from trunkline.api import deposits as deposits_api
+from trunkline.api import events as events_api
 from trunkline.api import keys as keys_api
 from trunkline.api import openapi, wire
 from trunkline.api import statement as statement_api
+from trunkline.api import stats as stats_api
+from trunkline.api import status as status_api
 from trunkline.api import usage as usage_api
+from trunkline.api import webhooks as webhooks_api
 from trunkline.api.addresses import Addresses
 from trunkline.api.http import HttpProtocol
+from trunkline.api.probes import Probes
 from trunkline.api.routes import BASE, Route
 from trunkline.api.server import Api
 from trunkline.carriers import links, registry, simulator
@@ -46,14 +52,20 @@ from trunkline.config import CarrierOptions, Config, PoolOptions
 from trunkline.errors import OperatorError
 from trunkline.events import tail as outbox
 from trunkline.events.fan_out import FanOut
+from trunkline.events.hub import Hub
 from trunkline.events.tail import Event, Gap, Tail
 from trunkline.ledger import chain, deposits
 from trunkline.ledger.checkout import Checkout
 from trunkline.pool import numbers
+from trunkline.stats import statistics
+from trunkline.stats.statistics import Statistics
+from trunkline.status import components, health
+from trunkline.status.page import Board
 from trunkline.storage import embedded
 from trunkline.storage.database import Database
 from trunkline.storage.migrate import migrate
 from trunkline.web import reference
+from trunkline.webhooks.delivery import Dispatcher
 
 VERSION = "0.1.0"
 SEED_LOCK = 0x73656564
@@ -189,18 +201,29 @@ class Push:
 
     tail: Tail
     live: Live
+    hub: Hub
+
+    def drain(self) -> None:
+        """Lets held calls answer, and streams of events end."""
+        self.live.drain()
+        self.hub.drain()
 
 
-def push(built: Platform) -> Push:
+def push(config: Config, built: Platform) -> Push:
     tail = Tail(built.database)
+    options = config.events
+    hub = Hub(
+        built.database, tail, streams_per_key=options.streams_per_key, heartbeat_seconds=options.heartbeat_seconds
+    )
     live = Live(built.database, tail, activations_api.render)
 
     def tell_live(news: Sequence[Event] | Gap) -> None:
         live.told(None if isinstance(news, Gap) else {event.activation_id for event in news if event.activation_id})
 
     tail.follow(tell_live)
+    tail.follow(hub.told)
     built.inbox.follow(live.told)  # without the few milliseconds until the tail's next look
-    return Push(tail, live)
+    return Push(tail, live, hub)
 
 
 def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
@@ -212,7 +235,9 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             policy=_policy(config),
             ttl_seconds=config.pool.ttl_seconds,
         ),
-        *catalog_api.routes(catalog=built.catalog, currency=config.money.currency),
+        *catalog_api.routes(
+            catalog=built.catalog, statistics=Statistics(built.database), currency=config.money.currency
+        ),
         *account_api.routes(
             account_requests_per_minute=config.server.account_requests_per_minute,
             retention_days=config.retention.days,
@@ -224,16 +249,42 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             nameservers=config.control.addresses(),
             allow=egress.networks(config.webhooks.allow),
         ),
+        *deliveries_api.routes(),
         *deposits_api.routes(
             database=built.database,
             checkout=_checkout(config),
             minimum_micros=money.parse(config.stripe.minimum),
             maximum_micros=money.parse(config.stripe.maximum),
         ),
+        *events_api.routes(hub=pushed.hub),
         *keys_api.routes(),
         *statement_api.routes(),
+        *stats_api.routes(database=built.database, catalog=built.catalog),
+        *status_api.routes(
+            board=Board(built.database, components.names(built.registry)),
+            name=config.status.name,
+            url=config.status.url,
+        ),
         *usage_api.routes(),
+        *webhooks_api.routes(
+            allow=egress.networks(config.webhooks.allow), most=config.webhooks.most_endpoints
+        ),
     ]
+
+
+def _dispatcher(config: Config, built: Platform) -> Dispatcher:
+    options = config.webhooks
+    return Dispatcher(
+        built.database,
+        allow=egress.networks(options.allow),
+        retry_seconds=options.retry_seconds,
+        seconds=options.seconds,
+        concurrency=options.concurrency,
+        endpoint_concurrency=options.endpoint_concurrency,
+        disable_after_seconds=options.disable_after_seconds,
+        keep_days=config.events.days,
+        retention_days=config.retention.days,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -252,7 +303,27 @@ async def limiting(config: Config, *, processes: int = 1) -> AsyncIterator[Limit
         await shared.close()
 
 
-def api(config: Config, built: Platform, pushed: Push, keyring: Keyring, limiter: Limiter | SharedLimiter) -> Api:
+def probes(config: Config, built: Platform, pushed: Push, role: Role, folder: pathlib.Path | None) -> Probes:
+    return Probes(
+        database=built.database,
+        inbox=built.inbox,
+        live=pushed.live,
+        tail=pushed.tail if role != "carrier" else None,
+        carriers=list(built.registry.carriers.values()),
+        metrics_from=config.server.metrics_from,
+        version=VERSION,
+        folder=folder,
+    )
+
+
+def api(
+    config: Config,
+    built: Platform,
+    pushed: Push,
+    keyring: Keyring,
+    limiter: Limiter | SharedLimiter,
+    asked: Probes,
+) -> Api:
     """The ASGI application."""
     table = routes(config, built, pushed)
     document = openapi.document(table, version=VERSION)
@@ -267,6 +338,21 @@ def api(config: Config, built: Platform, pushed: Push, keyring: Keyring, limiter
             f"{BASE}/openapi.json": (wire.JSON, wire.encode(document)),
             **reference.pages(document),
         },
+        probes=asked,
+    )
+
+
+def probes_alone(config: Config, built: Platform, asked: Probes) -> Api:
+    """The ASGI application of a process that serves no API."""
+    return Api(
+        [],
+        database=built.database,
+        keyring=Keyring(built.database),
+        limiter=Limiter(account_per_minute=config.server.account_requests_per_minute),
+        addresses=Addresses(config.server.trusted_proxies),
+        appeal="",
+        files={},
+        probes=asked,
     )
 
 
@@ -288,15 +374,21 @@ async def serve(
     listener: socket.socket | None,
     ready: str,
     processes: int = 1,
+    metrics_folder: pathlib.Path | None = None,
 ) -> None:
-    """Runs a role until SIGTERM or SIGINT, then lets what is under way end. Prints ``ready`` once it is up."""
+    """Runs a role until SIGTERM or SIGINT, then lets what is under way end. Prints ``ready`` once it is up.
+
+    A carrier or worker with a ``listener`` answers probes alone. ``metrics_folder`` is shared by the processes of one
+    server.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with platform(config, data_dir) as built:
-        pushed = push(built)
-        tasks = []
+        pushed = push(config, built)
+        asked = probes(config, built, pushed, role, metrics_folder)
+        tasks = [asyncio.create_task(asked.exposition.run())]
         if role in ("all", "carrier"):
             carriers = built.registry.carriers.values()
             tasks += [asyncio.create_task(_keep_running(carrier, built.inbox.put)) for carrier in carriers]
@@ -305,23 +397,29 @@ async def serve(
         if role in ("all", "worker"):
             tasks.append(asyncio.create_task(sweeper.sweep(built.database)))
             tasks.append(asyncio.create_task(deposits.sweep(built.database)))
+            tasks.append(asyncio.create_task(statistics.sweep(built.database)))
+            tasks.append(asyncio.create_task(health.watch(built.database, built.registry)))
             key_file, heads_file = config.audit.key_path(data_dir), config.audit.heads_path(data_dir)
             linking = chain.keep(built.database, key_file, heads_file, export_seconds=config.audit.export_seconds)
             tasks.append(asyncio.create_task(linking))
-            fan_out = FanOut(built.database, lambda _: None, keep_days=config.events.days)
+            dispatcher = _dispatcher(config, built)
+            tasks.append(asyncio.create_task(dispatcher.run()))
+            fan_out = FanOut(built.database, dispatcher.planned, keep_days=config.events.days)
             pushed.tail.follow(fan_out.told)
             tasks.append(asyncio.create_task(fan_out.run()))
         if role != "carrier":
             tasks.append(asyncio.create_task(pushed.tail.run()))
         try:
-            if listener is not None:
+            if listener is not None and role in ("carrier", "worker"):
+                await listen(probes_alone(config, built, asked), pushed, listener, stop, ready)
+            elif listener is not None:
                 keyring = Keyring(built.database)
                 tasks.append(asyncio.create_task(keyring.keep_uses()))
                 async with limiting(config, processes=processes) as limiter:
-                    application = api(config, built, pushed, keyring, limiter)
+                    application = api(config, built, pushed, keyring, limiter, asked)
                     gc.collect()
                     gc.freeze()  # what is here stays: no later collection need look at it
-                    await listen(application, pushed.live, listener, stop, ready)
+                    await listen(application, pushed, listener, stop, ready)
             else:
                 print(ready, flush=True)  # noqa: T201 - the one line that whoever started us waits for
                 await stop.wait()
@@ -338,8 +436,8 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-async def listen(application: Api, live: Live, listener: socket.socket, stop: asyncio.Event, ready: str) -> None:
-    """Serves HTTP on a bound socket until ``stop`` is set, then lets held calls answer and requests finish."""
+async def listen(application: Api, pushed: Push, listener: socket.socket, stop: asyncio.Event, ready: str) -> None:
+    """Serves HTTP on a bound socket until ``stop`` is set, then lets held calls answer, streams end, requests finish."""
     server = _Server(
         uvicorn.Config(
             application,
@@ -361,7 +459,7 @@ async def listen(application: Api, live: Live, listener: socket.socket, stop: as
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    live.drain()
+    pushed.drain()
     server.should_exit = True
     await serving
 

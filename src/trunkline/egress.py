@@ -1,9 +1,9 @@
 """Calls to addresses that customers name: dialled so that nobody reaches what only this machine or its network may.
 
 A name is resolved once, every answer must be public, and the connection goes to an address that was checked: a name
-that answers otherwise a moment later changes nothing. Only HTTPS on its own port, unless the operator's list of
-networks covers the address. No redirect is followed, no proxy variable read, no body unpacked; 64 KiB of answer are
-read at most, and everything together has 15 seconds.
+that answers otherwise a moment later changes nothing. Only HTTPS, and only its own port where the caller does not say
+otherwise, unless the operator's list of networks covers the address. No redirect is followed, no proxy variable read,
+no body unpacked; 64 KiB of answer are read at most, and everything together has 15 seconds.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from trunkline.errors import InvalidRequest, TrunklineError
 
 SECONDS = 15.0  # for everything: name, connection, TLS, request, answer
 CONNECT_SECONDS = 5.0  # for one address, where a name has several
+CHECK_SECONDS = 3.0  # for a name that is only looked up
 MOST_ADDRESSES = 4  # of a name, that are tried
 MOST_READ = 64 * 1024  # bytes of an answer, its head included
 LONGEST_URL = 2048
@@ -55,8 +56,10 @@ _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
-# Names are looked up in threads of their own: slow name servers of some keep nobody else's work from a thread.
-_resolvers = ThreadPoolExecutor(16, thread_name_prefix="resolve")
+# Names are looked up in threads of their own, one for a name however many ask: slow name servers of some keep nobody
+# else's work from a thread.
+_resolvers = ThreadPoolExecutor(64, thread_name_prefix="resolve")
+_lookups: dict[tuple[asyncio.AbstractEventLoop, str], "asyncio.Future[list[Address]]"] = {}
 
 
 class UrlRefused(InvalidRequest):
@@ -77,6 +80,7 @@ class Answer(NamedTuple):
     body: bytes  # as it came, also where it is packed; the beginning of it where it is not whole
     whole: bool
     address: str  # that answered
+    cut: bool = False  # not whole because it is longer than is read; else the connection ended too early
 
 
 class _Target(NamedTuple):
@@ -84,6 +88,7 @@ class _Target(NamedTuple):
     host: str  # a name in ASCII, or an address without brackets
     port: int
     path: str  # with its query
+    address: Address | None  # where the host is one as this module reads them; else a resolver says what it is
 
 
 async def fetch(
@@ -93,31 +98,47 @@ async def fetch(
     body: bytes = b"",
     *,
     allow: Sequence[Network] = (),
+    any_port: bool = False,
     seconds: float = SECONDS,
 ) -> Answer:
     """One request and its answer, whatever its status. Raises UrlRefused and NoAnswer.
 
     ``allow``: the networks of the operator's own that may be dialled besides, over HTTP and on any port too.
+    ``any_port``: public addresses may be asked on other ports than 443, over HTTPS as ever.
     """
     target = _read(url)
     request = _request(method, target, headers or {}, body)
+    exchange: _Exchange | None = None
     try:
         async with asyncio.timeout(seconds):
             addresses = await _resolve(target)
-            for address in addresses:
-                _check(target, address, allow)
-            reader, writer, address = await _connect(target, addresses)
-            try:
-                writer.write(request)
-                return await _answer(reader, str(address))
-            finally:
-                writer.transport.abort()  # a goodbye would be one more wait for the other side
+            _check(target, addresses, allow, any_port)
+            exchange = await _connect(target, addresses)
+            return await exchange.answer(request)
     except TimeoutError:
         raise NoAnswer(f"There was no whole answer within {seconds:g} seconds.") from None
     except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         raise NoAnswer(f"The connection failed: {_words(error)}.") from None
+    finally:
+        if exchange is not None:
+            exchange.transport.abort()  # a goodbye would be one more wait for the other side
 
 
+async def check(url: str, *, allow: Sequence[Network] = ()) -> None:
+    """Raises UrlRefused for what ``fetch`` with ``any_port`` would not dial; nothing is dialled here.
+
+    A name that cannot be resolved at the moment passes: whether it leads astray is seen each time it is dialled.
+    """
+    target = _read(url)
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            addresses = await _resolve(target)
+    except (TimeoutError, NoAnswer):
+        addresses = []
+    _check(target, addresses, allow, any_port=True)
+
+
+@functools.lru_cache(maxsize=4096)
 def is_public(address: Address) -> bool:
     """Whether an address is an ordinary one of the internet. Stricter than ``ipaddress.is_global``, which lets NAT64,
     6to4, site-local and multicast addresses through on some versions of Python."""
@@ -131,6 +152,7 @@ def networks(cidrs: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(cidr) for cidr in cidrs)
 
 
+@functools.lru_cache(maxsize=1024)
 def _read(url: str) -> _Target:
     if len(url) > LONGEST_URL:
         raise UrlRefused(f"A URL has at most {LONGEST_URL} characters.", field="url")
@@ -149,7 +171,12 @@ def _read(url: str) -> _Target:
     if port == 0 or not path.isascii():
         raise UrlRefused("The URL's port or path is not one that can be asked for.", field="url")
     secure = parts.scheme == "https"
-    return _Target(secure, _host(host, bracketed="[" in parts.netloc), port or (443 if secure else 80), path)
+    name = _host(host, bracketed="[" in parts.netloc)
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        address = None
+    return _Target(secure, name, port or (443 if secure else 80), path, address)
 
 
 def _host(host: str, *, bracketed: bool) -> str:
@@ -165,43 +192,61 @@ def _host(host: str, *, bracketed: bool) -> str:
 
 
 async def _resolve(target: _Target) -> list[Address]:
-    loop = asyncio.get_running_loop()
+    if target.address is not None:
+        return [target.address]
+    loop, host = asyncio.get_running_loop(), target.host
+    lookup = _lookups.get((loop, host))
+    if lookup is None:
+        lookup = _lookups[loop, host] = loop.run_in_executor(_resolvers, _look_up, host)
+        lookup.add_done_callback(lambda _: _lookups.pop((loop, host)))
     try:
-        found = await loop.run_in_executor(
-            _resolvers, functools.partial(socket.getaddrinfo, target.host, target.port, type=socket.SOCK_STREAM)
-        )
+        return await asyncio.shield(lookup)  # others wait for it too
     except (socket.gaierror, UnicodeError):
-        raise NoAnswer(f"The name {target.host} cannot be resolved.") from None
+        raise NoAnswer(f"The name {host} cannot be resolved.") from None
+
+
+def _look_up(host: str) -> list[Address]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ipaddress.ip_address(each[4][0]) for each in found))
 
 
-def _check(target: _Target, address: Address, allow: Sequence[Network]) -> None:
-    if any(address in network for network in allow):
-        return
-    if not is_public(address):
-        raise UrlRefused("The URL leads to an address that is not public.", field="url")
-    if not target.secure or target.port != 443:
-        raise UrlRefused("The URL is not https:// on port 443.", field="url")
+def _check(target: _Target, addresses: Sequence[Address], allow: Sequence[Network], any_port: bool) -> None:
+    """An address that is nobody's yet (none resolved) is taken for a public one, unless it may be the operator's."""
+    for address in addresses:
+        if any(address in network for network in allow):
+            continue
+        if not is_public(address):
+            raise UrlRefused("The URL leads to an address that is not public.", field="url")
+        if not target.secure or (target.port != 443 and not any_port):
+            raise UrlRefused("The URL is not https://" + ("." if any_port else " on port 443."), field="url")
+    if not addresses and not target.secure and not allow:
+        raise UrlRefused("The URL is not https://.", field="url")
 
 
-async def _connect(
-    target: _Target, addresses: Sequence[Address]
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Address]:
+async def _connect(target: _Target, addresses: Sequence[Address]) -> "_Exchange":
     """Dials the checked addresses in turn; TLS is to the name, as its certificate must be."""
-    tls = _trust() if target.secure else None
     failed: Exception = OSError("the name has no address")
     for address in addresses[:MOST_ADDRESSES]:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                reader, writer = await asyncio.open_connection(
-                    str(address), target.port, ssl=tls, server_hostname=target.host.rstrip(".") if tls else None
-                )
-            return reader, writer, address
+                return await _dial(target, str(address))
         except TimeoutError:
             failed = OSError(f"{address} took more than {CONNECT_SECONDS:g} seconds")
         except OSError as error:
             failed = error
     raise failed
+
+
+async def _dial(target: _Target, address: str) -> "_Exchange":
+    exchange = _Exchange(address)
+    await asyncio.get_running_loop().create_connection(
+        lambda: exchange,
+        address,
+        target.port,
+        ssl=_trust() if target.secure else None,
+        server_hostname=target.host.rstrip(".") if target.secure else None,
+    )
+    return exchange
 
 
 @functools.cache
@@ -227,50 +272,86 @@ def _request(method: str, target: _Target, headers: Mapping[str, str], body: byt
     return f"{method} {target.path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body
 
 
-class _Reading:
-    """What httptools calls while it reads an answer."""
+class _Exchange(asyncio.Protocol):
+    """One request on one connection, and what httptools calls while it reads the answer."""
 
-    def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
-        self.body = bytearray()
-        self.begun = False  # the head is here
-        self.done = False
-        self.status = 0
-        self.parser = httptools.HttpResponseParser(self)
+    transport: asyncio.Transport
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+        self._begun = False  # the head is here
+        self._done = False
+        self._status = 0
+        self._left = MOST_READ
+        self._parser = httptools.HttpResponseParser(self)
+        self._answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    async def answer(self, request: bytes) -> Answer:
+        """Raises OSError and what httptools raises."""
+        self.transport.write(request)
+        return await self._answered
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment] # a stream's
+
+    def data_received(self, data: bytes) -> None:
+        if self._answered.done():
+            return
+        self._left -= len(data)
+        try:
+            self._parser.feed_data(data if self._left >= 0 else data[: self._left])
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._done:  # else it is what came after the answer
+                self._fail(error)
+                return
+        if self._done or self._left <= 0:
+            self._end(cut=True)
+
+    def eof_received(self) -> None:
+        self._end(cut=False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is None:
+            self._end(cut=False)
+        else:
+            self._fail(exc)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._answered.done():
+            self._answered.set_exception(error)
+
+    def _end(self, *, cut: bool) -> None:
+        if self._answered.done():
+            return
+        if not self._begun:
+            words = "The answer's head has no end." if cut else "The connection ended before an answer."
+            self._answered.set_exception(NoAnswer(words))
+            return
+        # an answer that names no length ends with the connection (RFC 9112 §6.3)
+        unmeasured = not self._headers.keys() & {"content-length", "transfer-encoding"}
+        whole = self._done or (unmeasured and not cut)
+        self._answered.set_result(
+            Answer(self._status, self._headers, bytes(self._body), whole, self.address, cut and not whole)
+        )
 
     def on_message_begin(self) -> None:
-        self.headers.clear()
+        self._headers.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.begun:  # else it is a trailer
-            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self._begun:  # else it is a trailer
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        self.status = self.parser.get_status_code()
-        self.begun = self.status >= 200  # what comes before is no answer yet (RFC 9110 §15.2)
+        self._status = self._parser.get_status_code()
+        self._begun = self._status >= 200  # what comes before is no answer yet (RFC 9110 §15.2)
 
     def on_body(self, body: bytes) -> None:
-        self.body += body
+        self._body += body
 
     def on_message_complete(self) -> None:
-        self.done = self.begun
-
-
-async def _answer(reader: asyncio.StreamReader, address: str) -> Answer:
-    reading = _Reading()
-    left, ended = MOST_READ, False
-    while left and not reading.done and not ended:
-        piece = await reader.read(left)
-        left -= len(piece)
-        ended = not piece
-        if piece:
-            reading.parser.feed_data(piece)
-    if not reading.begun:
-        raise NoAnswer("The connection ended before an answer." if ended else "The answer's head has no end.")
-    # an answer that names no length ends with the connection (RFC 9112 §6.3)
-    unmeasured = not reading.headers.keys() & {"content-length", "transfer-encoding"}
-    whole = reading.done or (ended and unmeasured)
-    return Answer(reading.status, reading.headers, bytes(reading.body), whole, address)
+        self._done = self._begun
 
 
 def _words(error: Exception) -> str:

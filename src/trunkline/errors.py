@@ -22,7 +22,7 @@ TrunklineError 500 internal_error
 │   ├── ActivationFinished · SmsAlreadyReceived · NoSmsReceived · CancelTooEarly
 │   ├── PriceAboveMax · IdempotencyInFlight
 │   ├── KeyEnded · ControlNotProved · DepositMismatch
-│   └── TooManyWebhooks · WebhookDisabled
+│   └── TooManyWebhooks · TooManySecrets · WebhookDisabled
 ├── RateLimited 429
 │   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams
 ├── NoAnswer 502                  a URL that was called outside (egress.py, which adds UrlRefused to InvalidRequest)
@@ -183,6 +183,10 @@ class DepositMismatch(Conflict):
 
 class TooManyWebhooks(Conflict):
     code, title = "too_many_webhooks", "Too many webhooks"
+
+
+class TooManySecrets(Conflict):
+    code, title = "too_many_secrets", "Too many secrets"
 
 
 class WebhookDisabled(Conflict):

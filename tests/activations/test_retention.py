@@ -19,13 +19,12 @@ from hypothesis import strategies as st
 from tests.conftest import Serve, Trunkline
 from tests.house import Buyer, House, data, opened, problem
 
-from trunkline import config, phone
+from trunkline import config, logs, phone
 from trunkline.activations import erasure
 from trunkline.activations.inbox import Inbox
 from trunkline.activations.vault import TextKey, Vault, unseal, unseal_part
 from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, InboundText, Part
-from trunkline.cli.serve import _Discreet
 from trunkline.errors import OperatorError
 from trunkline.storage import embedded
 
@@ -427,12 +426,13 @@ async def test_the_log_masks_every_number_and_leaves_out_the_rows_that_the_datab
     with pytest.raises(asyncpg.CheckViolationError, match="a secret") as raised:
         await connection.execute(f"INSERT INTO assembly (carrier, sender, recipient, reference, total) VALUES {row}")
     record.exc_info = (raised.type, raised.value, raised.tb)
-    written = _Discreet("%(message)s").format(record)
+    as_json, as_text = logs.JsonFormatter().format(record), logs.TextFormatter().format(record)
     await connection.close()
-    assert "a text to +14…23 failed" in written
-    assert "CheckViolationError" in written
-    assert "a secret" not in written
-    assert "14155550123" not in written
+    for written in (as_json, as_text):
+        assert "a text to +14…23 failed" in written
+        assert "CheckViolationError" in written
+        assert "a secret" not in written
+        assert "14155550123" not in written
 
 
 @own_programs

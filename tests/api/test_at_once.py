@@ -28,7 +28,7 @@ async def served(url: str) -> AsyncIterator[Served]:
     async with opened(url) as house:
         listener = app.bind("127.0.0.1", 0)
         stop = asyncio.Event()
-        listening = asyncio.create_task(app.listen(house.api, house.pushed.live, listener, stop, "ready"))
+        listening = asyncio.create_task(app.listen(house.api, house.pushed, listener, stop, "ready"))
         try:
             yield Served(house, listener.getsockname()[1])
         finally:

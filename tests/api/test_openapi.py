@@ -21,12 +21,17 @@ from trunkline.api import (
     audit,
     catalog,
     control,
+    deliveries,
     deposits,
+    events,
     idempotency,
     keys,
     openapi,
     statement,
+    stats,
+    status,
     vocabulary,
+    webhooks,
     wire,
 )
 from trunkline.api.routes import BASE, Route
@@ -34,13 +39,18 @@ from trunkline.errors import InvalidRequest, RateLimited, TrunklineError
 
 TABLE: list[Route] = [
     *activations.routes(live=None, registry=None, policy=None, ttl_seconds=1200),  # type: ignore[arg-type]
-    *catalog.routes(catalog=None, currency="USD"),  # type: ignore[arg-type]
+    *catalog.routes(catalog=None, statistics=None, currency="USD"),  # type: ignore[arg-type]
     *account.routes(account_requests_per_minute=600, retention_days=1, longest_retention_days=30),
     *audit.routes(),
     *control.routes(database=None, nameservers=(), allow=()),  # type: ignore[arg-type]
     *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
+    *events.routes(hub=None),  # type: ignore[arg-type]
     *keys.routes(),
     *statement.routes(),
+    *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
+    *status.routes(board=None, name="Trunkline", url=""),  # type: ignore[arg-type]
+    *deliveries.routes(),
+    *webhooks.routes(allow=(), most=20),
 ]
 DOCUMENT = openapi.document(TABLE, version="1.2.3")
 SMS = Sms("847291", "Your WhatsApp code: 847291", "2026-04-19T14:35:22Z", "WhatsApp", 1)

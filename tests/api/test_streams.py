@@ -76,7 +76,7 @@ async def serving(url: str) -> AsyncIterator[Serving]:
             )  # fmt: skip
             listener = app.bind("127.0.0.1", 0)
             stop = asyncio.Event()
-            listening = asyncio.create_task(app.listen(api, house.pushed.live, listener, stop, "ready"))
+            listening = asyncio.create_task(app.listen(api, house.pushed, listener, stop, "ready"))
             try:
                 yield Served(listener.getsockname()[1], await house.buyer())
             finally:

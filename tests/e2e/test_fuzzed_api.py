@@ -22,6 +22,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+HEAD_CHECKS = [not_a_server_error, status_code_conformance, response_headers_conformance]
 EXAMPLES = 40  # for each operation
 
 
@@ -44,6 +45,9 @@ def test_every_answer_is_what_its_document_says(described: Any) -> None:
         def answers_as_described(case: Any) -> None:
             if case.query and "wait" in case.query:
                 case.query["wait"] = 0  # held calls have tests of their own
-            case.call_and_validate(checks=CHECKS)
+            checks = CHECKS
+            if "text/event-stream" in case.operation.definition.raw["responses"]["200"]["content"]:
+                case.method, checks = "HEAD", HEAD_CHECKS  # what is streamed does not end
+            case.call_and_validate(checks=checks)
 
         answers_as_described()

@@ -10,20 +10,40 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from trunkline.api import account, activations, audit, catalog, control, deposits, keys, openapi, statement
+from trunkline.api import (
+    account,
+    activations,
+    audit,
+    catalog,
+    control,
+    deliveries,
+    deposits,
+    events,
+    keys,
+    openapi,
+    statement,
+    stats,
+    status,
+    webhooks,
+)
 from trunkline.api.vocabulary import WORDS
 from trunkline.web import reference
 
 DOCUMENT = openapi.document(
     [
         *activations.routes(live=None, registry=None, policy=None, ttl_seconds=1200),  # type: ignore[arg-type]
-        *catalog.routes(catalog=None, currency="USD"),  # type: ignore[arg-type]
+        *catalog.routes(catalog=None, statistics=None, currency="USD"),  # type: ignore[arg-type]
         *account.routes(account_requests_per_minute=600, retention_days=1, longest_retention_days=30),
         *audit.routes(),
         *control.routes(database=None, nameservers=(), allow=()),  # type: ignore[arg-type]
         *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
+        *events.routes(hub=None),  # type: ignore[arg-type]
         *keys.routes(),
         *statement.routes(),
+        *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
+        *status.routes(board=None, name="Trunkline", url=""),  # type: ignore[arg-type]
+        *deliveries.routes(),
+        *webhooks.routes(allow=(), most=20),
     ],
     version="1.2.3",
 )

@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import logging
 import time
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
@@ -70,6 +71,11 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:  # a Unix socket has none
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+async def still_good(connection: Querier, key_ids: Iterable[int]) -> set[int]:
+    """Those of these keys that may be used: not revoked, not past their time, their account not frozen."""
+    return {row["key_id"] for row in await connection.fetch(SQL.still_good, list(key_ids))}
 
 
 class Keyring:

@@ -92,6 +92,11 @@ SELECT key_id, account_id, mode, scopes, per_minute, account_per_minute, burst, 
   FROM api_key JOIN account USING (account_id)
  WHERE secret_hash = $1 AND revoked_at IS NULL
 
+-- name: still_good
+SELECT key_id FROM api_key JOIN account USING (account_id)
+ WHERE key_id = ANY ($1::bigint[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+   AND frozen_at IS NULL
+
 -- name: usage_total
 SELECT coalesce(sum(leases), 0)::bigint AS leases, coalesce(sum(received), 0)::bigint AS received,
        coalesce(sum(cancelled), 0)::bigint AS cancelled, coalesce(sum(expired), 0)::bigint AS expired,

@@ -15,6 +15,7 @@ from trunkline.catalog.countries import countries
 from trunkline.catalog.prices import Catalog, Snapshot
 from trunkline.catalog.services import Service
 from trunkline.errors import InvalidRequest, UnknownCountry, UnknownService
+from trunkline.stats.statistics import Statistics
 
 COUNTRIES_MAX_AGE_SECONDS = 3600
 SERVICES_MAX_AGE_SECONDS = 300
@@ -38,7 +39,7 @@ class ServiceRow(msgspec.Struct, frozen=True):
 
 
 class PriceRow(msgspec.Struct, frozen=True):
-    """`delivery_rate` and `median_seconds` are null until there are enough leases to tell."""
+    """`delivery_rate` and `median_seconds` are those of the last 7 days; null below 30 leases, or texts."""
 
     country: str
     service: str
@@ -67,7 +68,7 @@ class PricesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cursor: str | None = None
 
 
-def routes(*, catalog: Catalog, currency: str) -> list[Route]:
+def routes(*, catalog: Catalog, statistics: Statistics, currency: str) -> list[Route]:
     """The table's public lines. Prices are shown in the operator's ``currency``."""
     made: dict[tuple[Any, ...], Document] = {}
 
@@ -127,6 +128,7 @@ def routes(*, catalog: Catalog, currency: str) -> list[Route]:
         pairs = [(country, service) for country in stocked for service in chosen]
         limit = query.limit or (None if where is not None or query.service is not None else 25)
         page, next_cursor = _cut(pairs, limit, query.cursor)
+        arrivals = await statistics.arrivals()
         rows = []
         for country, service in page:
             price = snapshot.price(service.service_id, country, currency)
@@ -134,7 +136,19 @@ def routes(*, catalog: Catalog, currency: str) -> list[Route]:
                 stock = snapshot.stock.get(country, 0)
                 if query.service is not None:  # what is leased now is counted where one service is asked for
                     stock = (await catalog.stock(service.service_id)).get(country, 0)
-                rows.append(PriceRow(country, service.slug, money.show(price), currency, stock, None, None))
+                counted = arrivals.get((country, service.slug))
+                rate, median = (counted.delivery_rate, counted.median_seconds) if counted is not None else (None, None)
+                rows.append(
+                    PriceRow(
+                        country,
+                        service.slug,
+                        money.show(price),
+                        currency,
+                        stock,
+                        rate and round(rate.value, 4),
+                        median and round(median.value, 2),
+                    )
+                )
         return _render(rows, next_cursor, PRICES_MAX_AGE_SECONDS)
 
     return [

@@ -6,6 +6,7 @@ process that started them keeps the counters of those that have ended.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import pathlib
@@ -53,20 +54,26 @@ class Exposition:
         """Writes what this process has counted, until cancelled."""
         if self._folder is None:
             return
-        while True:
-            try:
-                await self._write()
-            except OSError as error:
-                log.warning("metrics cannot be written for the processes beside this one: %s", error)
-            await asyncio.sleep(WRITE_SECONDS)
+        try:
+            while True:
+                try:
+                    await self._write()
+                except OSError as error:
+                    log.warning("metrics cannot be written for the processes beside this one: %s", error)
+                await asyncio.sleep(WRITE_SECONDS)
+        finally:
+            with contextlib.suppress(OSError):
+                _replace(self._folder / self._own, msgspec.msgpack.encode(self._taken()))
 
     async def text(self, accept: str, beside: Snapshot) -> tuple[str, bytes]:
         """The content type that suits ``accept``, and the text; ``beside`` is what is known of the database."""
-        if self._folder is None:
-            together = self._taken()
-        else:
-            await self._write()
-            together = await asyncio.to_thread(_all, self._folder)
+        together = self._taken()
+        if self._folder is not None:
+            try:
+                await self._write()
+                together = await asyncio.to_thread(_all, self._folder)
+            except OSError as error:
+                log.warning("only the metrics of this process are shown: %s", error)
         encode, content_type = _encoder(accept)
         return content_type, await asyncio.to_thread(_text, encode, metrics.merge([together, beside]))
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from trunkline import ids
+from trunkline import ids, metrics
 from trunkline.api import wire
+from trunkline.api.streaming import ABORT
 from trunkline.errors import MalformedBody, PathTooLong, TrunklineError
 
 LARGEST_HEAD = 32 * 1024  # request line and headers
@@ -36,6 +37,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._at_once(cycle.scope) if self._at_once and not self.pipeline and not self.flow.write_paused else None
         )
         if known is None:
+            cycle.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item] # ours, not ASGI's
             super()._start_asgi_task(cycle, app)
             return
         headers, body = known
@@ -91,6 +93,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: TrunklineError) -> None:
         request_id = ids.request_id()
+        metrics.request_ended(metrics.UNMATCHED, "other", error.status, None)
         body = wire.problem(error, request_id)
         self.transport.write(
             b"".join(

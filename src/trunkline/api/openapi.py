@@ -80,6 +80,8 @@ def _operation(route: Route, shapes: "Shapes") -> Schema:
     parameters = [*_path_parameters(route), *_query_parameters(route)]
     if route.idempotent:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if route.streams_events:
+        parameters.append({"$ref": "#/components/parameters/LastEventId"})
     if route.is_notice:
         parameters.append({"$ref": "#/components/parameters/StripeSignature"})
     elif route.scope is None:
@@ -93,7 +95,7 @@ def _operation(route: Route, shapes: "Shapes") -> Schema:
         }
     if route.is_notice:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
-    if route.content_type == wire.JSON.decode():
+    if route.content_type == wire.JSON.decode() and not route.bare:
         answer = shapes.envelope(route, operation["operationId"])
     else:
         answer = shapes.of(route.answer)
@@ -105,7 +107,7 @@ def _path_parameters(route: Route) -> Iterator[Schema]:
     for name in re.findall(r"{(\w+)}", route.path):
         description, sample = WORDS.get(name, ("", None))
         schema: Schema = {"type": "string"}
-        if name in ("activation_id", "key_id", "deposit_id"):
+        if name in ("activation_id", "key_id", "deposit_id", "webhook_id"):
             schema["pattern"] = "^[0-9]{1,18}$"
         parameter: Schema = {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
         if sample is not None:
@@ -165,14 +167,20 @@ def _responses(route: Route, answer: Schema) -> Schema:
     limited = ("RateLimit-Policy", "RateLimit") if route.scope is not None else ()
     is_cached = route.scope is None and not route.is_notice
     caching = ("ETag", "Cache-Control") if is_cached else ()
+    streaming = ("Cache-Control", "X-Accel-Buffering") if route.streams_events else ()
     replayed = ("Idempotent-Replayed",) if route.idempotent else ()
     responses: Schema = {
         "200": {
             "description": "Done.",
-            "headers": _headers("X-Request-Id", *limited, *caching, *replayed),
+            "headers": _headers("X-Request-Id", *limited, *caching, *streaming, *replayed),
             "content": {route.content_type: {"schema": answer}},
         }
     }
+    if route.may_be_over:
+        responses["204"] = {
+            "description": "Nothing more will come: do not ask again.",
+            "headers": _headers("X-Request-Id", *limited),
+        }
     if is_cached:
         responses["304"] = {"description": "Your copy is still good.", "headers": _headers("X-Request-Id", *caching)}
     for status, group in itertools.groupby(_errors(route), key=lambda kind: kind.status):

@@ -1,7 +1,8 @@
 """What the API offers, one typed line for each route: the server runs it, and OpenAPI is derived from it."""
 
+import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from trunkline.ledger.audit import Actor
 from trunkline.storage.database import Querier
 
 BASE = "/api/v1"
+EVENT_STREAM = "text/event-stream"
 
 
 @dataclasses.dataclass(slots=True)
@@ -26,6 +28,7 @@ class Call:
     address: str  # the caller's, as trusted proxies tell it
     request_id: str
     idempotency_key: str | None = None  # of a route that asks outside
+    last_event_id: str | None = None  # of a route that streams events: the header
     beforehand: Any = None  # what the route's look beforehand brought
 
     @property
@@ -68,6 +71,16 @@ class Stream:
     content_type: str
     chunks: AsyncGenerator[bytes, None]
     file_name: str | None = None
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    deadline: asyncio.Timeout = dataclasses.field(default_factory=lambda: asyncio.timeout(None))  # moved up, it ends
+    closed: Callable[[], None] = lambda: None  # called once, however it ends, also where none of it was sent
+
+
+class Over:
+    """What a handler of a stream returns where nothing more will come: 204, which tells a client to stop asking."""
+
+
+OVER = Over()
 
 
 Handler = Callable[[Call], Awaitable[Any]]
@@ -98,7 +111,13 @@ class Route:
     quick: Callable[[Key, str], bytes | None] | None = None  # the body, where it is there already for what is named
     is_notice: bool = False  # from another system: its handler gets a Notice
     content_type: str = "application/json"  # of the answer; another one: the handler returns a Stream
+    may_be_over: bool = False  # of a stream: its handler may return OVER
+    bare: bool = False  # its answer stands alone, without the envelope, as another system's format asks
     errors: tuple[type[TrunklineError], ...] = ()
+
+    @property
+    def streams_events(self) -> bool:
+        return self.content_type == EVENT_STREAM
 
     @property
     def may_be_empty(self) -> bool:

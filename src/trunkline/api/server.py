@@ -9,17 +9,18 @@ import datetime
 import hashlib
 import logging
 import math
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from trunkline import clock, ids
+from trunkline import clock, ids, logs, metrics
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
-from trunkline.api import idempotency, streaming, wire
+from trunkline.api import idempotency, probes, streaming, wire
 from trunkline.api.addresses import Addresses
 from trunkline.api.callers import Callers, Headers
-from trunkline.api.routes import BASE, Call, Document, Notice, Page, Route, Stream
+from trunkline.api.routes import BASE, OVER, Call, Document, Notice, Page, Route, Stream
 from trunkline.api.streaming import Receive, Send
 from trunkline.errors import (
     BodyTooSlow,
@@ -41,6 +42,7 @@ log = logging.getLogger("trunkline.api")
 LARGEST_BODY = 64 * 1024
 LONGEST_PATH = 8 * 1024
 BODY_SECONDS = 20
+SLOW_SECONDS = 1.0  # from when on a request gets a line in the log
 
 Scope = dict[str, Any]
 
@@ -81,11 +83,13 @@ class Api:
         addresses: Addresses,
         appeal: str,
         files: Mapping[str, tuple[bytes, bytes]],
+        probes: probes.Probes | None = None,
     ) -> None:
         self._database = database
         self._callers = Callers(keyring, limiter, appeal)
         self._addresses = addresses
         self._files = files  # path → content type, body
+        self._probes = probes
         self._root = _Node()
         self._ends: dict[str, _Node] = {}  # by the whole path, where nothing in it is named
         self._quick: dict[str, Route] = {}  # by the path before what they name
@@ -149,6 +153,7 @@ class Api:
             return None
         assert route.scope is not None
         assert route.quick is not None
+        started = time.perf_counter()
         asked = dict(scope["headers"])
         key = self._callers.recognise(route.scope, asked, self._addresses.of(scope["client"], scope["headers"]))
         body = route.quick(key, last) if key is not None else None
@@ -160,60 +165,82 @@ class Api:
             (b"content-type", wire.JSON),
             (b"content-length", b"%d" % len(body)),
         )
+        metrics.request_ended(route.path, "GET", 200, time.perf_counter() - started)
         return headers, body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = ids.request_id()
+        request = logs.begin(request_id, metrics.UNMATCHED)
+        started = time.perf_counter()
         head = scope["method"] == "HEAD"
         headers: Headers = []
         try:
-            status, content_type, body, more = await self._answer(scope, receive, headers, request_id)
+            status, content_type, body, more = await self._answer(scope, receive, headers, request)
             headers += more
         except Disconnected:
+            metrics.request_ended(request.route, scope["method"], 499, None)
             return
         except TrunklineError as error:
             status, content_type, body = error.status, wire.PROBLEM, wire.problem(error, request_id)
             headers += _error_headers(error, headers)
+            _count(error)
         except Exception:
-            log.exception("%s: the request failed", request_id)
+            log.exception("the request failed")
             crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
             status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
+            _count(crash)
+        _note(request, scope["method"], status, time.perf_counter() - started)
         headers.append((b"x-request-id", request_id.encode()))
         if isinstance(body, Stream):
             headers.append((b"content-type", content_type))
-            await streaming.send_stream(receive, send, status, headers, body, request_id, head=head)
+            metrics.STREAMS.add(1)
+            try:
+                abort = scope.get("extensions", {}).get(streaming.ABORT)
+                await streaming.send_stream(receive, send, status, headers, body, request_id, head=head, abort=abort)
+            finally:
+                metrics.STREAMS.add(-1)
+            logs.end(request)
             return
-        if status != 304:
+        if status not in (204, 304):
             headers += (b"content-type", content_type), (b"content-length", b"%d" % len(body))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if head else body})
+        logs.end(request)
 
-    async def _answer(self, scope: Scope, receive: Receive, headers: Headers, request_id: str) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, headers: Headers, request: logs.Request) -> Answer:
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_PATH:
             raise PathTooLong(f"A path and its query have at most {LONGEST_PATH} bytes.")
         path = scope["path"]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         file = self._files.get(path)
         if file is not None and method == "GET":
+            request.route = path
             return Answer(200, file[0], file[1], [(b"x-content-type-options", b"nosniff"), *_FILE_HEADERS])
+        if path in probes.PATHS and self._probes is not None:
+            return await self._probe(self._probes, method, path, scope, request)
         route, values = self._find(method, path)
+        request.route = route.path
         asked = dict(scope["headers"])
         address = self._addresses.of(scope["client"], scope["headers"])
         if route.is_notice:
             wire.read_query(scope["query_string"], None)
-            notice = Notice(asked, await _body(receive, asked), address, request_id)
+            notice = Notice(asked, await _body(receive, asked), address, request.request_id)
             return Answer(200, wire.JSON, _render(route, await route.handler(notice)), [])
         if route.scope is None:
             return await self._public(route, scope["query_string"], asked)
         key = await self._callers.admit(route.scope, asked, address, headers)
+        request.key_id = key.key_id
         if route.quick is not None and not scope["query_string"]:
             known = route.quick(key, next(iter(values.values())))
             if known is not None:
                 return Answer(200, wire.JSON, known, [])
         raw = await _body(receive, asked) if method != "GET" else b""
         query = wire.read_query(scope["query_string"], route.query)
+        request.held = bool(getattr(query, "wait", 0))
         body = _read_body(route, raw, asked)
-        call = Call(key, self._database, values, query, body, address, request_id)
+        call = Call(key, self._database, values, query, body, address, request.request_id)
+        if route.streams_events and b"last-event-id" in asked:
+            call.last_event_id = asked[b"last-event-id"].decode("latin-1")
         if route.beforehand is not None:
             call.beforehand = await route.beforehand(call)
         if route.idempotent and b"idempotency-key" in asked:
@@ -228,11 +255,20 @@ class Api:
             return await self._database.transact(lambda connection: self._handle(route, call, connection))
         return await self._handle(route, call, self._database)
 
+    async def _probe(self, asked: probes.Probes, method: str, path: str, scope: Scope, request: logs.Request) -> Answer:
+        address = self._addresses.of(scope["client"], scope["headers"])
+        accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+        status, content_type, body = await asked.answer(path, method, address, accept)
+        request.route = path
+        return Answer(status, content_type, body, [(b"cache-control", b"no-store")])
+
     async def _handle(self, route: Route, call: Call, connection: Querier) -> Answer:
         call.connection = connection
         answer = await route.handler(call)
         if isinstance(answer, Stream):
             return Answer(200, answer.content_type.encode(), answer, [])
+        if answer is OVER:
+            return Answer(204, b"", b"", [])
         return Answer(200, wire.JSON, _render(route, answer), [])
 
     async def _public(self, route: Route, query: bytes, asked: Mapping[bytes, bytes]) -> Answer:
@@ -280,6 +316,30 @@ class Api:
             if earlier is None:  # nobody else with this key was faster
                 return Answer(200, wire.JSON, rendered, [])
         return Answer(200, wire.JSON, earlier, [(b"idempotent-replayed", b"true")])
+
+
+def _count(error: TrunklineError) -> None:
+    if error.status >= 500:
+        metrics.HTTP_ERRORS.add(1, error.code)
+    elif isinstance(error, RateLimited):
+        metrics.HTTP_REFUSED.add(1, error.code)
+
+
+def _note(request: logs.Request, method: str, status: int, seconds: float) -> None:
+    """Counts a request, and writes a line about one that failed on our side or took long without being asked to."""
+    metrics.request_ended(request.route, method, status, None if request.held else seconds)
+    is_remarkable = status >= 500 or (seconds > SLOW_SECONDS and not request.held)
+    if is_remarkable and request.route not in probes.PATHS:
+        key_id = str(request.key_id) if request.key_id is not None else None
+        facts = {
+            "method": method,
+            "route": request.route,
+            "status": status,
+            "ms": round(seconds * 1000),
+            "key_id": key_id,
+        }
+        by = f"key {key_id}" if key_id else "no key"
+        log.warning("%s %s: %d after %d ms, %s", method, request.route, status, facts["ms"], by, extra={"facts": facts})
 
 
 _FILE_HEADERS: Headers = [

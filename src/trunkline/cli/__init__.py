@@ -13,13 +13,18 @@ from trunkline.cli import (
     control,
     demo,
     inbox,
+    incident,
     keys,
     ledger,
+    listen,
     numbers,
     policy,
     serve,
     simulate,
+    stats,
+    trigger,
     usage,
+    webhooks,
 )
 from trunkline.errors import TrunklineError
 
@@ -41,10 +46,15 @@ for command in (
     catalog.catalog,
     catalog.price,
     simulate.simulate,
+    listen.listen,
+    trigger.trigger,
     inbox.inbox,
+    incident.incident,
     codes.extract,
+    stats.stats,
     ledger.ledger,
     audit.audit,
+    webhooks.webhook,
 ):
     trunkline.add_command(command)
 accounts.account.add_command(usage.usage)

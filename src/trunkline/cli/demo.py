@@ -9,19 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
 import platformdirs
 
-from trunkline.cli import demo_smsc
+from trunkline.cli import demo_receiver, demo_smsc
+from trunkline.cli.client import Client
 from trunkline.errors import OperatorError
 
 COUNTRY, SERVICE, SENDER = "us", "whatsapp", "WhatsApp"
 SERVER_SECONDS = 60
+TEXT_SECONDS = WEBHOOK_SECONDS = 20
 
 
 @click.command()
@@ -29,18 +30,19 @@ SERVER_SECONDS = 60
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on stdout.")
 @click.option("--data-dir", type=click.Path(path_type=pathlib.Path), help="Instead of a folder of the demo's own.")
 def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
-    """Lease a number, let a text arrive, get its code, and look at the books."""
+    """Lease a number, let a text arrive, get its code by polling and by webhook, and look at the books."""
     directory = data_dir or platformdirs.user_data_path("trunkline") / ("demo-smpp" if smpp else "demo")
     code = f"{secrets.randbelow(1_000_000):06}"
     text = f"Your WhatsApp code: {code}"
     say = _silent if as_json else _say
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        environment = dict(os.environ)
+        environment = os.environ | {"TRUNKLINE_WEBHOOKS__ALLOW": "127.0.0.0/8"}
         smsc = stack.enter_context(demo_smsc.listening()) if smpp else None
         if smsc:
             environment |= demo_smsc.settings(smsc)
             say("carrier", f"an SMSC listens on 127.0.0.1:{smsc.port} (SMPP 3.4)")
+        directory.mkdir(parents=True, exist_ok=True)
         run = _Trunkline(directory, environment)
         if smsc:
             demo_smsc.prepare(run.command, SERVICE, COUNTRY)
@@ -48,7 +50,10 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
         say("account", f"{account['email']} with 5.00 USD")
         base = stack.enter_context(run.server())
         say("server", f"{base}  (documentation at {base}/docs)")
-        client = _Client(base, account["live_key"])
+        client = Client(base, account["live_key"])
+        receiver = stack.enter_context(demo_receiver.listening())
+        hook = client.call("POST", "/webhooks", {"url": receiver.url, "events": ["sms.received"]})
+        say("listens", f"{receiver.url} is told of each sms.received")
         if smsc:
             smsc.wait_for_bind(SERVER_SECONDS)
             say("bound", "Trunkline is bound as transceiver")
@@ -58,15 +63,20 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
         money = client.call("GET", "/account")
         say("held", f"{money['held']:.2f} {money['currency']}, {money['balance']:.2f} available")
 
+        polling = stack.enter_context(ThreadPoolExecutor(1)).submit(_poll, client, lease["activation_id"])
         if smsc:
             smsc.send(SENDER, lease["phone_number"], text)
             say("sent", f"deliver_sm «{text}»; acknowledged once it was committed")
         else:
             run.command("simulate", "sms", "--to", lease["phone_number"], "--from", SENDER, "--text", text)
             say("sent", f"«{text}»")
-        status = client.call("GET", f"/numbers/status/{lease['activation_id']}?wait=20")
+        status, answered_at = polling.result()
         received = (status.get("sms") or {}).get("code")
         say("received", f"code {received}, {status['status']}")
+        webhook = receiver.take(hook["secret"], WEBHOOK_SECONDS)
+        told, after_ms = webhook.data["code"], max(0, round((webhook.at - answered_at) * 1000))
+        signature = "signature good" if webhook.good else "SIGNATURE WRONG"
+        say("webhook", f"{webhook.type} {webhook.event_id}, code {told}, {signature}, {after_ms} ms after the text")
 
         done = client.call("POST", f"/numbers/finish/{lease['activation_id']}", {"status": "completed"})
         money = client.call("GET", "/account")
@@ -75,11 +85,28 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
         say("books", f"{books['transfers']} transfers, " + ("balanced" if books["ok"] else "OFF"))
     if as_json:
         click.echo(
-            json.dumps({"sent": code, "received": received, "lease": lease, "balance": money, "books_ok": books["ok"]})
+            json.dumps(
+                {
+                    "sent": code,
+                    "received": received,
+                    "webhook": {"event_id": webhook.event_id, "code": told, "signature_ok": webhook.good},
+                    "lease": lease,
+                    "balance": money,
+                    "books_ok": books["ok"],
+                }
+            )
         )
     if received != code or not books["ok"]:
         raise OperatorError(f"The code that came back is {received!r}, not {code!r}, or the books are off.")
+    if told != code or not webhook.good:
+        raise OperatorError(f"The webhook says {told!r}, not {code!r}, or is not signed with its secret.")
     say("done", f"the code that came back is the one that was sent ({time.monotonic() - started:.1f} s)")
+
+
+def _poll(client: Client, activation_id: str) -> tuple[Any, float]:
+    """What a held call answers, and when."""
+    status = client.call("GET", f"/numbers/status/{activation_id}?wait={TEXT_SECONDS}")
+    return status, time.monotonic()
 
 
 def _say(step: str, words: str) -> None:
@@ -135,22 +162,3 @@ class _Trunkline:
                 yield line.removeprefix("listening on ").strip()
             finally:
                 process.send_signal(signal.SIGTERM)
-
-
-class _Client:
-    """The API with nothing but the standard library."""
-
-    def __init__(self, base: str, key: str) -> None:
-        self._base = base + "/api/v1"
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The ``data`` of the answer. Raises OperatorError with the problem's detail."""
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self._base + path, data, self._headers, method=method)  # noqa: S310
-        try:
-            with self._opener.open(request, timeout=40) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as error:
-            raise OperatorError(f"{method} {path}: {json.load(error)['detail']}") from None

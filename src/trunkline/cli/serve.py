@@ -8,32 +8,27 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
-import asyncpg
 import click
+import msgspec
 import uvloop
 
-from trunkline import app, config, phone
+from trunkline import app, config, logs
 from trunkline.activations.codes.lexicon import lexicon
+from trunkline.api import exposition
 from trunkline.errors import OperatorError
 
-
-class _Discreet(logging.Formatter):
-    """Whoever logs, phone numbers are masked, and the rows that the database quotes in its errors are left out."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        error = record.exc_info[1] if record.exc_info else None
-        while error is not None:
-            if isinstance(error, asyncpg.PostgresError):
-                error.detail = None
-            error = error.__cause__ or error.__context__
-        return phone.mask_all(super().format(record))
+log = logging.getLogger("trunkline")
 
 
 @click.command()
 @click.option("--host", help="The address to listen on; 127.0.0.1 unless the settings say another.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="The port; 8600 unless the settings say another, 0 for a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="The port; 8600 unless the settings say another, 0 for a free one. A carrier or worker listens only where one"
+    " is given, for /healthz, /readyz and /metrics alone.",
 )
 @click.option("--role", type=click.Choice(["all", "api", "carrier", "worker"]), default="all", show_default=True)
 @click.option(
@@ -43,6 +38,7 @@ class _Discreet(logging.Formatter):
 @click.option("--json", "as_json", is_flag=True, help="Say that the server is ready as JSON.")
 @click.option("--listener", type=int, hidden=True, help="A socket inherited from the process that started this one.")
 @click.option("--processes", type=int, default=1, hidden=True)
+@click.option("--metrics-folder", type=click.Path(path_type=pathlib.Path), hidden=True)
 def serve(
     host: str | None,
     port: int | None,
@@ -52,26 +48,25 @@ def serve(
     as_json: bool,
     listener: int | None,
     processes: int,
+    metrics_folder: pathlib.Path | None,
 ) -> None:
     """Run the server. SIGTERM lets requests under way come to their end."""
-    output = logging.StreamHandler(sys.stderr)
-    output.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[output])
     settings = config.load()
+    logs.configure(settings.log.format, settings.log.level)
     directory = settings.directory(str(data_dir) if data_dir else None)
     if listener is not None:
         inherited = socket.socket(fileno=listener)
-        _run(settings, directory, role, inherited, "ready", processes)
+        _run(settings, directory, role, inherited, "ready", processes, metrics_folder)
         return
-    if role not in ("all", "api"):
-        _run(settings, directory, role, None, "ready", 1)
+    if role not in ("all", "api") and port is None:
+        _run(settings, directory, role, None, "ready", 1, metrics_folder)
         return
     chosen_host = host if host is not None else settings.server.host
     bound = app.bind(chosen_host, port if port is not None else settings.server.port)
     shown = f"[{chosen_host}]" if ":" in chosen_host else chosen_host
     url = f"http://{shown}:{bound.getsockname()[1]}"
     ready = f'{{"listening":"{url}"}}' if as_json else f"listening on {url}"
-    if workers == 1:
+    if workers == 1 or role not in ("all", "api"):
         _run(settings, directory, role, bound, ready, 1)
     else:
         _supervise(settings, directory, role, bound, ready, workers)
@@ -84,50 +79,55 @@ def _run(
     bound: socket.socket | None,
     ready: str,
     processes: int,
+    metrics_folder: pathlib.Path | None = None,
 ) -> None:
     lexicon()  # before anybody waits: it takes a moment to load
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(app.serve(settings, directory, role=role, listener=bound, ready=ready, processes=processes))
+        serving = app.serve(
+            settings,
+            directory,
+            role=role,
+            listener=bound,
+            ready=ready,
+            processes=processes,
+            metrics_folder=metrics_folder,
+        )
+        runner.run(serving)
 
 
 def _supervise(
     settings: config.Config, directory: pathlib.Path, role: app.Role, bound: socket.socket, ready: str, workers: int
 ) -> None:
-    """API processes that share the socket, and this process for carriers and sweeps; one that dies is started again."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_supervised(settings, directory, role, bound, ready, workers))
+    """API processes that share the socket, one for carriers and one for sweeps; one that dies is started again."""
+    with (
+        tempfile.TemporaryDirectory(prefix="trunkline-metrics-", ignore_cleanup_errors=True) as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_supervised(settings, directory, role, bound, ready, workers, pathlib.Path(folder)))
 
 
 async def _supervised(
-    settings: config.Config, directory: pathlib.Path, role: app.Role, bound: socket.socket, ready: str, workers: int
+    settings: config.Config,
+    directory: pathlib.Path,
+    role: app.Role,
+    bound: socket.socket,
+    ready: str,
+    workers: int,
+    metrics_folder: pathlib.Path,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with app.platform(settings, directory):  # so that the children find the database up to date
-        command = [
-            sys.executable,
-            "-m",
-            "trunkline",
-            "serve",
-            "--role",
-            "api",
-            "--listener",
-            str(bound.fileno()),
-            "--processes",
-            str(workers),
-            "--data-dir",
-            str(directory),
-        ]
-        commands = [command] * workers
+        places = ["--data-dir", str(directory), "--metrics-folder", str(metrics_folder)]
+        command = [sys.executable, "-m", "trunkline", "serve", *places, "--role"]
+        api = [*command, "api", "--listener", str(bound.fileno()), "--processes", str(workers)]
+        commands = [api] * workers
         if role == "all":
-            commands += [
-                [sys.executable, "-m", "trunkline", "serve", "--role", other, "--data-dir", str(directory)]
-                for other in ("carrier", "worker")
-            ]
+            commands += [[*command, "carrier"], [*command, "worker"]]
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         started: asyncio.Queue[None] = asyncio.Queue()
-        children = [asyncio.create_task(_keep_alive(each, bound, started)) for each in commands]
+        children = [asyncio.create_task(_keep_alive(each, bound, started, metrics_folder)) for each in commands]
         waiting = asyncio.create_task(stop.wait())
         try:
             for _ in commands:
@@ -147,7 +147,9 @@ async def _supervised(
             await asyncio.gather(*children, return_exceptions=True)
 
 
-async def _keep_alive(command: list[str], bound: socket.socket, started: "asyncio.Queue[None]") -> None:
+async def _keep_alive(
+    command: list[str], bound: socket.socket, started: "asyncio.Queue[None]", metrics_folder: pathlib.Path
+) -> None:
     """Raises OperatorError for a process that ends before it was up even once."""
     was_up = False
     while True:
@@ -162,7 +164,11 @@ async def _keep_alive(command: list[str], bound: socket.socket, started: "asynci
             code = await process.wait()
             if not was_up:
                 raise OperatorError(f"A process of the server did not start ({code}).")
-            logging.getLogger("trunkline").error("a process ended with %d; it is started again", code)
+            log.error("a process ended with %d; it is started again", code)
+            try:
+                exposition.fold(metrics_folder, process.pid)
+            except (OSError, msgspec.DecodeError) as error:
+                log.warning("what the process had counted is lost: %s", error)
             await asyncio.sleep(1)
         except asyncio.CancelledError:
             if process.returncode is None:

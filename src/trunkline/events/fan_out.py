@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from trunkline import metrics
 from trunkline.errors import Unavailable
 from trunkline.events.tail import SQL, Event, Gap
 from trunkline.storage.database import Querier, Row
@@ -40,6 +41,7 @@ class FanOut:
             if row["endpoints"]:
                 self._planned(row["endpoints"])
             taken += int(row["taken"])
+            metrics.EVENTS_TAKEN.add(row["taken"])
             if row["taken"] < STEP:
                 return taken
 

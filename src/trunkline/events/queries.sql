@@ -30,3 +30,41 @@ SELECT event.event_id, event.account_id, event.test, event.type, event.data, eve
   LEFT JOIN message ON event.type = 'sms.received' AND message.activation_id = event.activation_id
                    AND message.revision = (event.data ->> 'revision')::integer
   LEFT JOIN text_key ON text_key.key_id = message.key_id
+
+-- name: latest_event
+-- An account's newest event that a snapshot shows.
+SELECT event_id FROM event WHERE account_id = $1 AND pg_visible_in_snapshot(xact, $2::text::pg_snapshot)
+ ORDER BY event_id DESC LIMIT 1
+
+-- name: place_of_event
+-- Where to read on after an event: before the smallest id that may have been committed after it. No transaction takes a
+-- day, and no two clocks differ by a minute.
+SELECT event.horizon::text AS horizon, event.xact::text AS xact, least(event.event_id, late.event_id) - 1 AS start
+  FROM event
+  LEFT JOIN LATERAL (
+      SELECT min(other.event_id) AS event_id FROM event AS other
+       WHERE other.account_id = event.account_id AND other.event_id < event.event_id AND other.xact >= event.horizon
+         AND other.xact <> event.xact AND other.created_at > event.created_at - interval '1 day'
+         AND other.created_at < event.created_at + interval '1 minute') AS late ON true
+ WHERE event.account_id = $1 AND event.event_id = $2
+
+-- name: events_of_account
+-- After the id $3, those that may have been told after the event $4, as far as a snapshot shows them.
+SELECT account_id, event_id, created_at, type FROM event
+ WHERE account_id = $1 AND test = $2 AND event_id > $3 AND event_id <> $4
+   AND (event_id > $4 OR xact >= $5::text::xid8 AND xact <> $6::text::xid8)
+   AND endpoint_id IS NULL AND type = ANY ($7::text[]) AND pg_visible_in_snapshot(xact, $8::text::pg_snapshot)
+ ORDER BY event_id LIMIT $9
+
+-- name: events_of_lease
+-- A lease's events are written one after the other, under the lock of its row: the order of ids is that of commits.
+SELECT account_id, event_id, created_at, type FROM event
+ WHERE activation_id = $1 AND event_id > $2 AND endpoint_id IS NULL
+   AND pg_visible_in_snapshot(xact, $3::text::pg_snapshot)
+ ORDER BY event_id LIMIT $4
+
+-- name: lease_to_follow
+-- A lease of an account's, and whether more than the event $4 is or will be told of it.
+SELECT ended_at IS NULL OR EXISTS (SELECT FROM event WHERE event.activation_id = activation.activation_id AND event_id > $4)
+       AS goes_on
+  FROM activation WHERE activation_id = $1 AND account_id = $2 AND test = $3

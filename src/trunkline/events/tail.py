@@ -58,7 +58,8 @@ class Tail:
         self._database = database
         self._followers: list[Follower] = []
         self._seen: str | None = None  # the snapshot up to which everything has been told
-        self._fresh_at = float("-inf")  # when the last look that succeeded began
+        self._fresh_at = float("-inf")  # when the last look that succeeded began, unless the thread was lost since
+        self._looked_at = float("-inf")  # when it began, whatever came after
         self._busy_until = self._polled_until = 0.0
         self._wake = asyncio.Event()
         self._looking = asyncio.Lock()
@@ -73,8 +74,13 @@ class Tail:
 
     @property
     def behind_seconds(self) -> float:
-        """How old at most what has been told is; infinite before the first look."""
-        return time.monotonic() - self._fresh_at
+        """How long the last look that succeeded is past; infinite before the first one."""
+        return time.monotonic() - self._looked_at
+
+    @property
+    def seen(self) -> str | None:
+        """The snapshot up to which everything has been told; None before the first look, and after a gap until one."""
+        return self._seen
 
     def hurry(self) -> None:
         """Somebody waits: look often for a while."""
@@ -117,7 +123,7 @@ class Tail:
             if rows[0]["event_id"] is not None:
                 self._busy_until = started + FOR_SECONDS
                 self._tell([Event(*tuple(row)[1:]) for row in rows] if len(rows) < MOST_AT_ONCE else GAP)
-        self._fresh_at = started
+        self._fresh_at = self._looked_at = started
         now = time.monotonic()
         if now < self._busy_until:
             return max(BUSY_SECONDS, LOOK_SHARE * (now - started))

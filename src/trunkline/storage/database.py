@@ -149,6 +149,11 @@ class Database:
                     await connection.execute("RESET lock_timeout")
         return True
 
+    def connections(self) -> tuple[int, int, int]:
+        """How many are open, how many of them are in use, and how many there may be."""
+        pool = self._pool
+        return pool.get_size(), pool.get_size() - pool.get_idle_size(), pool.get_max_size()
+
     async def ping(self) -> bool:
         """Whether the server can be reached and may write."""
         try:

@@ -197,14 +197,16 @@ CREATE FUNCTION public.count_outcomes(p_events public.event[]) RETURNS void
     LANGUAGE sql
     AS $$
     WITH outcome AS (
-        SELECT fresh.created_at AS at, lease.test, lease.country, lease.service_id, shelf.operator, lease.carrier,
+        SELECT fresh.created_at AS at, lease.test, lease.country, lease.service_id,
+               coalesce(shelf.operator, '') AS operator, lease.carrier,
                CASE WHEN fresh.type = 'sms.received'
                     THEN text_seconds_bucket(extract(epoch FROM fresh.created_at - lease.created_at)::double precision)
                     ELSE -1::smallint END AS bucket
           FROM unnest(p_events) AS fresh JOIN activation AS lease USING (activation_id)
-          JOIN number USING (number_id) JOIN shelf USING (shelf_id)
-         WHERE fresh.type IN ('activation.cancelled', 'activation.expired')
-            OR fresh.type = 'sms.received' AND fresh.data ->> 'revision' = '1'
+          LEFT JOIN number USING (number_id) LEFT JOIN shelf USING (shelf_id)
+         WHERE fresh.endpoint_id IS NULL
+           AND (fresh.type IN ('activation.cancelled', 'activation.expired')
+                OR fresh.type = 'sms.received' AND fresh.data ->> 'revision' = '1')
     ), by_hour AS (
         INSERT INTO outcome_hour AS so_far (hour, test, country, service_id, operator, carrier, bucket, leases)
         SELECT date_trunc('hour', at, 'UTC'), test, country, service_id, operator, carrier, bucket, count(*)
@@ -235,6 +237,31 @@ CREATE FUNCTION public.count_usage(p_used public.used[]) RETURNS void
            cancelled = so_far.cancelled + excluded.cancelled, expired = so_far.expired + excluded.expired,
            micros = so_far.micros + excluded.micros
 $$;
+
+CREATE FUNCTION public.disable_failing(p_endpoint bigint, p_reason text, p_after double precision) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    hook webhook_endpoint;
+BEGIN
+    -- Deliveries before their endpoint, which is the order in which attempts are recorded.
+    UPDATE webhook_delivery SET state = 'failed', ended_at = now(), lease = lease + 1
+     WHERE endpoint_id = p_endpoint AND state = 'pending'
+       AND EXISTS (SELECT FROM webhook_endpoint AS failing
+                    WHERE failing.endpoint_id = p_endpoint AND disabled_at IS NULL AND deleted_at IS NULL
+                      AND (p_after IS NULL OR failing_since <= now() - make_interval(secs => p_after)));
+    UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = p_reason
+     WHERE endpoint_id = p_endpoint AND disabled_at IS NULL AND deleted_at IS NULL
+       AND (p_after IS NULL OR failing_since <= now() - make_interval(secs => p_after))
+    RETURNING * INTO hook;
+    IF hook.endpoint_id IS NULL THEN
+        RETURN false;
+    END IF;
+    INSERT INTO event (account_id, test, type, data)
+    VALUES (hook.account_id, hook.test, 'webhook.disabled',
+            jsonb_build_object('webhook_id', hook.endpoint_id::text, 'url', hook.url, 'reason', p_reason));
+    RETURN true;
+END $$;
 
 CREATE FUNCTION public.discounted(p_account bigint, p_micros bigint) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -522,10 +549,9 @@ BEGIN
     FOR wanted IN SELECT today + ahead FROM generate_series(0, 3) AS ahead
                    WHERE to_regclass(format('event_%s', to_char(today + ahead, 'YYYYMMDD'))) IS NULL LOOP
         part := format('event_%s', to_char(wanted, 'YYYYMMDD'));
-        PERFORM pg_advisory_xact_lock(hashtext('event days'));
+        LOCK TABLE event_rest IN ACCESS EXCLUSIVE MODE;
         CONTINUE WHEN to_regclass(part) IS NOT NULL;  -- somebody else was faster
         EXECUTE format('CREATE TABLE %I (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
-        LOCK TABLE event_rest IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('WITH moved AS (DELETE FROM event_rest WHERE created_at >= %1$L AND created_at < %2$L RETURNING *)'
                        ' INSERT INTO %3$I SELECT * FROM moved', wanted || ' 00:00+00', wanted + 1 || ' 00:00+00', part);
         EXECUTE format('ALTER TABLE event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
@@ -629,6 +655,39 @@ BEGIN
     place.upto := NULL;
     UPDATE tail_position SET seen = place.seen, upto = NULL, moved_at = now() WHERE consumer = place.consumer;
     RETURN place;
+END $_$;
+
+CREATE FUNCTION public.outcome_groups(p_by text[], p_test boolean, p_hour timestamp with time zone, p_day date, p_country text, p_service integer, p_operator text, p_carrier text, p_least integer, p_limit bigint, p_offset bigint) RETURNS TABLE(country text, service_id integer, operator text, carrier text, buckets smallint[], leases bigint[])
+    LANGUAGE plpgsql STABLE
+    AS $_$
+DECLARE
+    many constant boolean := p_by @> '{country,service_id}';
+    shown text;  -- the four columns; NULL is one value for all
+    same text;
+BEGIN
+    SELECT string_agg(CASE WHEN name = ANY (p_by) THEN name ELSE format('NULL::%s AS %s', type, name) END, ', '),
+           string_agg(format('source.%1$s = largest.%1$s', name), ' AND ') FILTER (WHERE name = ANY (p_by))
+      INTO shown, same
+      FROM (VALUES ('country', 'text'), ('service_id', 'integer'), ('operator', 'text'), ('carrier', 'text')) AS one (name, type);
+    RETURN QUERY EXECUTE format(
+        'WITH source AS NOT MATERIALIZED ('
+        '    SELECT %1$s, bucket, leases FROM %2$s AND test = $3'
+        '       AND ($4 IS NULL OR country = $4) AND ($5 IS NULL OR service_id = $5)'
+        '       AND ($6 IS NULL OR operator = $6) AND ($7 IS NULL OR carrier = $7)'
+        '), largest AS ('
+        '    SELECT country, service_id, operator, carrier FROM source'
+        '     GROUP BY 1, 2, 3, 4 HAVING sum(leases) >= $8 ORDER BY sum(leases) DESC, 1, 2, 3, 4 LIMIT $9 OFFSET $10'
+        '), counted AS ('
+        '    SELECT source.country, source.service_id, source.operator, source.carrier, bucket, sum(leases) AS leases'
+        '      FROM source %3$s GROUP BY 1, 2, 3, 4, 5'
+        ')'
+        ' SELECT country, service_id, operator, carrier, array_agg(bucket), array_agg(leases::bigint) FROM counted'
+        '  GROUP BY 1, 2, 3, 4 HAVING sum(leases) >= $8 ORDER BY sum(leases) DESC, 1, 2, 3, 4 %4$s',
+        shown,
+        CASE WHEN p_day IS NULL THEN 'outcome_hour WHERE hour >= $1' ELSE 'outcome_day WHERE day >= $2' END,
+        CASE WHEN many THEN 'JOIN largest ON ' || same ELSE '' END,
+        CASE WHEN many THEN '' ELSE 'LIMIT $9 OFFSET $10' END)
+        USING p_hour, p_day, p_test, p_country, p_service, p_operator, p_carrier, p_least, p_limit, p_offset;
 END $_$;
 
 CREATE FUNCTION public.pick_fresh(p_service integer, p_shelf integer, p_account bigint) RETURNS public.number
@@ -974,6 +1033,51 @@ BEGIN
                       AND stored.activation_id IS NOT DISTINCT FROM incoming.owner
      ORDER BY incoming.place;
 END $$;
+
+CREATE FUNCTION public.record_attempts(p_deliveries bigint[], p_leases integer[], p_succeeded boolean[], p_again_in double precision[], p_pauses double precision[], p_urls text[], p_ages_ms integer[], p_durations_ms integer[], p_statuses smallint[], p_reasons text[], p_addresses text[], p_answers bytea[], p_keys bigint[], p_disable_after double precision, OUT endpoint_id bigint, OUT gone boolean) RETURNS SETOF record
+    LANGUAGE sql
+    AS $$
+    WITH result AS MATERIALIZED (
+        SELECT *, clock_timestamp() - make_interval(secs => age_ms / 1000.0) AS at
+          FROM unnest(p_deliveries, p_leases, p_succeeded, p_again_in, p_pauses, p_urls, p_ages_ms, p_durations_ms,
+                      p_statuses, p_reasons, p_addresses, p_answers, p_keys)
+               WITH ORDINALITY AS given (delivery_id, lease, succeeded, again_in, pause, url, age_ms, duration_ms, status,
+                                         reason, address, answer, key_id, place)
+    ), recorded AS (
+        UPDATE webhook_delivery AS delivery
+           SET attempts = attempts + 1, lease = delivery.lease + 1,
+               state = (CASE WHEN succeeded THEN 'delivered' WHEN again_in IS NULL THEN 'failed' ELSE 'pending' END)::delivery_state,
+               next_at = CASE WHEN NOT succeeded AND again_in IS NOT NULL THEN now() + make_interval(secs => again_in) ELSE next_at END,
+               ended_at = CASE WHEN succeeded OR again_in IS NULL THEN now() END
+          FROM result
+         WHERE delivery.delivery_id = result.delivery_id AND delivery.lease = result.lease AND state = 'pending'
+        RETURNING delivery.endpoint_id, delivery.attempts, result.*
+    ), written AS (
+        INSERT INTO webhook_attempt (delivery_id, number, at, url, duration_ms, status, reason, address, answer, key_id)
+        SELECT delivery_id, attempts, at, url, duration_ms, status, reason, address, answer, key_id FROM recorded
+    ), verdict AS (
+        SELECT endpoint_id, bool_or(succeeded) AS succeeded, max(pause) AS pause, bool_or(status IS NOT DISTINCT FROM 410) AS gone,
+               min(at) FILTER (WHERE place > last_success) AS failing
+          FROM (SELECT *, coalesce(max(place) FILTER (WHERE succeeded) OVER (PARTITION BY endpoint_id), 0) AS last_success
+                  FROM recorded) AS each
+         GROUP BY endpoint_id
+    ), standing AS MATERIALIZED (  -- locked in one order, however many processes write
+        SELECT hook.endpoint_id, verdict.gone, verdict.failing, hook.failing_since, hook.paused_until,
+               CASE WHEN succeeded THEN verdict.failing ELSE coalesce(hook.failing_since, verdict.failing) END AS now_failing,
+               CASE WHEN pause IS NOT NULL THEN greatest(hook.paused_until, now() + make_interval(secs => pause))
+                    WHEN NOT succeeded OR hook.paused_until > now() THEN hook.paused_until END AS now_paused
+          FROM verdict JOIN webhook_endpoint AS hook USING (endpoint_id)
+         WHERE verdict.failing IS NOT NULL OR hook.failing_since IS NOT NULL OR hook.paused_until IS NOT NULL
+         ORDER BY hook.endpoint_id FOR NO KEY UPDATE OF hook
+    ), changed AS (
+        UPDATE webhook_endpoint AS hook SET failing_since = now_failing, paused_until = now_paused
+          FROM standing
+         WHERE hook.endpoint_id = standing.endpoint_id
+           AND (hook.failing_since, hook.paused_until) IS DISTINCT FROM (now_failing, now_paused)
+    )
+    SELECT endpoint_id, gone FROM standing
+     WHERE gone OR failing IS NOT NULL AND now_failing <= now() - make_interval(secs => p_disable_after)
+$$;
 
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -1329,6 +1433,7 @@ CREATE TABLE public.component (
     state public.component_state NOT NULL,
     detail text DEFAULT ''::text NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL,
+    turned_at timestamp with time zone DEFAULT now() NOT NULL,
     checked_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
@@ -1495,7 +1600,7 @@ CREATE TABLE public.outcome_day (
     operator text NOT NULL,
     carrier text NOT NULL,
     bucket smallint NOT NULL,
-    leases bigint NOT NULL
+    leases integer NOT NULL
 );
 
 CREATE TABLE public.outcome_hour (
@@ -1506,7 +1611,7 @@ CREATE TABLE public.outcome_hour (
     operator text NOT NULL,
     carrier text NOT NULL,
     bucket smallint NOT NULL,
-    leases bigint NOT NULL
+    leases integer NOT NULL
 );
 
 CREATE TABLE public.transfer (
@@ -2007,6 +2112,8 @@ CREATE INDEX webhook_attempt_age ON public.webhook_attempt USING btree (at);
 CREATE INDEX webhook_delivery_age ON public.webhook_delivery USING btree (created_at);
 
 CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (endpoint_id, next_at, delivery_id) WHERE (state = 'pending'::public.delivery_state);
+
+CREATE INDEX webhook_delivery_failed ON public.webhook_delivery USING btree (endpoint_id, event_id) WHERE (state = 'failed'::public.delivery_state);
 
 CREATE INDEX webhook_endpoint_account ON public.webhook_endpoint USING btree (account_id, test, endpoint_id) WHERE (deleted_at IS NULL);
 

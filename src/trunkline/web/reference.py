@@ -165,9 +165,10 @@ class _Reference:
                 fields.append(f"<h4>{title}</h4>" + _table(FIELD_HEADS, rows))
         if JSON in operation["responses"]["200"]["content"]:
             answer = _json_schema(operation["responses"]["200"])
+            inside = self._resolve(answer)["properties"].get("data", answer)  # some answers stand without the envelope
             fields.append(
                 "<details><summary>Fields of the answer</summary>"
-                + _table(ANSWER_HEADS, list(self._rows(self._resolve(answer)["properties"]["data"], answer=True)))
+                + _table(ANSWER_HEADS, list(self._rows(inside, answer=True)))
                 + "</details>"
             )
             samples.append(_panel('Answer <span class="status">200</span>', _json(self._sample(answer))))

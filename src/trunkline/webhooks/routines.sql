@@ -20,3 +20,81 @@ CREATE OR REPLACE FUNCTION plan_deliveries(p_events event[]) RETURNS bigint[] LA
     )
     SELECT array_agg(DISTINCT endpoint_id) FROM planned
 $$;
+
+-- What came of attempts, for those whose claim still holds; the others write nothing. A failure that is not the last
+-- (``p_again_in`` seconds later comes the next) leaves its delivery pending. Of the endpoints only what changes is
+-- written: ``failing_since`` is the first failure since the last success, and a pause is longer for it or over.
+-- Answers which endpoints are to be disabled: those that are gone, and those that have failed for too long.
+CREATE OR REPLACE FUNCTION record_attempts(
+    p_deliveries bigint[], p_leases integer[], p_succeeded boolean[], p_again_in double precision[],
+    p_pauses double precision[], p_urls text[], p_ages_ms integer[], p_durations_ms integer[], p_statuses smallint[],
+    p_reasons text[], p_addresses text[], p_answers bytea[], p_keys bigint[], p_disable_after double precision,
+    OUT endpoint_id bigint, OUT gone boolean
+) RETURNS SETOF record LANGUAGE sql AS $$
+    WITH result AS MATERIALIZED (
+        SELECT *, clock_timestamp() - make_interval(secs => age_ms / 1000.0) AS at
+          FROM unnest(p_deliveries, p_leases, p_succeeded, p_again_in, p_pauses, p_urls, p_ages_ms, p_durations_ms,
+                      p_statuses, p_reasons, p_addresses, p_answers, p_keys)
+               WITH ORDINALITY AS given (delivery_id, lease, succeeded, again_in, pause, url, age_ms, duration_ms, status,
+                                         reason, address, answer, key_id, place)
+    ), recorded AS (
+        UPDATE webhook_delivery AS delivery
+           SET attempts = attempts + 1, lease = delivery.lease + 1,
+               state = (CASE WHEN succeeded THEN 'delivered' WHEN again_in IS NULL THEN 'failed' ELSE 'pending' END)::delivery_state,
+               next_at = CASE WHEN NOT succeeded AND again_in IS NOT NULL THEN now() + make_interval(secs => again_in) ELSE next_at END,
+               ended_at = CASE WHEN succeeded OR again_in IS NULL THEN now() END
+          FROM result
+         WHERE delivery.delivery_id = result.delivery_id AND delivery.lease = result.lease AND state = 'pending'
+        RETURNING delivery.endpoint_id, delivery.attempts, result.*
+    ), written AS (
+        INSERT INTO webhook_attempt (delivery_id, number, at, url, duration_ms, status, reason, address, answer, key_id)
+        SELECT delivery_id, attempts, at, url, duration_ms, status, reason, address, answer, key_id FROM recorded
+    ), verdict AS (
+        SELECT endpoint_id, bool_or(succeeded) AS succeeded, max(pause) AS pause, bool_or(status IS NOT DISTINCT FROM 410) AS gone,
+               min(at) FILTER (WHERE place > last_success) AS failing
+          FROM (SELECT *, coalesce(max(place) FILTER (WHERE succeeded) OVER (PARTITION BY endpoint_id), 0) AS last_success
+                  FROM recorded) AS each
+         GROUP BY endpoint_id
+    ), standing AS MATERIALIZED (  -- locked in one order, however many processes write
+        SELECT hook.endpoint_id, verdict.gone, verdict.failing, hook.failing_since, hook.paused_until,
+               CASE WHEN succeeded THEN verdict.failing ELSE coalesce(hook.failing_since, verdict.failing) END AS now_failing,
+               CASE WHEN pause IS NOT NULL THEN greatest(hook.paused_until, now() + make_interval(secs => pause))
+                    WHEN NOT succeeded OR hook.paused_until > now() THEN hook.paused_until END AS now_paused
+          FROM verdict JOIN webhook_endpoint AS hook USING (endpoint_id)
+         WHERE verdict.failing IS NOT NULL OR hook.failing_since IS NOT NULL OR hook.paused_until IS NOT NULL
+         ORDER BY hook.endpoint_id FOR NO KEY UPDATE OF hook
+    ), changed AS (
+        UPDATE webhook_endpoint AS hook SET failing_since = now_failing, paused_until = now_paused
+          FROM standing
+         WHERE hook.endpoint_id = standing.endpoint_id
+           AND (hook.failing_since, hook.paused_until) IS DISTINCT FROM (now_failing, now_paused)
+    )
+    SELECT endpoint_id, gone FROM standing
+     WHERE gone OR failing IS NOT NULL AND now_failing <= now() - make_interval(secs => p_disable_after)
+$$;
+
+-- Disables an endpoint that is gone, or that has failed for ``p_after`` seconds (NULL: it is gone): what waits for it has
+-- failed, and its account is told. False where it is disabled, deleted or well by now.
+CREATE OR REPLACE FUNCTION disable_failing(p_endpoint bigint, p_reason text, p_after double precision) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    hook webhook_endpoint;
+BEGIN
+    -- Deliveries before their endpoint, which is the order in which attempts are recorded.
+    UPDATE webhook_delivery SET state = 'failed', ended_at = now(), lease = lease + 1
+     WHERE endpoint_id = p_endpoint AND state = 'pending'
+       AND EXISTS (SELECT FROM webhook_endpoint AS failing
+                    WHERE failing.endpoint_id = p_endpoint AND disabled_at IS NULL AND deleted_at IS NULL
+                      AND (p_after IS NULL OR failing_since <= now() - make_interval(secs => p_after)));
+    UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = p_reason
+     WHERE endpoint_id = p_endpoint AND disabled_at IS NULL AND deleted_at IS NULL
+       AND (p_after IS NULL OR failing_since <= now() - make_interval(secs => p_after))
+    RETURNING * INTO hook;
+    IF hook.endpoint_id IS NULL THEN
+        RETURN false;
+    END IF;
+    INSERT INTO event (account_id, test, type, data)
+    VALUES (hook.account_id, hook.test, 'webhook.disabled',
+            jsonb_build_object('webhook_id', hook.endpoint_id::text, 'url', hook.url, 'reason', p_reason));
+    RETURN true;
+END $$;

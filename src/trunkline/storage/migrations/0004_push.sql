@@ -92,6 +92,7 @@ CREATE TABLE webhook_delivery (
     CONSTRAINT webhook_delivery_ends CHECK ((ended_at IS NULL) = (state = 'pending'))
 ) WITH (fillfactor = 70);
 CREATE INDEX webhook_delivery_due ON webhook_delivery (endpoint_id, next_at, delivery_id) WHERE state = 'pending';
+CREATE INDEX webhook_delivery_failed ON webhook_delivery (endpoint_id, event_id) WHERE state = 'failed';
 CREATE INDEX webhook_delivery_age ON webhook_delivery (created_at);
 
 CREATE TABLE webhook_attempt (
@@ -121,7 +122,7 @@ CREATE TABLE outcome_hour (
     operator    text NOT NULL,
     carrier     text NOT NULL,
     bucket      smallint NOT NULL,
-    leases      bigint NOT NULL,
+    leases      integer NOT NULL,
     PRIMARY KEY (hour, test, country, service_id, operator, carrier, bucket)
 );
 CREATE TABLE outcome_day (
@@ -132,7 +133,7 @@ CREATE TABLE outcome_day (
     operator    text NOT NULL,
     carrier     text NOT NULL,
     bucket      smallint NOT NULL,
-    leases      bigint NOT NULL,
+    leases      integer NOT NULL,
     PRIMARY KEY (day, test, country, service_id, operator, carrier, bucket)
 );
 
@@ -145,6 +146,7 @@ CREATE TABLE component (
     state       component_state NOT NULL,
     detail      text NOT NULL DEFAULT '',  -- for the operator; the public sees states alone
     since       timestamptz NOT NULL DEFAULT now(),
+    turned_at   timestamptz NOT NULL DEFAULT now(),  -- since when it is out, or is not, whatever its state was within that
     checked_at  timestamptz NOT NULL DEFAULT now(),
     created_at  timestamptz NOT NULL DEFAULT now()
 );

@@ -1,0 +1,59 @@
+"""What a stream missed, from the database.
+
+Ids are not in the order of commits. What may have been told after an event has a greater id, or belongs to another
+transaction that was not over when the event was written: one not before its ``horizon``.
+"""
+
+from collections.abc import AsyncGenerator, Collection
+from typing import NamedTuple
+
+from trunkline.events.contents import Content, contents, shown_id
+from trunkline.events.tail import SQL
+from trunkline.storage.database import Querier, Row
+
+PAGE = 200  # events read at a time
+ENDS = frozenset({"activation.completed", "activation.cancelled", "activation.expired"})  # nothing follows in a lease
+
+
+class Place(NamedTuple):
+    """Who is told of an event: a lease's streams, or with None those of a whole account's mode."""
+
+    account_id: int
+    test: bool
+    activation_id: int | None
+
+
+async def past(
+    database: Querier, place: Place, types: Collection[str], after: int | None, seen: str
+) -> AsyncGenerator[tuple[bytes, bool], None]:
+    """The events after one, as far as the snapshot ``seen`` shows them: chunks, and whether the stream ends with one.
+
+    ``after`` None: no events, only the id to come back with. Raises Unavailable.
+    """
+    if after is None:  # a client that is cut before its first event must be able to say from where on it listened
+        latest: int | None = await database.fetchval(SQL.latest_event, place.account_id, seen)
+        yield b"id: %s\n\n" % shown_id(latest or 0).encode(), False
+        return
+    start, horizon, xact = after, None, None
+    if place.activation_id is None:
+        row: Row | None = await database.fetchrow(SQL.place_of_event, place.account_id, after)
+        if row is not None:
+            start, horizon, xact = row["start"], row["horizon"], row["xact"]
+    while True:
+        if place.activation_id is None:
+            whose = (place.account_id, place.test, start, after, horizon, xact, list(types), seen, PAGE)
+            rows = await database.fetch(SQL.events_of_account, *whose)
+        else:
+            rows = await database.fetch(SQL.events_of_lease, place.activation_id, start, seen, PAGE)
+        if rows:
+            start = rows[-1]["event_id"]
+            said = await contents(database, (tuple(row)[:3] for row in rows))
+            is_last = place.activation_id is not None and rows[-1]["type"] in ENDS
+            yield b"".join(rendered(said[row["event_id"]]) for row in rows if row["event_id"] in said), is_last
+        if len(rows) < PAGE:
+            return
+
+
+def rendered(content: Content) -> bytes:
+    """An event as WHATWG HTML §9.2 writes it; JSON has no line ends."""
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (content.event_id.encode(), content.type.encode(), content.body)

@@ -1,0 +1,138 @@
+"""The pace of deliveries: how many attempts at a time an endpoint gets, when it is left alone, when the next one comes.
+
+All of it is arithmetic on instants that the caller names, in seconds of one clock.
+"""
+
+import random
+from collections.abc import Sequence
+
+START = 4  # attempts at a time to an endpoint of which nothing is known
+HUNG_SECONDS = 2.0  # while an attempt has no answer for so long, its endpoint gets no more
+FAILURES = 5  # in a row, that pause an endpoint
+FIRST_PAUSE_SECONDS = 5.0  # each next one is twice as long,
+LONGEST_PAUSE_SECONDS = 300.0  # to this
+LONGEST_ASKED_SECONDS = 3600.0  # for which an endpoint may ask to be left alone
+SPREAD = 0.2  # of every wait, so that those who failed together do not come again together
+SHARE = 4  # of the free places, of which one endpoint gets no more than one part
+
+
+def spread(seconds: float) -> float:
+    """A fifth more or less."""
+    return seconds * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311
+
+
+def again_in(attempts: int, retry_seconds: Sequence[float]) -> float | None:
+    """Seconds until the next attempt after so many that failed; None: that was the last."""
+    return spread(retry_seconds[attempts - 1]) if attempts <= len(retry_seconds) else None
+
+
+class Lane:
+    """One endpoint's attempts in this process. It begins with few at a time and gets one more for each success."""
+
+    def __init__(self, most: int, now: float) -> None:
+        self._most = most
+        self._width = min(START, most)
+        self._failures = 0  # in a row
+        self._pauses = 0  # since the last success
+        self._paused_at = float("-inf")
+        self._under_way: dict[int, float] = {}  # when each began, oldest first
+        self.is_proven = False  # the last attempt succeeded
+        self.held = 0  # pauses that are not written down yet
+        self.has_more = False  # something was due when last it had no room
+        self.used_at = now
+
+    def room(self, now: float) -> int:
+        """How many attempts more may begin."""
+        if self.held or (self._under_way and now - next(iter(self._under_way.values())) > HUNG_SECONDS):
+            return 0
+        return max(0, self._width - len(self._under_way))
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._under_way and not self.held
+
+    def begin(self, delivery: int, now: float) -> None:
+        self._under_way[delivery] = self.used_at = now
+
+    def end(self, delivery: int, now: float) -> float:
+        """When it had begun."""
+        self.used_at = now
+        return self._under_way.pop(delivery)
+
+    def succeeded(self) -> bool:
+        """Whether it had been left alone, or tried one at a time."""
+        was_paused = self._pauses > 0 or self._failures >= FAILURES - 1
+        self._width = min(self._width + 1, self._most)
+        self._failures = self._pauses = 0
+        self.is_proven = True
+        return was_paused
+
+    def failed(self, began: float, now: float) -> float | None:
+        """For how many seconds to leave the endpoint alone; None: not at all."""
+        self._fail()
+        self._width = max(self._width // 2, 1)
+        return self._pause(began, now) if self._failures >= FAILURES else None
+
+    def slowed(self, began: float, now: float, asked: float | None) -> float | None:
+        """The endpoint asks for less, and may say for how many seconds it wants nothing."""
+        self._fail()
+        pause = self._pause(began, now)
+        return pause if asked is None else min(max(asked, 1.0), LONGEST_ASKED_SECONDS)
+
+    def tried_again(self) -> None:
+        """The endpoint was paused before anything was known of it here: one at a time, and one failure is enough."""
+        if self._failures == 0 and not self.is_proven:
+            self._failures = FAILURES - 1
+            self._width = 1
+
+    def _fail(self) -> None:
+        self._failures += 1
+        self.is_proven = False
+
+    def _pause(self, began: float, now: float) -> float | None:
+        self._width = 1
+        if began < self._paused_at:  # it failed together with those that the last pause was for
+            return None
+        self._paused_at = now
+        self._pauses += 1
+        return spread(min(FIRST_PAUSE_SECONDS * 2.0 ** min(self._pauses - 1, 16), LONGEST_PAUSE_SECONDS))
+
+
+class Places:
+    """The attempts at a time of the whole process.
+
+    Endpoints whose last attempt did not succeed get half of those in which nobody hangs, so that however many hang,
+    there is room for those that answer, and some for newcomers.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._begun: dict[int, tuple[float, bool]] = {}  # when, and whether proven; oldest first, the hung left out
+        self._unproven = 0  # of these
+        self._hung = 0
+
+    def begin(self, delivery: int, now: float, *, proven: bool) -> None:
+        self._begun[delivery] = now, proven
+        self._unproven += not proven
+
+    def end(self, delivery: int) -> None:
+        if delivery in self._begun:
+            self._unproven -= not self._begun.pop(delivery)[1]
+        else:
+            self._hung -= 1
+
+    def look(self, now: float) -> None:
+        """Sees which have hung by now."""
+        while self._begun:
+            oldest = next(iter(self._begun))
+            if now - self._begun[oldest][0] <= HUNG_SECONDS:
+                break
+            self.end(oldest)
+            self._hung += 1
+
+    def room(self, *, proven: bool, promised: int, promised_unproven: int) -> int:
+        """How many one endpoint gets, beside those that others were promised."""
+        free = self._most - self._hung - len(self._begun) - promised
+        if not proven and self._most > 1:
+            free = min(free, (self._most - self._hung) // 2 - self._unproven - promised_unproven)
+        return max(0, -(-free // SHARE))

@@ -1,0 +1,247 @@
+-- Endpoints ------------------------------------------------------------------------------------------------------------
+
+-- name: lock_account
+-- An account's endpoints are made one at a time, so that they stay within their limit.
+SELECT FROM account WHERE account_id = $1 FOR NO KEY UPDATE
+
+-- name: create_endpoint
+-- After lock_account, in a statement of its own: it counts what another call has committed.
+WITH made AS (
+    INSERT INTO webhook_endpoint (account_id, test, url, events, description)
+    SELECT $1, $2, $3, $4, $5
+     WHERE (SELECT count(*) FROM webhook_endpoint WHERE account_id = $1 AND test = $2 AND deleted_at IS NULL) < $7
+    RETURNING *
+), signs AS (
+    INSERT INTO webhook_secret (endpoint_id, secret) SELECT endpoint_id, $6 FROM made
+)
+SELECT * FROM made
+
+-- name: endpoint
+SELECT * FROM webhook_endpoint
+ WHERE endpoint_id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR account_id = $2 AND test = $3)
+
+-- name: lock_endpoint
+SELECT * FROM webhook_endpoint
+ WHERE endpoint_id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR account_id = $2 AND test = $3)
+   FOR NO KEY UPDATE
+
+-- name: endpoints
+SELECT * FROM webhook_endpoint
+ WHERE account_id = $1 AND test = $2 AND deleted_at IS NULL AND endpoint_id < $3
+ ORDER BY endpoint_id DESC LIMIT $4
+
+-- name: all_endpoints
+SELECT hook.*, email FROM webhook_endpoint AS hook JOIN account USING (account_id)
+ WHERE deleted_at IS NULL AND ($1::bigint IS NULL OR account_id = $1)
+ ORDER BY endpoint_id DESC LIMIT $2
+
+-- name: change_endpoint
+-- At another URL it begins anew, whatever failed at the one before.
+UPDATE webhook_endpoint
+   SET url = $2, events = $3, description = $4,
+       failing_since = CASE WHEN url = $2 THEN failing_since END,
+       paused_until = CASE WHEN url = $2 THEN paused_until END
+ WHERE endpoint_id = $1
+RETURNING *
+
+-- name: enable_endpoint
+UPDATE webhook_endpoint SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL, paused_until = NULL
+ WHERE endpoint_id = $1
+RETURNING *
+
+-- name: disable_endpoint
+UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = $2 WHERE endpoint_id = $1 AND disabled_at IS NULL
+RETURNING *
+
+-- name: live_secrets
+SELECT count(*) FROM webhook_secret WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > now())
+
+-- name: rotate_secret
+-- Those that sign now do so for $3 hours more at most, and are gone at once where that is 0.
+WITH gone AS (
+    DELETE FROM webhook_secret WHERE endpoint_id = $1 AND ($3 = 0 OR expires_at <= now())
+), going AS (
+    UPDATE webhook_secret SET expires_at = least(expires_at, now() + make_interval(hours => $3))
+     WHERE endpoint_id = $1 AND $3 > 0 AND (expires_at IS NULL OR expires_at > now())
+)
+INSERT INTO webhook_secret (endpoint_id, secret) VALUES ($1, $2)
+
+-- name: fail_deliveries
+-- Whoever is sending one at this moment loses the claim, and writes nothing about it any more. Where very many wait it is
+-- the first $2: what is left of a deleted endpoint is not sent either.
+UPDATE webhook_delivery SET state = 'failed', ended_at = now(), lease = lease + 1
+ WHERE state = 'pending' AND delivery_id IN (
+     SELECT delivery_id FROM webhook_delivery WHERE endpoint_id = $1 AND state = 'pending' ORDER BY next_at LIMIT $2)
+
+-- name: delete_endpoint
+WITH gone AS (
+    DELETE FROM webhook_secret WHERE endpoint_id = $1
+)
+UPDATE webhook_endpoint SET deleted_at = now() WHERE endpoint_id = $1 AND deleted_at IS NULL RETURNING true
+
+-- name: tell_endpoint
+-- An event for one endpoint alone.
+INSERT INTO event (account_id, test, endpoint_id, type, data) VALUES ($1, $2, $3, $4, $5) RETURNING event_id
+
+-- name: deliveries
+SELECT delivery_id, account_id, event_id, event_at, state, attempts, next_at, created_at
+  FROM webhook_delivery
+ WHERE endpoint_id = $1 AND event_id < $2 AND ($4::delivery_state IS NULL OR state = $4)
+ ORDER BY event_id DESC LIMIT $3
+
+-- name: failed_deliveries
+-- They are few among very many, and have an index of their own.
+SELECT delivery_id, account_id, event_id, event_at, state, attempts, next_at, created_at
+  FROM webhook_delivery
+ WHERE endpoint_id = $1 AND event_id < $2 AND state = 'failed'
+ ORDER BY event_id DESC LIMIT $3
+
+-- name: attempts
+-- The last $2 of each delivery, oldest first.
+SELECT attempt.*, text_key.key
+  FROM webhook_delivery AS delivery JOIN webhook_attempt AS attempt USING (delivery_id)
+  LEFT JOIN text_key USING (key_id)
+ WHERE delivery_id = ANY ($1) AND attempt.number > delivery.attempts - $2
+ ORDER BY delivery_id, attempt.number
+
+-- name: replay_event
+-- Any event of the account and its mode, but for one that is for another endpoint alone. No row: there is none.
+WITH wanted AS (
+    SELECT event_id, created_at FROM event
+     WHERE account_id = $2 AND test = $3 AND event_id = $4 AND (endpoint_id IS NULL OR endpoint_id = $1)
+), anew AS (
+    UPDATE webhook_delivery AS delivery
+       SET state = 'pending', since = attempts, next_at = now(), ended_at = NULL
+      FROM wanted
+     WHERE delivery.endpoint_id = $1 AND delivery.event_id = wanted.event_id AND state <> 'pending' AND attempts < $5
+    RETURNING delivery.event_id
+), made AS (
+    INSERT INTO webhook_delivery (endpoint_id, account_id, event_id, event_at)
+    SELECT $1, $2, event_id, created_at FROM wanted
+    ON CONFLICT (endpoint_id, event_id) DO NOTHING
+    RETURNING event_id
+)
+SELECT (SELECT count(*) FROM anew) + (SELECT count(*) FROM made) AS replayed FROM wanted
+
+-- name: replay_since
+-- Oldest first. It looks at $7 events and sends $6 of them at most, and tells where it stopped.
+WITH looked_at AS MATERIALIZED (
+    SELECT event_id, created_at, CASE WHEN endpoint_id IS NULL THEN wants($5, type) ELSE endpoint_id = $1 END AS is_wanted
+      FROM event
+     WHERE account_id = $2 AND test = $3 AND created_at >= $4
+     ORDER BY event_id LIMIT $7 + 1
+), counted AS (
+    SELECT *, row_number() OVER by_age AS looked, count(*) FILTER (WHERE is_wanted) OVER by_age AS sent
+      FROM looked_at WINDOW by_age AS (ORDER BY event_id)
+), wanted AS (
+    SELECT event_id, created_at FROM counted WHERE is_wanted AND sent <= $6 AND looked <= $7
+), anew AS (
+    UPDATE webhook_delivery AS delivery
+       SET state = 'pending', since = attempts, next_at = now(), ended_at = NULL
+      FROM wanted
+     WHERE delivery.endpoint_id = $1 AND delivery.event_id = wanted.event_id AND state <> 'pending' AND attempts < $8
+    RETURNING delivery.event_id
+), made AS (
+    INSERT INTO webhook_delivery (endpoint_id, account_id, event_id, event_at)
+    SELECT $1, $2, event_id, created_at FROM wanted ORDER BY event_id
+    ON CONFLICT (endpoint_id, event_id) DO NOTHING
+    RETURNING event_id
+)
+SELECT (SELECT count(*) FROM anew) + (SELECT count(*) FROM made) AS replayed,
+       (SELECT created_at FROM counted WHERE sent > $6 OR looked > $7 ORDER BY event_id LIMIT 1) AS stopped_at
+
+
+-- Deliveries -----------------------------------------------------------------------------------------------------------
+
+-- name: claim
+-- What is due at endpoints ($1), at most so many of each ($2), for a lease of $3 seconds; with all that sending needs.
+-- Each endpoint is looked at alone, so that what waits for one is never read for another. One that was paused is tried
+-- with one at a time until that succeeds.
+WITH asked AS MATERIALIZED (
+    SELECT hook.endpoint_id, hook.url, hook.paused_until IS NOT NULL AS was_paused,
+           CASE WHEN hook.paused_until IS NULL THEN lane.room ELSE 1 END AS room
+      FROM unnest($1::bigint[], $2::integer[]) AS lane (endpoint_id, room) JOIN webhook_endpoint AS hook USING (endpoint_id)
+     WHERE disabled_at IS NULL AND deleted_at IS NULL AND (paused_until IS NULL OR paused_until <= now())
+), due AS MATERIALIZED (
+    SELECT asked.endpoint_id, asked.url, asked.was_paused, waiting.delivery_id
+      FROM asked CROSS JOIN LATERAL (
+          SELECT delivery_id FROM webhook_delivery
+           WHERE endpoint_id = asked.endpoint_id AND state = 'pending' AND next_at <= now()
+           ORDER BY next_at, delivery_id LIMIT asked.room FOR UPDATE SKIP LOCKED) AS waiting
+), claimed AS (
+    UPDATE webhook_delivery AS delivery SET next_at = now() + make_interval(secs => $3), lease = lease + 1
+      FROM due WHERE delivery.delivery_id = due.delivery_id
+    RETURNING delivery.*, due.url, due.was_paused
+)
+SELECT claimed.delivery_id, claimed.endpoint_id, claimed.lease, claimed.attempts, claimed.since, claimed.url,
+       claimed.was_paused, account.retention_days,
+       ARRAY(SELECT secret FROM webhook_secret AS key
+              WHERE key.endpoint_id = claimed.endpoint_id AND (expires_at IS NULL OR expires_at > now())
+              ORDER BY secret_id DESC) AS secrets,
+       event.event_id, event.account_id, event.test, event.type, event.data, event.created_at,
+       lease.activation_id, lease.e164, lease.country, service.slug AS service, lease.cost_micros, lease.refund_micros,
+       lease.currency, lease.labels, message.revision, message.sender, message.received_at, message.code, message.body,
+       message.sealed, text_key.key
+  FROM claimed
+  JOIN account USING (account_id)
+  LEFT JOIN event ON event.account_id = claimed.account_id AND event.event_id = claimed.event_id
+                 AND event.created_at = claimed.event_at
+  LEFT JOIN activation AS lease ON lease.activation_id = event.activation_id
+  LEFT JOIN service ON service.service_id = lease.service_id
+  LEFT JOIN message ON event.type = 'sms.received' AND message.activation_id = event.activation_id
+                   AND message.revision = (event.data ->> 'revision')::integer
+  LEFT JOIN text_key ON text_key.key_id = message.key_id
+
+-- name: record
+SELECT endpoint_id, gone FROM record_attempts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+
+-- name: disable_failing
+SELECT disable_failing($1, $2, $3)
+
+-- name: fail_without_event
+-- Deliveries whose event is kept no longer.
+WITH failed AS (
+    UPDATE webhook_delivery AS delivery SET state = 'failed', attempts = attempts + 1, lease = delivery.lease + 1, ended_at = now()
+      FROM unnest($1::bigint[], $2::integer[]) AS claimed (delivery_id, lease)
+     WHERE delivery.delivery_id = claimed.delivery_id AND delivery.lease = claimed.lease AND state = 'pending'
+    RETURNING delivery.delivery_id, delivery.attempts, delivery.endpoint_id
+)
+INSERT INTO webhook_attempt (delivery_id, number, url, duration_ms, reason)
+SELECT delivery_id, attempts, url, 0, 'The event is kept no longer.' FROM failed JOIN webhook_endpoint USING (endpoint_id)
+
+-- name: give_back
+-- Claims that nothing was done with, or that a process which ends gives up.
+UPDATE webhook_delivery AS delivery SET next_at = now()
+  FROM unnest($1::bigint[], $2::integer[]) AS claimed (delivery_id, lease)
+ WHERE delivery.delivery_id = claimed.delivery_id AND delivery.lease = claimed.lease AND state = 'pending'
+
+-- name: endpoints_with_something_due
+-- From endpoint to endpoint over webhook_delivery_due: one step for each, however much waits there.
+WITH RECURSIVE waiting AS (
+    (SELECT endpoint_id, next_at FROM webhook_delivery WHERE state = 'pending' ORDER BY endpoint_id, next_at LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM waiting CROSS JOIN LATERAL (
+        SELECT endpoint_id, next_at FROM webhook_delivery
+         WHERE state = 'pending' AND endpoint_id > waiting.endpoint_id ORDER BY endpoint_id, next_at LIMIT 1) AS following
+)
+SELECT endpoint_id FROM waiting JOIN webhook_endpoint USING (endpoint_id)
+ WHERE next_at <= now() AND disabled_at IS NULL AND deleted_at IS NULL AND (paused_until IS NULL OR paused_until <= now())
+
+-- name: trim_deliveries
+WITH old AS (
+    SELECT delivery_id FROM webhook_delivery WHERE created_at < now() - make_interval(days => $1)
+     ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM webhook_delivery AS delivery USING old WHERE delivery.delivery_id = old.delivery_id
+)
+SELECT count(*) FROM old
+
+-- name: trim_attempts
+WITH old AS (
+    SELECT delivery_id, number FROM webhook_attempt WHERE at < now() - make_interval(days => $1)
+     ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM webhook_attempt AS attempt USING old
+     WHERE attempt.delivery_id = old.delivery_id AND attempt.number = old.number
+)
+SELECT count(*) FROM old

@@ -1,0 +1,120 @@
+"""What a server writes about itself: lines of text or of JSON, each with the request that it is about."""
+
+import asyncio
+import datetime
+import json
+import logging
+import re
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from tests.conftest import Serve, Server, Trunkline
+from tests.database_line import Line
+
+from trunkline import logs
+
+JSON = {"TRUNKLINE_LOG__FORMAT": "json"}
+
+
+def lines(server: Server) -> list[dict[str, Any]]:
+    """Every line is an object, also before and after requests."""
+    return [json.loads(line) for line in server.log.read_text().splitlines()]
+
+
+def about(server: Server, answer: httpx.Response) -> list[dict[str, Any]]:
+    return [line for line in lines(server) if line["request_id"] == answer.headers["x-request-id"]]
+
+
+def record(message: str, **more: Any) -> logging.LogRecord:
+    made = logging.LogRecord("trunkline.test", logging.WARNING, "", 0, message, (), None)
+    made.__dict__.update(more)
+    return made
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_fails_is_in_the_log_under_the_id_that_its_caller_was_told(
+    url: str, serve: Serve, trunkline: Trunkline
+) -> None:
+    customer = await asyncio.to_thread(trunkline.customer)
+    server = await asyncio.to_thread(serve, **JSON)
+    connection = await asyncpg.connect(url)
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        client.headers["Authorization"] = f"Bearer {customer.live_key}"
+        fine = await client.get(f"{server.api}/numbers")
+        key_id = (await client.get(f"{server.api}/keys")).json()["data"][0]["key_id"]
+        await connection.execute("ALTER TABLE activation RENAME TO gone")
+        failed = await client.get(f"{server.api}/numbers/12345")
+        await connection.execute("ALTER TABLE gone RENAME TO activation")
+        lock = connection.transaction()
+        await lock.start()
+        await connection.execute("LOCK TABLE activation")
+        asking = asyncio.create_task(client.get(f"{server.api}/numbers"))
+        await asyncio.sleep(1.3)
+        await lock.rollback()
+        slow = await asking
+        order = {"country": "us", "service": "whatsapp"}
+        lease = (await client.post(f"{server.api}/numbers/purchase", json=order)).json()["data"]
+        held = await client.get(f"{server.api}/numbers/status/{lease['activation_id']}", params={"wait": 1.3})
+    await connection.close()
+    assert (fine.status_code, failed.status_code, slow.status_code, held.status_code) == (200, 500, 200, 200)
+    assert failed.json()["request_id"] == failed.headers["x-request-id"]
+    assert about(server, fine) == about(server, held) == []
+    crash, line = about(server, failed)
+    assert crash["level"] == "error"
+    assert crash["message"] == "the request failed"
+    assert "UndefinedTableError" in crash["exception"]
+    shown = {name: line[name] for name in ("logger", "level", "method", "route", "status", "key_id")}
+    assert shown == {
+        "logger": "trunkline.api", "level": "warning", "method": "GET", "route": "/numbers/{activation_id}",
+        "status": 500, "key_id": key_id,
+    }  # fmt: skip
+    assert "12345" not in line["message"]
+    [line] = about(server, slow)
+    assert (line["route"], line["status"]) == ("/numbers", 200)
+    assert line["ms"] > 1000
+    for line in lines(server):
+        assert line["time"].endswith("Z")
+        assert len(line["time"]) == len("2026-04-19T14:35:22.120Z")
+        datetime.datetime.fromisoformat(line["time"])
+
+
+@pytest.mark.asyncio
+async def test_what_is_written_far_below_a_request_carries_its_id_too(
+    url: str, serve: Serve, trunkline: Trunkline
+) -> None:
+    customer = await asyncio.to_thread(trunkline.customer)
+    async with Line.laid(url) as line, httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        server = await asyncio.to_thread(serve, TRUNKLINE_DATABASE_URL=line.url)
+        client.headers["Authorization"] = f"Bearer {customer.live_key}"
+        assert (await client.get(f"{server.api}/numbers")).status_code == 200
+        line.cut()
+        away = await client.get(f"{server.api}/numbers")
+        line.mend()
+        assert away.json()["code"] == "database_away"
+        request_id = away.headers["x-request-id"]
+        written = [each for each in server.log.read_text().splitlines() if f"[{request_id}]" in each]
+        assert re.search(r"WARNING trunkline\.storage: \[req_\w+\] database away", "\n".join(written))
+        assert re.search(r"WARNING trunkline\.api: \[req_\w+\] GET /numbers: 503 after \d+ ms, key \d+", written[-1])
+
+
+def test_a_task_that_outlives_the_request_that_started_it_is_nobodys() -> None:
+    request = logs.begin("req_1", "/numbers")
+    during = record("during")
+    logs._note_request(during)
+    logs.end(request)
+    after = record("after")
+    logs._note_request(after)
+    assert "[req_1] during" in logs.TextFormatter().format(during)
+    assert logs.TextFormatter().format(after).endswith("trunkline.test: after")
+    assert json.loads(logs.JsonFormatter().format(during))["request_id"] == "req_1"
+    assert json.loads(logs.JsonFormatter().format(after))["request_id"] is None
+
+
+@pytest.mark.parametrize("message", ["two\nlines", 'a "quoted" one', "half a pair \ud83d", "\x00", "+14155550123"])
+def test_whatever_is_written_is_one_line_of_json_without_numbers(message: str) -> None:
+    written = logs.JsonFormatter().format(record(message))
+    assert "\n" not in written
+    assert "4155550" not in written
+    json.loads(written.encode())
