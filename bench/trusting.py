@@ -41,7 +41,9 @@ async def main(secret: str) -> None:
         pushed, keyring = app.push(settings, built), Keyring(built.database)
         tail = asyncio.create_task(pushed.tail.run())
         limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)
-        application = app.api(settings, built, pushed, keyring, limiter)
+        application = app.api(
+            settings, built, pushed, keyring, limiter, app.probes(settings, built, pushed, "api", None)
+        )
         application._callers = cast("Callers", _Trusting(await keyring.find(secret)))
         listener = app.bind("127.0.0.1", 0)
         ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"

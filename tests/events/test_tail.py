@@ -14,7 +14,7 @@ from tests.database_line import Line
 from trunkline.errors import Unavailable
 from trunkline.events.fan_out import FanOut
 from trunkline.events.tail import SQL, Event, Gap, Tail
-from trunkline.storage.database import Database
+from trunkline.storage.database import Database, Querier
 
 pytestmark = pytest.mark.asyncio
 
@@ -120,6 +120,14 @@ async def subscribed(database: Database) -> None:
     )
 
 
+async def step(connection: Querier) -> int:
+    """Takes ten events at most; how many it were."""
+    row = await connection.fetchrow(SQL.fan_out, 10)
+    assert row is not None
+    taken: int = row["taken"]
+    return taken
+
+
 async def planned(database: Database) -> list[int]:
     return [row["event_id"] for row in await database.fetch("SELECT event_id FROM webhook_delivery ORDER BY 1")]
 
@@ -148,9 +156,9 @@ async def test_several_processes_that_plan_at_once_plan_every_event_once(databas
 async def test_a_long_way_is_made_up_for_in_steps_while_new_events_come(database: Database) -> None:
     await subscribed(database)
     behind = [await database.fetchval(TELL, "key.created") for _ in range(25)]
-    assert (await database.fetchrow(SQL.fan_out, 10))["taken"] == 10
+    assert await step(database) == 10
     new = await database.fetchval(TELL, "key.revoked")
-    taken = [(await database.fetchrow(SQL.fan_out, 10))["taken"] for _ in range(4)]
+    taken = [await step(database) for _ in range(4)]
     assert taken == [10, 5, 1, 0], "the way that was there at first, then what came meanwhile"
     assert await planned(database) == [*behind, new]
 
@@ -159,9 +167,9 @@ async def test_steps_that_end_exactly_with_the_way_lose_nothing_that_comes_after
     await subscribed(database)
     for _ in range(10):
         await database.fetchval(TELL, "key.created")
-    assert (await database.fetchrow(SQL.fan_out, 10))["taken"] == 10
+    assert await step(database) == 10
     await database.fetchval(TELL, "key.created")
-    taken = [(await database.fetchrow(SQL.fan_out, 10))["taken"] for _ in range(3)]
+    taken = [await step(database) for _ in range(3)]
     assert sum(taken) == 1
     assert len(await planned(database)) == 11
 
@@ -171,10 +179,10 @@ async def test_a_step_that_is_rolled_back_is_taken_again_whole(database: Databas
     event = await database.fetchval(TELL, "key.created")
     with contextlib.suppress(RuntimeError):
         async with database.transaction() as connection:
-            assert (await connection.fetchrow(SQL.fan_out, 10))["taken"] == 1
+            assert await step(connection) == 1
             raise RuntimeError
     assert await planned(database) == []
-    assert (await database.fetchrow(SQL.fan_out, 10))["taken"] == 1
+    assert await step(database) == 1
     assert await planned(database) == [event]
 
 

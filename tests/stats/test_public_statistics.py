@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests import house
-from tests.conftest import Trunkline
+from tests.conftest import Server, Trunkline
 from tests.house import House, data, problem
 
 from trunkline import clock, ids
@@ -226,6 +227,22 @@ async def test_prices_show_how_live_leases_of_the_last_7_days_went(home: House) 
     assert await figures("us", "whatsapp") == (0.8, round(median.value, 2))
     assert await figures("us", "telegram") == (None, None)
     assert await figures("de", "whatsapp") == (None, None)
+
+
+def test_a_running_server_counts_a_lease_once_its_text_is_there(server: Server, trunkline: Trunkline) -> None:
+    customer = trunkline.customer()
+    with httpx.Client(base_url=server.api, timeout=30) as client:
+        client.headers["Authorization"] = f"Bearer {customer.live_key}"
+        lease = data(client.post("/numbers/purchase", json={"country": "us", "service": "whatsapp"}))
+        trunkline.sms(lease["phone_number"], "Your WhatsApp code: 847291")
+        for limit in range(1, 101):  # each asks anew
+            found = data(client.get("/stats", params={"window": "24h", "limit": limit}))
+            if found:
+                break
+            time.sleep(0.1)
+    assert [(row["country"], row["service"], row["leases"], row["texts"]) for row in found] == [
+        ("us", "whatsapp", 1, 1)
+    ]
 
 
 def test_the_command_prints_what_the_api_answers(trunkline: Trunkline, url: str) -> None:

@@ -43,7 +43,7 @@ class StatsRow(msgspec.Struct, frozen=True):
     delivery_rate: Annotated[float | None, Meta(description="`texts` / `leases`, 0 to 1.", examples=[0.9709])]
     delivery_rate_interval: Annotated[
         Annotated[list[float], Meta(min_length=2, max_length=2)] | None,
-        Meta(description="The 95 % confidence interval, low and high (Wilson score).", examples=[[0.9497, 0.9833]]),
+        Meta(description="The 95 % confidence interval, low and high (Wilson score).", examples=[[0.9498, 0.9833]]),
     ]
     median_seconds: Annotated[
         float | None, Meta(description="Half of the first texts came within this time.", examples=[11.52])
@@ -60,7 +60,7 @@ class StatsRow(msgspec.Struct, frozen=True):
         Meta(
             description="Its 95 % confidence interval (order statistics); the high end is null below 72 texts, which "
             "are too few to bound it.",
-            examples=[[33.1, 48.6]],
+            examples=[[34.22, 46.2]],
         ),
     ]
 

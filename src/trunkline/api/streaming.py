@@ -44,7 +44,7 @@ async def send_stream(
             await stream.chunks.aclose()
             await send({"type": "http.response.body", "body": b""})
         elif not await _send_chunks(receive, send, stream):
-            log.info("%s: the answer is not read to its end", request_id)
+            log.info("the answer is not read to its end")
             if abort is not None:
                 abort()
                 await _disconnect(receive)

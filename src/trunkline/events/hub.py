@@ -2,8 +2,8 @@
 
 A stream is told everything once. What the tail had told when the stream began to listen is what its snapshot shows:
 that is read from the database (``replay``), as far as the stream goes back; what the tail tells from then on takes the
-way through its queue. A stream that cannot go on is cut: the client comes back with the last id that it has (WHATWG HTML,
-server-sent events), and is told what it has missed.
+way through its queue. A stream that cannot go on is cut: the client comes back with the last id that it has, as WHATWG
+HTML's server-sent events say, and is told what it has missed.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from trunkline.accounts import keys
 from trunkline.accounts.keys import Key
 from trunkline.errors import TooManyStreams, Unavailable
 from trunkline.events.contents import contents
-from trunkline.events.replay import ENDS, Place, past, rendered
+from trunkline.events.replay import CHUNK, ENDS, Place, past, rendered
 from trunkline.events.tail import Event, Gap
 from trunkline.storage.database import Querier
 
@@ -33,7 +33,6 @@ HEARTBEAT = b": heartbeat\n"  # no empty line: some clients take each for the en
 GROUP = 200  # events of the present read at a time
 MOST_PENDING = 10_000  # events that wait to be read
 MOST_WAITING = 1024 * 1024  # bytes that wait for a reader; they are the same bytes for all who hear an event
-CHUNK = 64 * 1024  # bytes handed to the socket at a time, but for a larger event
 WATCH_SECONDS = 1.0
 TAIL_SECONDS = 2.0  # that a new stream waits for the tail to find its place
 

@@ -12,6 +12,7 @@ from trunkline.events.tail import SQL
 from trunkline.storage.database import Querier, Row
 
 PAGE = 200  # events read at a time
+CHUNK = 64 * 1024  # bytes handed to the socket at a time, and an event
 ENDS = frozenset({"activation.completed", "activation.cancelled", "activation.expired"})  # nothing follows in a lease
 
 
@@ -48,8 +49,14 @@ async def past(
         if rows:
             start = rows[-1]["event_id"]
             said = await contents(database, (tuple(row)[:3] for row in rows))
-            is_last = place.activation_id is not None and rows[-1]["type"] in ENDS
-            yield b"".join(rendered(said[row["event_id"]]) for row in rows if row["event_id"] in said), is_last
+            chunk = b""
+            for row in rows:
+                content = said.pop(row["event_id"], None)  # what is sent is held no longer
+                chunk += rendered(content) if content is not None else b""
+                if len(chunk) > CHUNK:
+                    yield chunk, False
+                    chunk = b""
+            yield chunk, place.activation_id is not None and rows[-1]["type"] in ENDS
         if len(rows) < PAGE:
             return
 
