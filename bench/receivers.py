@@ -1,7 +1,7 @@
 """Somebody who gets webhooks, in a process of its own: ``python -m bench.receivers``.
 
-``/good`` answers at once, ``/fail`` answers 500, ``/hang`` never answers; ``/tally`` is what came to ``/good``, as JSON:
-webhook id to seconds since the epoch.
+``/good`` answers at once, ``/fail`` answers 500, ``/hang`` never answers; ``/tally`` is what came to ``/good``, as
+JSON: webhook id to seconds since the epoch.
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from bench import report
-from bench.stage import FIRST_NUMBER, SQL, Customer, Server, Stage, customers, leases, pinned
+from bench.stage import FIRST_NUMBER, SQL, Customer, Server, Stage, customers, halves, leases, pinned
 from trunkline.activations.inbox import Inbox
 from trunkline.carriers.carrier import Alphabet, InboundText
 from trunkline.catalog.prices import Catalog
@@ -28,8 +29,17 @@ PATIENCE_SECONDS = 60
 
 
 def measure(stage: Stage) -> list[report.Figure]:
-    receiver = stage.start([sys.executable, "-m", "bench.receivers"], stage.environment(""))
-    return [_soon(stage, receiver), _fast(stage, receiver), _beside_bad_ones(stage, receiver)]
+    measured, others = halves()
+    with pinned(others):
+        receiver = stage.start([sys.executable, "-m", "bench.receivers"], stage.environment(""))
+    if others:  # its backends inherit it
+        os.sched_setaffinity(stage.postmaster(), others)
+    try:
+        fast = _fast(stage, receiver, measured)
+    finally:
+        if measured and others:
+            os.sched_setaffinity(stage.postmaster(), measured | others)
+    return [_soon(stage, receiver), fast, _beside_bad_ones(stage, receiver)]
 
 
 def _ask(receiver: Server, path: str) -> bytes:
@@ -100,18 +110,31 @@ async def _all_of(receiver: Server, wanted: "dict[int, float]") -> dict[int, flo
         await asyncio.sleep(0.2)
 
 
-def _fast(stage: Stage, receiver: Server) -> report.Figure:
-    """A backlog of one endpoint, sent by one worker, against a loop of the same client calls."""
+def _fast(stage: Stage, receiver: Server, measured: set[int] | None) -> report.Figure:
+    """A backlog of one endpoint, sent by one worker, against a loop of the same client calls.
+
+    Each has one core; the receiver and the database are on the others.
+    """
     count, rounds = (2_000, 2) if stage.quick else (10_000, 3)
     target = f"http://127.0.0.1:{receiver.port}/good"
     sent, bare = [], []
     for _ in range(rounds):
-        _ask(receiver, "/forget")
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.bare", target, str(count), str(AT_A_TIME)], capture_output=True, check=True
-        )
+        with pinned(measured):
+            done = subprocess.run(
+                [sys.executable, "-m", "bench.bare", target, str(count), str(AT_A_TIME)],
+                capture_output=True,
+                check=True,
+            )
         bare.append(float(done.stdout))
-        sent.append(stage.run(lambda: _backlog(stage, receiver, target, count)))
+        _ask(receiver, "/forget")
+        url = stage.database()
+        events = stage.run(lambda url=url: _backlog(url, target, count))
+        with pinned(measured):
+            worker = stage.serve(url, "--role", "worker", **ALLOW)
+        came = sorted(stage.run(lambda events=events: _all_of(receiver, events)).values())
+        worker.process.terminate()
+        first = len(came) // 10  # what comes before is the worker's start
+        sent.append((len(came) - first) / (came[-1] - came[first]))
     return report.Figure(
         "webhooks delivered by one worker, against a bare loop of the same client to the same receiver",
         [each / least for each, least in zip(sent, bare, strict=True)],
@@ -120,9 +143,8 @@ def _fast(stage: Stage, receiver: Server) -> report.Figure:
     )
 
 
-async def _backlog(stage: Stage, receiver: Server, target: str, count: int) -> float:
-    """Deliveries a second, from a tenth of the backlog to its end: what comes before is the worker's start."""
-    url = stage.database()
+async def _backlog(url: str, target: str, count: int) -> dict[int, float]:
+    """Events that one endpoint is to get, by id."""
     connection = await asyncpg.connect(url)
     await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, count)
     owners = await customers(connection, 1)
@@ -131,13 +153,8 @@ async def _backlog(stage: Stage, receiver: Server, target: str, count: int) -> f
     await connection.execute(SQL.events, [owner.account_id for owner in owners])
     await connection.execute("VACUUM ANALYZE")
     rows = await connection.fetch("SELECT event_id FROM event WHERE type = 'activation.completed'")
-    with pinned(None):
-        worker = stage.serve(url, "--role", "worker", **ALLOW)
-    came = sorted((await _all_of(receiver, {row["event_id"]: 0.0 for row in rows})).values())
     await connection.close()
-    worker.process.terminate()
-    first = len(came) // 10
-    return (len(came) - first) / (came[-1] - came[first])
+    return {row["event_id"]: 0.0 for row in rows}
 
 
 def _beside_bad_ones(stage: Stage, receiver: Server) -> report.Figure:

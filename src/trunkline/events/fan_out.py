@@ -42,7 +42,7 @@ class FanOut:
                 self._planned(row["endpoints"])
             taken += int(row["taken"])
             metrics.EVENTS_TAKEN.add(row["taken"])
-            if row["taken"] < STEP:
+            if not row["more"]:
                 return taken
 
     async def run(self) -> None:

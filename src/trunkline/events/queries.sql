@@ -12,7 +12,7 @@ SELECT at.now_at, fresh.*
        ORDER BY event_id LIMIT $2) AS fresh ON true
 
 -- name: fan_out
-SELECT taken, endpoints FROM fan_out($1)
+SELECT taken, endpoints, more FROM fan_out($1)
 
 -- name: keep_days
 SELECT keep_event_days($1)

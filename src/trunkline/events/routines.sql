@@ -34,14 +34,16 @@ END $$;
 
 -- Takes the next events that are committed and not taken yet: plans their deliveries and counts their outcomes, in the
 -- transaction that moves the position. One process at a time; a second one takes nothing. ``endpoints`` are those with
--- something new to send. Less than ``p_limit`` taken: there was no more.
-CREATE OR REPLACE FUNCTION fan_out(p_limit integer, OUT taken integer, OUT endpoints bigint[]) LANGUAGE plpgsql AS $$
+-- something new to send; ``more``: there may be more at once.
+CREATE OR REPLACE FUNCTION fan_out(p_limit integer, OUT taken integer, OUT endpoints bigint[], OUT more boolean)
+LANGUAGE plpgsql AS $$
 DECLARE
     place tail_position;
     fresh event[];
     is_on_the_way boolean;
 BEGIN
     taken := 0;
+    more := false;
     SELECT * INTO place FROM tail_position WHERE consumer = 'fan_out' FOR UPDATE SKIP LOCKED;
     IF place.consumer IS NULL THEN
         RETURN;
@@ -66,6 +68,7 @@ BEGIN
         PERFORM count_outcomes(fresh);
         place.most_event := greatest(place.most_event, (SELECT max(event_id) FROM unnest(fresh)));
     END IF;
+    more := taken = p_limit OR is_on_the_way;  -- what came since that way began
     IF taken = p_limit THEN
         place.last_xact := fresh[taken].xact;
         place.last_event := fresh[taken].event_id;

@@ -335,7 +335,7 @@ BEGIN
     RETURN cardinality(due);
 END $$;
 
-CREATE FUNCTION public.fan_out(p_limit integer, OUT taken integer, OUT endpoints bigint[]) RETURNS record
+CREATE FUNCTION public.fan_out(p_limit integer, OUT taken integer, OUT endpoints bigint[], OUT more boolean) RETURNS record
     LANGUAGE plpgsql
     AS $$
 DECLARE
@@ -344,6 +344,7 @@ DECLARE
     is_on_the_way boolean;
 BEGIN
     taken := 0;
+    more := false;
     SELECT * INTO place FROM tail_position WHERE consumer = 'fan_out' FOR UPDATE SKIP LOCKED;
     IF place.consumer IS NULL THEN
         RETURN;
@@ -368,6 +369,7 @@ BEGIN
         PERFORM count_outcomes(fresh);
         place.most_event := greatest(place.most_event, (SELECT max(event_id) FROM unnest(fresh)));
     END IF;
+    more := taken = p_limit OR is_on_the_way;  -- what came since that way began
     IF taken = p_limit THEN
         place.last_xact := fresh[taken].xact;
         place.last_event := fresh[taken].event_id;
