@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import uvloop
 
-from trunkline import app
+from trunkline import roles
 from trunkline.api.server import Api
 from trunkline.app import Push
 
@@ -27,9 +27,9 @@ class _NobodyWaits:
 async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    listener = app.bind("127.0.0.1", 0)
+    listener = roles.bind("127.0.0.1", 0)
     ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"
-    await app.listen(cast("Api", answer), cast("Push", _NobodyWaits()), listener, stop, ready)
+    await roles.listen(cast("Api", answer), cast("Push", _NobodyWaits()), listener, stop, ready)
 
 
 if __name__ == "__main__":

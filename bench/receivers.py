@@ -13,7 +13,7 @@ from typing import cast
 
 import uvloop
 
-from trunkline import app
+from trunkline import roles
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 FAIL = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -60,7 +60,7 @@ async def main() -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    listener = app.bind("127.0.0.1", 0)
+    listener = roles.bind("127.0.0.1", 0)
     server = await loop.create_server(Receiver, sock=listener, backlog=1024)
     print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     await stop.wait()

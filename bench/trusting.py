@@ -11,7 +11,7 @@ from typing import cast
 
 import uvloop
 
-from trunkline import app, config
+from trunkline import app, config, roles
 from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.api.callers import Callers
@@ -42,12 +42,12 @@ async def main(secret: str) -> None:
         tail = asyncio.create_task(pushed.tail.run())
         limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)
         application = app.api(
-            settings, built, pushed, keyring, limiter, app.probes(settings, built, pushed, "api", None)
+            settings, built, pushed, keyring, limiter, roles.probes(settings, built, pushed, "api", None)
         )
         application._callers = cast("Callers", _Trusting(await keyring.find(secret)))
-        listener = app.bind("127.0.0.1", 0)
+        listener = roles.bind("127.0.0.1", 0)
         ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"
-        await app.listen(application, pushed, listener, stop, ready)
+        await roles.listen(application, pushed, listener, stop, ready)
         tail.cancel()
 
 

@@ -179,6 +179,7 @@ class House:
         await database.execute("UPDATE text_key SET day = day - $1::integer", int(seconds // 86_400))
         await sweeper.expire_due(database)
         await erasure.erase_due(database)
+        self.pushed.live.told(None)  # no event tells of time that is set back
 
     async def kept(self) -> list[Kept]:
         """Every text that came in, oldest first, as the operator may read it."""

@@ -3,7 +3,6 @@
 import pathlib
 import re
 import threading
-import time
 
 import msgspec
 import pytest
@@ -71,24 +70,12 @@ def test_requests_are_counted_by_code_and_timed_by_class_and_held_ones_are_not_t
     metrics.request_ended("/a/{test}", "BREW", 405, 0.0)
     taken = metrics.snapshot()
     counted = {
-        labels[1:]: value for labels, [value] in taken[metrics.HTTP_REQUESTS.name].items() if "test" in labels[0]
+        labels[1:]: value for labels, [value] in taken[metrics.HTTP_REQUESTS.name].items() if labels[0] == "/a/{test}"
     }
     assert counted == {("GET", "200"): 2, ("GET", "204"): 1, ("GET", "404"): 1, ("other", "405"): 1}
     timed = {labels[1:]: sum(spread[1:]) for labels, spread in taken[metrics.HTTP_SECONDS.name].items()
-             if "test" in labels[0]}  # fmt: skip
+             if labels[0] == "/a/{test}"}  # fmt: skip
     assert timed == {("GET", "2xx"): 2, ("GET", "4xx"): 1, ("other", "4xx"): 1}
-
-
-def test_counting_a_request_costs_next_to_nothing() -> None:
-    best = min(_seconds_of_thousand() for _ in range(20)) / 1000
-    assert best < 3e-6  # some 0.3 µs where nothing else runs
-
-
-def _seconds_of_thousand() -> float:
-    began = time.perf_counter()
-    for _ in range(1000):
-        metrics.request_ended("/numbers/status/{activation_id}", "GET", 200, 0.0007)
-    return time.perf_counter() - began
 
 
 @pytest.mark.asyncio

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from tests.house import Buyer, House, opened
 
-from trunkline import app
+from trunkline import roles
 
 pytestmark = pytest.mark.asyncio
 
@@ -26,9 +26,9 @@ class Served:
 @pytest_asyncio.fixture
 async def served(url: str) -> AsyncIterator[Served]:
     async with opened(url) as house:
-        listener = app.bind("127.0.0.1", 0)
+        listener = roles.bind("127.0.0.1", 0)
         stop = asyncio.Event()
-        listening = asyncio.create_task(app.listen(house.api, house.pushed, listener, stop, "ready"))
+        listening = asyncio.create_task(roles.listen(house.api, house.pushed, listener, stop, "ready"))
         try:
             yield Served(house, listener.getsockname()[1])
         finally:

@@ -18,7 +18,7 @@ from tests.conftest import Serve, Server, Trunkline
 from tests.database_line import Line
 from tests.house import House, data, opened, problem
 
-from trunkline import app, config
+from trunkline import app, config, roles
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.api.probes import Probes
@@ -61,7 +61,7 @@ def until(met: Callable[[], Any], seconds: float = 30) -> Any:
 def probing(house: House, **settings: str) -> Api:
     """The application over a house, with its probes, as other settings would have it."""
     loaded = config.load(settings)
-    asked = app.probes(loaded, house.platform, house.pushed, "api", None)
+    asked = roles.probes(loaded, house.platform, house.pushed, "api", None)
     keyring, limiter = Keyring(house.platform.database), Limiter(account_per_minute=600)
     return app.api(loaded, house.platform, house.pushed, keyring, limiter, asked)
 

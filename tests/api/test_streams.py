@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from tests.house import Buyer, opened, problem
 
-from trunkline import app
+from trunkline import roles
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.api import streaming
@@ -74,9 +74,9 @@ async def serving(url: str) -> AsyncIterator[Serving]:
                 [route], database=database, keyring=Keyring(database), limiter=Limiter(account_per_minute=600),
                 addresses=Addresses([]), appeal="", files={},
             )  # fmt: skip
-            listener = app.bind("127.0.0.1", 0)
+            listener = roles.bind("127.0.0.1", 0)
             stop = asyncio.Event()
-            listening = asyncio.create_task(app.listen(api, house.pushed, listener, stop, "ready"))
+            listening = asyncio.create_task(roles.listen(api, house.pushed, listener, stop, "ready"))
             try:
                 yield Served(listener.getsockname()[1], await house.buyer())
             finally:
@@ -149,6 +149,5 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_whole(
         answer = await asyncio.wait_for(reader.read(), READ_SECONDS)
         assert answer.startswith(b"HTTP/1.1 200")
         assert not answer.endswith(b"0\r\n\r\n")
-        request_id = answer.split(b"x-request-id: ")[1].split(b"\r\n")[0].decode()
-        assert f"{request_id}: the answer broke off" in caplog.text
+        assert "the answer broke off" in caplog.text
         writer.close()

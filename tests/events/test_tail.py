@@ -194,7 +194,7 @@ async def test_a_database_brought_back_into_a_younger_server_loses_and_repeats_n
     await database.execute("DELETE FROM webhook_delivery")  # so that a repeat would be seen
     waiting = await database.fetchval(TELL, "key.rotated")
     await database.execute(
-        "UPDATE event SET xact = (9000000000 + event_id)::text::xid8, horizon = (9000000000 + event_id)::text::xid8"
+        "UPDATE event SET xact = (9000000000 + event_id)::text::xid8, horizon = '9000000000:9000000000:'"
     )
     seen = f"{9_000_000_000 + waiting}:{9_000_000_000 + waiting}:"
     await database.execute("UPDATE tail_position SET seen = $1::text::pg_snapshot", seen)

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
-from trunkline import app, config
+from trunkline import app, config, roles
 from trunkline.accounts import accounts
 from trunkline.events.fan_out import FanOut
 from trunkline.storage.database import Database, Row
@@ -153,7 +153,7 @@ class Post:
     @contextlib.asynccontextmanager
     async def sending(self, *, reading: bool = True) -> AsyncIterator[Dispatcher]:
         """Runs a dispatcher, and the reader of the outbox that plans for it."""
-        dispatcher = app._dispatcher(self.loaded, self.built)
+        dispatcher = roles.dispatcher(self.loaded, self.built)
         fan_out = FanOut(self.database, dispatcher.planned, keep_days=30)
         tasks = [asyncio.create_task(dispatcher.run())]
         if reading:

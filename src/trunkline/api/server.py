@@ -20,7 +20,8 @@ from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.api import idempotency, probes, streaming, wire
 from trunkline.api.addresses import Addresses
 from trunkline.api.callers import Callers, Headers
-from trunkline.api.routes import BASE, OVER, Call, Document, Notice, Page, Route, Stream
+from trunkline.api.paths import Paths
+from trunkline.api.routes import OVER, Call, Document, Notice, Page, Route, Stream
 from trunkline.api.streaming import Receive, Send
 from trunkline.errors import (
     BodyTooSlow,
@@ -28,7 +29,6 @@ from trunkline.errors import (
     MalformedBody,
     MethodNotAllowed,
     NotAuthenticated,
-    NotFound,
     PathTooLong,
     PayloadTooLarge,
     RateLimited,
@@ -58,18 +58,6 @@ class Disconnected(Exception):
     """The caller went away before the whole request was here."""
 
 
-class _Node:
-    """One segment of the paths."""
-
-    __slots__ = ("literals", "name", "named", "routes")
-
-    def __init__(self) -> None:
-        self.literals: dict[str, _Node] = {}
-        self.named: _Node | None = None
-        self.name = ""
-        self.routes: dict[str, Route] = {}
-
-
 class Api:
     """Serves a table of routes below BASE, and files (the documentation) beside it."""
 
@@ -90,55 +78,7 @@ class Api:
         self._addresses = addresses
         self._files = files  # path → content type, body
         self._probes = probes
-        self._root = _Node()
-        self._ends: dict[str, _Node] = {}  # by the whole path, where nothing in it is named
-        self._quick: dict[str, Route] = {}  # by the path before what they name
-        for route in routes:
-            self._add(route)
-        self._note_ends(self._root, "")
-
-    def _add(self, route: Route) -> None:
-        node = self._root
-        for segment in (BASE + route.path).split("/")[1:]:
-            if segment.startswith("{"):
-                node.named = node.named or _Node()
-                node.named.name = segment[1:-1]
-                node = node.named
-            else:
-                node = node.literals.setdefault(segment, _Node())
-        node.routes[route.method] = route
-        if route.quick is not None:
-            self._quick[(BASE + route.path).rpartition("/")[0]] = route
-
-    def _note_ends(self, node: _Node, path: str) -> None:
-        self._ends[path] = node
-        for segment, below in node.literals.items():
-            self._note_ends(below, f"{path}/{segment}")
-
-    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        # Most requests name one thing at the end of a path that is known as a whole.
-        before, _, last = path.rpartition("/")
-        end = self._ends.get(before)
-        if end is not None and end.named is not None and last and last not in end.literals:
-            quick = end.named.routes.get(method)
-            if quick is not None:
-                return quick, {end.named.name: last}
-        node, values = self._root, {}
-        for segment in path.split("/")[1:]:
-            below = node.literals.get(segment)
-            if below is None:
-                below = node.named
-                if below is None or not segment:
-                    raise NotFound("There is nothing at this path.")
-                values[below.name] = segment
-            node = below
-        route = node.routes.get(method)
-        if route is None:
-            if not node.routes:
-                raise NotFound("There is nothing at this path.")
-            allowed = ", ".join(sorted(node.routes))
-            raise MethodNotAllowed(f"This path takes {allowed}.", allow=allowed)
-        return route, values
+        self._paths = Paths(routes)
 
     def at_once(self, scope: Scope) -> tuple[Headers, bytes] | None:
         """Headers and body of a success that is known without a wait; None: ask the application as usual.
@@ -148,7 +88,7 @@ class Api:
         if scope["query_string"] or scope["method"] != "GET":
             return None
         before, _, last = scope["path"].rpartition("/")
-        route = self._quick.get(before)
+        route = self._paths.quick.get(before)
         if route is None:
             return None
         assert route.scope is not None
@@ -196,7 +136,7 @@ class Api:
             metrics.STREAMS.add(1)
             try:
                 abort = scope.get("extensions", {}).get(streaming.ABORT)
-                await streaming.send_stream(receive, send, status, headers, body, request_id, head=head, abort=abort)
+                await streaming.send_stream(receive, send, status, headers, body, head=head, abort=abort)
             finally:
                 metrics.STREAMS.add(-1)
             logs.end(request)
@@ -218,7 +158,7 @@ class Api:
             return Answer(200, file[0], file[1], [(b"x-content-type-options", b"nosniff"), *_FILE_HEADERS])
         if path in probes.PATHS and self._probes is not None:
             return await self._probe(self._probes, method, path, scope, request)
-        route, values = self._find(method, path)
+        route, values = self._paths.find(method, path)
         request.route = route.path
         asked = dict(scope["headers"])
         address = self._addresses.of(scope["client"], scope["headers"])

@@ -25,7 +25,6 @@ async def send_stream(
     status: int,
     headers: Headers,
     stream: Stream,
-    request_id: str,
     *,
     head: bool,
     abort: Callable[[], None] | None = None,
@@ -49,7 +48,7 @@ async def send_stream(
                 abort()
                 await _disconnect(receive)
     except Exception:
-        log.exception("%s: the answer broke off", request_id)
+        log.exception("the answer broke off")
     finally:
         stream.closed()
 

@@ -14,7 +14,7 @@ import click
 import msgspec
 import uvloop
 
-from trunkline import app, config, logs
+from trunkline import app, config, logs, roles
 from trunkline.activations.codes.lexicon import lexicon
 from trunkline.api import exposition
 from trunkline.errors import OperatorError
@@ -42,7 +42,7 @@ log = logging.getLogger("trunkline")
 def serve(
     host: str | None,
     port: int | None,
-    role: app.Role,
+    role: roles.Role,
     workers: int,
     data_dir: pathlib.Path | None,
     as_json: bool,
@@ -62,7 +62,7 @@ def serve(
         _run(settings, directory, role, None, "ready", 1, metrics_folder)
         return
     chosen_host = host if host is not None else settings.server.host
-    bound = app.bind(chosen_host, port if port is not None else settings.server.port)
+    bound = roles.bind(chosen_host, port if port is not None else settings.server.port)
     shown = f"[{chosen_host}]" if ":" in chosen_host else chosen_host
     url = f"http://{shown}:{bound.getsockname()[1]}"
     ready = f'{{"listening":"{url}"}}' if as_json else f"listening on {url}"
@@ -75,7 +75,7 @@ def serve(
 def _run(
     settings: config.Config,
     directory: pathlib.Path,
-    role: app.Role,
+    role: roles.Role,
     bound: socket.socket | None,
     ready: str,
     processes: int,
@@ -83,7 +83,7 @@ def _run(
 ) -> None:
     lexicon()  # before anybody waits: it takes a moment to load
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        serving = app.serve(
+        serving = roles.serve(
             settings,
             directory,
             role=role,
@@ -96,7 +96,7 @@ def _run(
 
 
 def _supervise(
-    settings: config.Config, directory: pathlib.Path, role: app.Role, bound: socket.socket, ready: str, workers: int
+    settings: config.Config, directory: pathlib.Path, role: roles.Role, bound: socket.socket, ready: str, workers: int
 ) -> None:
     """API processes that share the socket, one for carriers and one for sweeps; one that dies is started again."""
     with (
@@ -109,7 +109,7 @@ def _supervise(
 async def _supervised(
     settings: config.Config,
     directory: pathlib.Path,
-    role: app.Role,
+    role: roles.Role,
     bound: socket.socket,
     ready: str,
     workers: int,

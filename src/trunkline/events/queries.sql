@@ -43,8 +43,8 @@ SELECT event.horizon::text AS horizon, event.xact::text AS xact, least(event.eve
   FROM event
   LEFT JOIN LATERAL (
       SELECT min(other.event_id) AS event_id FROM event AS other
-       WHERE other.account_id = event.account_id AND other.event_id < event.event_id AND other.xact >= event.horizon
-         AND other.xact <> event.xact AND other.created_at > event.created_at - interval '1 day'
+       WHERE other.account_id = event.account_id AND other.event_id < event.event_id
+         AND NOT pg_visible_in_snapshot(other.xact, event.horizon) AND other.xact <> event.xact AND other.created_at > event.created_at - interval '1 day'
          AND other.created_at < event.created_at + interval '1 minute') AS late ON true
  WHERE event.account_id = $1 AND event.event_id = $2
 
@@ -52,7 +52,7 @@ SELECT event.horizon::text AS horizon, event.xact::text AS xact, least(event.eve
 -- After the id $3, those that may have been told after the event $4, as far as a snapshot shows them.
 SELECT account_id, event_id, created_at, type FROM event
  WHERE account_id = $1 AND test = $2 AND event_id > $3 AND event_id <> $4
-   AND (event_id > $4 OR xact >= $5::text::xid8 AND xact <> $6::text::xid8)
+   AND (event_id > $4 OR NOT pg_visible_in_snapshot(xact, $5::text::pg_snapshot) AND xact <> $6::text::xid8)
    AND endpoint_id IS NULL AND type = ANY ($7::text[]) AND pg_visible_in_snapshot(xact, $8::text::pg_snapshot)
  ORDER BY event_id LIMIT $9
 

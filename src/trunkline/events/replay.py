@@ -1,7 +1,7 @@
 """What a stream missed, from the database.
 
 Ids are not in the order of commits. What may have been told after an event has a greater id, or belongs to another
-transaction that was not over when the event was written: one not before its ``horizon``.
+transaction that was not over when the event was written: one that its ``horizon``, a snapshot, does not show.
 """
 
 from collections.abc import AsyncGenerator, Collection

@@ -94,7 +94,7 @@ BEGIN
     LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE;
     UPDATE event
        SET xact = CASE WHEN taken.before THEN '3'::xid8 ELSE pg_current_xact_id() END,
-           horizon = CASE WHEN taken.before THEN '3'::xid8 ELSE pg_snapshot_xmin(pg_current_snapshot()) END
+           horizon = CASE WHEN taken.before THEN '4:4:'::pg_snapshot ELSE pg_current_snapshot() END
       FROM (SELECT event_id AS id,
                    event_id <= p_place.most_event AND (pg_visible_in_snapshot(xact, p_place.seen) OR
                        p_place.upto IS NOT NULL AND pg_visible_in_snapshot(xact, p_place.upto)

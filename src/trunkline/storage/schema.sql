@@ -182,7 +182,7 @@ END $$;
 CREATE TABLE public.event (
     event_id bigint CONSTRAINT event_event_id_not_null1 NOT NULL,
     xact xid8 DEFAULT pg_current_xact_id() CONSTRAINT event_xact_not_null1 NOT NULL,
-    horizon xid8 DEFAULT pg_snapshot_xmin(pg_current_snapshot()) NOT NULL,
+    horizon pg_snapshot DEFAULT pg_current_snapshot() NOT NULL,
     account_id bigint CONSTRAINT event_account_id_not_null1 NOT NULL,
     test boolean CONSTRAINT event_test_not_null1 NOT NULL,
     activation_id bigint,
@@ -645,7 +645,7 @@ BEGIN
     LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE;
     UPDATE event
        SET xact = CASE WHEN taken.before THEN '3'::xid8 ELSE pg_current_xact_id() END,
-           horizon = CASE WHEN taken.before THEN '3'::xid8 ELSE pg_snapshot_xmin(pg_current_snapshot()) END
+           horizon = CASE WHEN taken.before THEN '4:4:'::pg_snapshot ELSE pg_current_snapshot() END
       FROM (SELECT event_id AS id,
                    event_id <= p_place.most_event AND (pg_visible_in_snapshot(xact, p_place.seen) OR
                        p_place.upto IS NOT NULL AND pg_visible_in_snapshot(xact, p_place.upto)
@@ -1484,7 +1484,7 @@ ALTER SEQUENCE public.event_number OWNED BY public.event.event_id;
 CREATE TABLE public.event_rest (
     event_id bigint DEFAULT nextval('public.event_number'::regclass) CONSTRAINT event_event_id_not_null1 NOT NULL,
     xact xid8 DEFAULT pg_current_xact_id() CONSTRAINT event_xact_not_null1 NOT NULL,
-    horizon xid8 DEFAULT pg_snapshot_xmin(pg_current_snapshot()) CONSTRAINT event_horizon_not_null NOT NULL,
+    horizon pg_snapshot DEFAULT pg_current_snapshot() CONSTRAINT event_horizon_not_null NOT NULL,
     account_id bigint CONSTRAINT event_account_id_not_null1 NOT NULL,
     test boolean CONSTRAINT event_test_not_null1 NOT NULL,
     activation_id bigint,

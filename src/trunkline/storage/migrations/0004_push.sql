@@ -10,7 +10,7 @@ DROP INDEX event_activation;
 CREATE TABLE event (
     event_id       bigint NOT NULL DEFAULT nextval('event_number'),
     xact           xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    horizon        xid8 NOT NULL DEFAULT pg_snapshot_xmin(pg_current_snapshot()),  -- what may still commit after it has this xact or a later one
+    horizon        pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),  -- what it does not show may be told after this
     account_id     bigint NOT NULL,
     test           boolean NOT NULL,
     activation_id  bigint,
@@ -21,7 +21,8 @@ CREATE TABLE event (
 ) PARTITION BY RANGE (created_at);
 CREATE TABLE event_rest PARTITION OF event DEFAULT;
 INSERT INTO event (event_id, xact, horizon, account_id, test, activation_id, type, data, created_at)
-SELECT event_id, xact, xact, account_id, test, activation_id, type, data, created_at FROM event_before;
+SELECT event_id, xact, format('%1$s:%1$s:', xact)::pg_snapshot, account_id, test, activation_id, type, data, created_at
+  FROM event_before;
 DROP TABLE event_before;
 ALTER SEQUENCE event_number OWNED BY event.event_id;
 CREATE INDEX event_tail ON event (xact, event_id);
