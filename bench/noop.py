@@ -8,7 +8,7 @@ import uvloop
 
 from trunkline import roles
 from trunkline.api.server import Api
-from trunkline.app import Push
+from trunkline.asgi import Push
 
 BODY = b'{"success":true,"data":null}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]

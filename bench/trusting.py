@@ -11,7 +11,7 @@ from typing import cast
 
 import uvloop
 
-from trunkline import app, config, roles
+from trunkline import app, asgi, config, roles
 from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.api.callers import Callers
@@ -38,10 +38,10 @@ async def main(secret: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = config.load()
     async with app.platform(settings, pathlib.Path("unused")) as built:
-        pushed, keyring = app.push(settings, built), Keyring(built.database)
+        pushed, keyring = asgi.push(settings, built), Keyring(built.database)
         tail = asyncio.create_task(pushed.tail.run())
         limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)
-        application = app.api(
+        application = asgi.api(
             settings, built, pushed, keyring, limiter, roles.probes(settings, built, pushed, "api", None)
         )
         application._callers = cast("Callers", _Trusting(await keyring.find(secret)))

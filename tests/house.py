@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from trunkline import app, config, money
+from trunkline import app, asgi, config, money
 from trunkline.accounts import accounts
 from trunkline.accounts.keys import ALL_SCOPES, Keyring
 from trunkline.accounts.limits import Limiter
@@ -20,7 +20,8 @@ from trunkline.activations.inbox import Outcome
 from trunkline.api.addresses import Addresses
 from trunkline.api.routes import Route
 from trunkline.api.server import Api
-from trunkline.app import Platform, Push
+from trunkline.app import Platform
+from trunkline.asgi import Push
 from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, InboundText
 from trunkline.ledger import journal
@@ -197,8 +198,8 @@ async def opened(url: str, **settings: str) -> AsyncIterator[House]:
     """The house over a migrated database; ``settings`` are TRUNKLINE_* variables."""
     loaded = config.load({"TRUNKLINE_DATABASE_URL": url} | settings)
     async with app.platform(loaded, pathlib.Path("unused")) as platform:
-        pushed = app.push(loaded, platform)
-        table = app.routes(loaded, platform, pushed)
+        pushed = asgi.push(loaded, platform)
+        table = asgi.routes(loaded, platform, pushed)
         api = Api(
             table,
             database=platform.database,

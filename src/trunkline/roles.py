@@ -12,7 +12,7 @@ from typing import Literal
 
 import uvicorn
 
-from trunkline import app, egress
+from trunkline import app, asgi, egress
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
@@ -21,7 +21,8 @@ from trunkline.api.addresses import Addresses
 from trunkline.api.http import HttpProtocol
 from trunkline.api.probes import Probes
 from trunkline.api.server import Api
-from trunkline.app import VERSION, Platform, Push
+from trunkline.app import VERSION, Platform
+from trunkline.asgi import Push
 from trunkline.carriers import links, simulator
 from trunkline.carriers.carrier import Carrier, Deliver, DeliveryReceipt
 from trunkline.config import Config
@@ -128,7 +129,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with app.platform(config, data_dir) as built:
-        pushed = app.push(config, built)
+        pushed = asgi.push(config, built)
         asked = probes(config, built, pushed, role, metrics_folder)
         tasks = [asyncio.create_task(asked.exposition.run())]
         if role in ("all", "carrier"):
@@ -158,7 +159,7 @@ async def serve(
                 keyring = Keyring(built.database)
                 tasks.append(asyncio.create_task(keyring.keep_uses()))
                 async with limiting(config, processes=processes) as limiter:
-                    application = app.api(config, built, pushed, keyring, limiter, asked)
+                    application = asgi.api(config, built, pushed, keyring, limiter, asked)
                     gc.collect()
                     gc.freeze()  # what is here stays: no later collection need look at it
                     await listen(application, pushed, listener, stop, ready)

@@ -18,7 +18,7 @@ from tests.conftest import Serve, Server, Trunkline
 from tests.database_line import Line
 from tests.house import House, data, opened, problem
 
-from trunkline import app, config, roles
+from trunkline import asgi, config, roles
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.api.probes import Probes
@@ -63,7 +63,7 @@ def probing(house: House, **settings: str) -> Api:
     loaded = config.load(settings)
     asked = roles.probes(loaded, house.platform, house.pushed, "api", None)
     keyring, limiter = Keyring(house.platform.database), Limiter(account_per_minute=600)
-    return app.api(loaded, house.platform, house.pushed, keyring, limiter, asked)
+    return asgi.api(loaded, house.platform, house.pushed, keyring, limiter, asked)
 
 
 def caller(api: Api, address: str) -> httpx.AsyncClient:

@@ -1,66 +1,52 @@
 """The ``trunkline`` command."""
 
+import importlib
 import sys
 
 import click
 
-from trunkline.cli import (
-    accounts,
-    audit,
-    carriers,
-    catalog,
-    codes,
-    control,
-    demo,
-    inbox,
-    incident,
-    keys,
-    ledger,
-    listen,
-    numbers,
-    policy,
-    serve,
-    simulate,
-    stats,
-    trigger,
-    usage,
-    webhooks,
-)
 from trunkline.errors import TrunklineError
 
+# In the order of --help; a module is imported when its command is used, since all together take half a second.
+MODULES = {
+    "serve": "serve",
+    "demo": "demo",
+    "account": "accounts",
+    "key": "keys",
+    "numbers": "numbers",
+    "carriers": "carriers",
+    "service": "catalog",
+    "catalog": "catalog",
+    "price": "catalog",
+    "simulate": "simulate",
+    "inbox": "inbox",
+    "extract": "codes",
+    "webhook": "webhooks",
+    "listen": "listen",
+    "trigger": "trigger",
+    "stats": "stats",
+    "incident": "incident",
+    "ledger": "ledger",
+    "audit": "audit",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in MODULES:
+            return None
+        module = importlib.import_module(f"{__name__}.{MODULES[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name=None, version="0.1.0", prog_name="trunkline")
 def trunkline() -> None:
     """A self-hosted SMS verification platform: lease a number, get the code."""
-
-
-for command in (
-    serve.serve,
-    demo.demo,
-    accounts.account,
-    keys.key,
-    numbers.numbers,
-    carriers.carriers,
-    catalog.service,
-    catalog.catalog,
-    catalog.price,
-    simulate.simulate,
-    listen.listen,
-    trigger.trigger,
-    inbox.inbox,
-    incident.incident,
-    codes.extract,
-    stats.stats,
-    ledger.ledger,
-    audit.audit,
-    webhooks.webhook,
-):
-    trunkline.add_command(command)
-accounts.account.add_command(usage.usage)
-for command in (policy.policy, policy.freeze, policy.unfreeze):
-    accounts.account.add_command(command)
-catalog.service.add_command(control.control)
 
 
 def main() -> None:

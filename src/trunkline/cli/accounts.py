@@ -6,6 +6,8 @@ import click
 
 from trunkline import clock, money
 from trunkline.accounts import accounts, limits, usage
+from trunkline.cli import policy
+from trunkline.cli import usage as used
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.ledger import audit, journal
@@ -15,6 +17,10 @@ from trunkline.ledger import statement as statements
 @click.group()
 def account() -> None:
     """Accounts: create, credit, limit, statement, show."""
+
+
+for command in (used.usage, policy.policy, policy.freeze, policy.unfreeze):
+    account.add_command(command)
 
 
 @account.command()

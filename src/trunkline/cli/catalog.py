@@ -9,6 +9,7 @@ import click
 from trunkline import money
 from trunkline.catalog import prices, services
 from trunkline.catalog.countries import countries
+from trunkline.cli import control
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.errors import OperatorError, UnknownCountry
 from trunkline.ledger import audit
@@ -25,6 +26,9 @@ def _country(code: str | None) -> str | None:
 @click.group()
 def service() -> None:
     """Which services are open on real carriers."""
+
+
+service.add_command(control.control)
 
 
 @service.command()

@@ -74,9 +74,10 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
         received = (status.get("sms") or {}).get("code")
         say("received", f"code {received}, {status['status']}")
         webhook = receiver.take(hook["secret"], WEBHOOK_SECONDS)
-        told, after_ms = webhook.data["code"], max(0, round((webhook.at - answered_at) * 1000))
+        told, after_ms = webhook.data["code"], round((webhook.at - answered_at) * 1000)
+        when = f"{abs(after_ms)} ms {'after' if after_ms > 0 else 'before'} the call was answered"
         signature = "signature good" if webhook.good else "SIGNATURE WRONG"
-        say("webhook", f"{webhook.type} {webhook.event_id}, code {told}, {signature}, {after_ms} ms after the text")
+        say("webhook", f"{webhook.type} {webhook.event_id}, code {told}, {signature}, {when}")
 
         done = client.call("POST", f"/numbers/finish/{lease['activation_id']}", {"status": "completed"})
         money = client.call("GET", "/account")

@@ -1,0 +1,165 @@
+"""The API over a platform: the whole table of routes, and what a process knows of what happens."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from trunkline import egress, money
+from trunkline.accounts.keys import Keyring
+from trunkline.accounts.limits import Limiter
+from trunkline.accounts.shared_limits import SharedLimiter
+from trunkline.activations.lifecycle import Policy
+from trunkline.activations.live import Live
+from trunkline.api import account as account_api
+from trunkline.api import activations as activations_api
+from trunkline.api import audit as audit_api
+from trunkline.api import catalog as catalog_api
+from trunkline.api import control as control_api
+from trunkline.api import deliveries as deliveries_api
+from trunkline.api import deposits as deposits_api
+from trunkline.api import events as events_api
+from trunkline.api import keys as keys_api
+from trunkline.api import openapi, wire
+from trunkline.api import statement as statement_api
+from trunkline.api import stats as stats_api
+from trunkline.api import status as status_api
+from trunkline.api import usage as usage_api
+from trunkline.api import webhooks as webhooks_api
+from trunkline.api.addresses import Addresses
+from trunkline.api.probes import Probes
+from trunkline.api.routes import BASE, Route
+from trunkline.api.server import Api
+from trunkline.app import VERSION, Platform
+from trunkline.config import Config
+from trunkline.events.hub import Hub
+from trunkline.events.tail import Event, Gap, Tail
+from trunkline.ledger.checkout import Checkout
+from trunkline.stats.statistics import Statistics
+from trunkline.status import components
+from trunkline.status.page import Board
+from trunkline.web import reference
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Push:
+    """What a process knows of what happens, true as long as the tail runs."""
+
+    tail: Tail
+    live: Live
+    hub: Hub
+
+    def drain(self) -> None:
+        """Lets held calls answer, and streams of events end."""
+        self.live.drain()
+        self.hub.drain()
+
+
+def push(config: Config, built: Platform) -> Push:
+    tail = Tail(built.database)
+    options = config.events
+    hub = Hub(
+        built.database, tail, streams_per_key=options.streams_per_key, heartbeat_seconds=options.heartbeat_seconds
+    )
+    live = Live(built.database, tail, activations_api.render)
+
+    def tell_live(news: Sequence[Event] | Gap) -> None:
+        live.told(None if isinstance(news, Gap) else {event.activation_id for event in news if event.activation_id})
+
+    tail.follow(tell_live)
+    tail.follow(hub.told)
+    built.inbox.follow(live.told)  # without the few milliseconds until the tail's next look
+    return Push(tail, live, hub)
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(
+        fee_micros=money.parse(config.money.cancel_fee),
+        max_active=config.policy.max_active,
+        purchases_per_hour=config.policy.purchases_per_hour,
+        cancels_per_hour=config.policy.cancels_per_hour,
+        success_floor=config.policy.success_floor,
+        retention_days=config.retention.days,
+        appeal=config.policy.appeal,
+    )
+
+
+def _checkout(config: Config) -> Checkout | None:
+    options = config.stripe
+    if not options.secret_key:
+        return None
+    return Checkout(
+        secret_key=options.secret_key,
+        webhook_secret=options.webhook_secret,
+        success_url=options.success_url,
+        cancel_url=options.cancel_url,
+        api_base=options.api_base,
+    )
+
+
+def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
+    """The whole table."""
+    return [
+        *activations_api.routes(
+            live=pushed.live,
+            registry=built.registry,
+            policy=_policy(config),
+            ttl_seconds=config.pool.ttl_seconds,
+        ),
+        *catalog_api.routes(
+            catalog=built.catalog, statistics=Statistics(built.database), currency=config.money.currency
+        ),
+        *account_api.routes(
+            account_requests_per_minute=config.server.account_requests_per_minute,
+            retention_days=config.retention.days,
+            longest_retention_days=config.retention.longest_days,
+        ),
+        *audit_api.routes(),
+        *control_api.routes(
+            database=built.database,
+            nameservers=config.control.addresses(),
+            allow=egress.networks(config.webhooks.allow),
+        ),
+        *deliveries_api.routes(),
+        *deposits_api.routes(
+            database=built.database,
+            checkout=_checkout(config),
+            minimum_micros=money.parse(config.stripe.minimum),
+            maximum_micros=money.parse(config.stripe.maximum),
+        ),
+        *events_api.routes(hub=pushed.hub),
+        *keys_api.routes(),
+        *statement_api.routes(),
+        *stats_api.routes(database=built.database, catalog=built.catalog),
+        *status_api.routes(
+            board=Board(built.database, components.names(built.registry)),
+            name=config.status.name,
+            url=config.status.url,
+        ),
+        *usage_api.routes(),
+        *webhooks_api.routes(allow=egress.networks(config.webhooks.allow), most=config.webhooks.most_endpoints),
+    ]
+
+
+def api(
+    config: Config,
+    built: Platform,
+    pushed: Push,
+    keyring: Keyring,
+    limiter: Limiter | SharedLimiter,
+    asked: Probes,
+) -> Api:
+    """The ASGI application."""
+    table = routes(config, built, pushed)
+    document = openapi.document(table, version=VERSION)
+    return Api(
+        table,
+        database=built.database,
+        keyring=keyring,
+        limiter=limiter,
+        addresses=Addresses(config.server.trusted_proxies),
+        appeal=config.policy.appeal,
+        files={
+            f"{BASE}/openapi.json": (wire.JSON, wire.encode(document)),
+            **reference.pages(document),
+        },
+        probes=asked,
+    )
