@@ -104,6 +104,9 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             policy=_policy(config),
             ttl_seconds=config.pool.ttl_seconds,
         ),
+        *events_api.routes(hub=pushed.hub),
+        *webhooks_api.routes(allow=egress.networks(config.webhooks.allow), most=config.webhooks.most_endpoints),
+        *deliveries_api.routes(),
         *catalog_api.routes(
             catalog=built.catalog, statistics=Statistics(built.database), currency=config.money.currency
         ),
@@ -118,14 +121,12 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             nameservers=config.control.addresses(),
             allow=egress.networks(config.webhooks.allow),
         ),
-        *deliveries_api.routes(),
         *deposits_api.routes(
             database=built.database,
             checkout=_checkout(config),
             minimum_micros=money.parse(config.stripe.minimum),
             maximum_micros=money.parse(config.stripe.maximum),
         ),
-        *events_api.routes(hub=pushed.hub),
         *keys_api.routes(),
         *statement_api.routes(),
         *stats_api.routes(database=built.database, catalog=built.catalog),
@@ -135,7 +136,6 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             url=config.status.url,
         ),
         *usage_api.routes(),
-        *webhooks_api.routes(allow=egress.networks(config.webhooks.allow), most=config.webhooks.most_endpoints),
     ]
 
 

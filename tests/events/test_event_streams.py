@@ -57,18 +57,22 @@ class Stream:
         self._lines = answer.aiter_lines()
 
     async def block(self) -> Told | None:
-        """The next event, or one that only names an id; None at the stream's end."""
+        """The next event, or the comment that names an id to come back with; None at the stream's end."""
         fields: dict[str, str] = {}
         async for line in self._lines:
             name, _, value = line.partition(": ")
             if name == "retry":
                 self.retry = value
+            elif line.startswith(": from "):
+                self.last_id = line.removeprefix(": from ")
+                return Told(self.last_id, "", "")
             elif line.startswith(":"):
                 self.comments += 1
             elif line:
                 fields[name] = value
             elif fields:
-                self.last_id = fields.get("id", self.last_id)
+                assert fields.keys() == {"id", "event", "data"}, "some clients take any block for a message"
+                self.last_id = fields["id"]
                 return Told(self.last_id, fields.get("event", ""), fields.get("data", ""))
         return None
 

@@ -141,7 +141,7 @@ def test_every_operation_is_on_the_page_with_its_path_and_its_request() -> None:
         filled = re.sub(r"{(\w+)}", lambda name: WORDS[name[1]][1], path)
         assert address.split("?")[0] == "http://127.0.0.1:8600" + filled
         assert ("-d" in command) == ("requestBody" in operation)
-        assert ("Authorization: Bearer $TRUNKLINE_KEY" in command) == bool(operation["security"])
+        assert ("Authorization: Bearer $TRUNKLINE_API_KEY" in command) == bool(operation["security"])
 
 
 def test_every_link_within_the_page_leads_somewhere_and_no_anchor_stands_twice() -> None:

@@ -1,4 +1,7 @@
-"""Server-sent events out of a stream of bytes, as WHATWG HTML §9.2.6 reads them. Pure."""
+"""Server-sent events out of a stream of bytes, as WHATWG HTML §9.2.6 reads them. Pure.
+
+One thing is Trunkline's own: the comment ``: from evt_1041`` names the id to come back with before there was an event.
+"""
 
 import dataclasses
 import re
@@ -9,6 +12,7 @@ MOST_BYTES = 4 * 1024 * 1024  # of one event; what is longer is none of ours
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
+_FROM = re.compile(r"from (evt_\d+)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class ServerEvents:
             self._type = value
         elif name == "id" and "\0" not in value:
             self._id = value
+        elif not name and not self.last_id and (beginning := _FROM.fullmatch(value)):
+            self.last_id = self._id = beginning[1]
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry_ms = int(value[:9])
         return None

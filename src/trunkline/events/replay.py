@@ -29,11 +29,12 @@ async def past(
 ) -> AsyncGenerator[tuple[bytes, bool], None]:
     """The events after one, as far as the snapshot ``seen`` shows them: chunks, and whether the stream ends with one.
 
-    ``after`` None: no events, only the id to come back with. Raises Unavailable.
+    ``after`` None: no events, only the id to come back with, in a comment: some clients take an id without data for a
+    message. Raises Unavailable.
     """
     if after is None:  # a client that is cut before its first event must be able to say from where on it listened
         latest: int | None = await database.fetchval(SQL.latest_event, place.account_id, seen)
-        yield b"id: %s\n\n" % shown_id(latest or 0).encode(), False
+        yield b": from %s\n" % shown_id(latest or 0).encode(), False
         return
     start, horizon, xact = after, None, None
     if place.activation_id is None:

@@ -339,7 +339,7 @@ def _curl(path: str, method: str, operation: Schema, parameters: list[Schema], b
     if method != ("get" if body is None else "post"):
         lines[0] = lines[0].replace("curl ", f"curl -X {method.upper()} ", 1)
     if operation["security"]:
-        lines.append('-H "Authorization: Bearer $TRUNKLINE_KEY"')
+        lines.append('-H "Authorization: Bearer $TRUNKLINE_API_KEY"')
     if "Idempotency-Key" in known:
         lines.append(f'-H "Idempotency-Key: {known["Idempotency-Key"]}"')
     if body is not None:
