@@ -100,6 +100,8 @@ BEFORE_BUSINESS = """
            (VALUES ('hold', 'available', 'held'), ('capture', 'held', 'revenue')) AS leg (kind, debit, credit);
     INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, body, code, fingerprint)
     SELECT 1, activation_id, 1, 'simulated', 'WhatsApp', e164, 'Your code: 482913', '482913', '\\x00' FROM activation;
+    INSERT INTO event (account_id, test, activation_id, type)
+    SELECT account_id, false, activation_id, 'activation.created' FROM activation;
 """
 
 
@@ -128,5 +130,12 @@ async def test_what_a_database_of_the_first_version_holds_is_kept_and_counted(po
             (dimension, 1, 1, 100_000) for dimension in ("country", "key", "label.run_id", "service")
         ]
         assert (await journal.verify(database)).ok
+        await database.fetchval("SELECT keep_event_days(30)")
+        assert await database.fetchval("SELECT taken FROM fan_out(10)") == 0, "what happened before is no news"
+        await database.execute("INSERT INTO event (account_id, test, type) VALUES ($1, false, 'x')", account_id)
+        assert await database.fetchval("SELECT taken FROM fan_out(10)") == 1
+        kept = await lifecycle.detail(database, account_id, int(lease.activation_id), test=False)
+        assert [step.type for step in kept.timeline] == ["activation.created"]
+        assert await database.fetchval("SELECT array_agg(event_id ORDER BY event_id) FROM event") == [1, 2]
     finally:
         await database.close()

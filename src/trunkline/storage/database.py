@@ -171,6 +171,9 @@ class Database:
                     if is_away(error):
                         connection.terminate()  # whatever state it is in, it says no goodbye
                     raise
+        except asyncpg.QueryCanceledError as error:
+            log.warning("a statement was given up: %s", error)
+            raise Unavailable("The database takes too long to answer at the moment.") from error
         except Exception as error:
             if not is_away(error):
                 raise
