@@ -116,7 +116,7 @@ def _fast(stage: Stage, receiver: Server, measured: set[int] | None) -> report.F
 
     Each has one core; the receiver and the database are on the others.
     """
-    count, rounds = (2_000, 2) if stage.quick else (10_000, 3)
+    count, rounds = (2_000, 2) if stage.quick else (30_000, 3)
     target = f"http://127.0.0.1:{receiver.port}/good"
     sent, bare = [], []
     for _ in range(rounds):

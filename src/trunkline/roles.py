@@ -160,16 +160,22 @@ async def serve(
                 tasks.append(asyncio.create_task(keyring.keep_uses()))
                 async with limiting(config, processes=processes) as limiter:
                     application = asgi.api(config, built, pushed, keyring, limiter, asked)
-                    gc.collect()
-                    gc.freeze()  # what is here stays: no later collection need look at it
+                    _settle_down()
                     await listen(application, pushed, listener, stop, ready)
             else:
+                _settle_down()
                 print(ready, flush=True)  # noqa: T201 - the one line that whoever started us waits for
                 await stop.wait()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _settle_down() -> None:
+    """What is in memory once everything is built stays there: no later collection of garbage need look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 class _Server(uvicorn.Server):

@@ -261,6 +261,7 @@ async def test_metrics_are_for_those_whom_the_operator_names_and_nobody_else_lea
         assert await seen(alone, "198.51.100.7", method="POST") == 404
         assert await seen(alone, "198.51.100.7", "127.0.0.1") == 404  # nobody vouches for that
         assert await seen(alone, "not an address") == 404
+        assert await seen(alone, "127.0.0.1", "203.0.113.9") == 404  # a proxy on this machine that nobody trusts
         named = probing(
             house,
             TRUNKLINE_SERVER__METRICS_FROM="203.0.113.0/24",

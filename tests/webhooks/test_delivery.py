@@ -155,6 +155,26 @@ async def test_a_hanging_endpoint_delays_nobody_where_places_are_few(url: str) -
         assert hanging.most_at_once < 8
 
 
+async def test_what_waits_for_an_endpoint_that_begins_to_hang_goes_back_to_the_queue(url: str) -> None:
+    async with post(url, seconds="20") as office, receiving() as receiver:
+
+        async def answer(request: Request) -> bytes:
+            return status(204) if len(receiver.requests) <= 40 else await never(request)
+
+        receiver.answer = answer
+        await office.endpoint(receiver.url)
+        async with office.sending() as dispatcher:
+            await office.tell(300)
+
+            async def only_what_hangs_is_claimed() -> bool:
+                claimed = "SELECT count(*) FROM webhook_delivery WHERE state = 'pending' AND next_at > now()"
+                under_way = len(dispatcher._under_way)
+                return 0 < under_way == await office.database.fetchval(claimed) and not dispatcher._ahead
+
+            await receiver.until(lambda: len(receiver.requests) > 40)
+            await office.until(only_what_hangs_is_claimed)
+
+
 async def test_gone_disables_at_once_and_the_account_is_told(url: str) -> None:
     async with post(url) as office, receiving() as gone, receiving() as other:
         gone.answer = lambda _: status(410)

@@ -41,9 +41,14 @@ def run(lane: Lane, ends: list[str], now: float = 0.0) -> list[float | None]:
 def test_an_endpoint_never_gets_more_than_its_most_and_always_gets_one_some_time(ends: list[str], most: int) -> None:
     lane = Lane(most, 0.0)
     run(lane, ends)
-    assert 1 <= lane.room(1e6) <= most
-    for number in range(lane.room(1e6)):
-        lane.begin(number, 1e6)
+    room, begun = lane.room(1e6), 0
+    while lane.may_begin(1e6):
+        lane.begin(begun, 1e6)
+        begun += 1
+    assert 1 <= begun <= most
+    assert room == (2 * begun if lane.is_proven else begun)
+    lane.ahead = lane.room(1e6)
+    assert lane.ahead == (begun if lane.is_proven else 0), "as many again wait, while it answers well"
     assert lane.room(1e6) == 0
 
 
@@ -51,7 +56,18 @@ def test_an_endpoint_never_gets_more_than_its_most_and_always_gets_one_some_time
 def test_each_success_makes_room_for_one_more_up_to_the_most(successes: int) -> None:
     lane = Lane(32, 0.0)
     run(lane, ["succeeded"] * successes)
-    assert lane.room(1e6) == min(START + successes, 32)
+    assert lane.room(1e6) == min(START + successes, 32) * (2 if successes else 1)
+
+
+def test_no_more_are_claimed_until_half_of_those_that_wait_have_begun() -> None:
+    lane = Lane(8, 0.0)
+    run(lane, ["succeeded"] * 8)
+    for number in range(8):
+        lane.begin(number, 1e6)
+    rooms = []
+    for lane.ahead in range(8, -1, -1):
+        rooms.append(lane.room(1e6))
+    assert rooms == [0, 0, 0, 0, 4, 5, 6, 7, 8]
 
 
 def test_an_endpoint_whose_oldest_attempt_hangs_gets_no_more() -> None:
@@ -101,7 +117,7 @@ def test_an_endpoint_that_was_paused_before_this_process_began_is_tried_with_one
     assert lane.room(0.0) == 1
     assert run(lane, ["failed"]) != [None]
     assert run(lane, ["succeeded"] * 3) == []
-    assert lane.room(1e6) == 4
+    assert lane.room(1e6) == 2 * 4
 
 
 @given(st.integers(0, 12), st.lists(st.floats(0.1, 1e5), max_size=12))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 MOST_HOPS = 20
+PROXYS = frozenset((b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via"))  # headers that proxies add
 
 
 def plain(text: str) -> str | None:
@@ -50,6 +51,13 @@ class Addresses:
 
         self._is_trusted = is_trusted if networks else None
         self._plain = functools.lru_cache(maxsize=4096)(plain)
+
+    def vouched(self, client: Sequence[object] | None, headers: Sequence[tuple[bytes, bytes]]) -> str:
+        """As ``of``; "" where a proxy that nobody trusts stands between: then it is not told who calls."""
+        address = self.of(client, headers)
+        if any(name in PROXYS for name, _ in headers) and client and address == self._plain(str(client[0])):
+            return ""
+        return address
 
     def of(self, client: Sequence[object] | None, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """``client`` and ``headers`` are those of an ASGI scope; "" for a socket that has no address."""

@@ -196,7 +196,7 @@ class Api:
         return await self._handle(route, call, self._database)
 
     async def _probe(self, asked: probes.Probes, method: str, path: str, scope: Scope, request: logs.Request) -> Answer:
-        address = self._addresses.of(scope["client"], scope["headers"])
+        address = self._addresses.vouched(scope["client"], scope["headers"])
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
         status, content_type, body = await asked.answer(path, method, address, accept)
         request.route = path

@@ -81,7 +81,8 @@ def _run(
     processes: int,
     metrics_folder: pathlib.Path | None = None,
 ) -> None:
-    lexicon()  # before anybody waits: it takes a moment to load
+    if role != "worker":  # which reads no texts
+        lexicon()  # before anybody waits: it takes a moment to load
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         serving = roles.serve(
             settings,

@@ -2111,8 +2111,6 @@ END)) WHERE (activation_id IS NOT NULL);
 
 CREATE INDEX webhook_attempt_age ON public.webhook_attempt USING btree (at);
 
-CREATE INDEX webhook_delivery_age ON public.webhook_delivery USING btree (created_at);
-
 CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (endpoint_id, next_at, delivery_id) WHERE (state = 'pending'::public.delivery_state);
 
 CREATE INDEX webhook_delivery_failed ON public.webhook_delivery USING btree (endpoint_id, event_id) WHERE (state = 'failed'::public.delivery_state);

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from trunkline import metrics
@@ -69,6 +69,8 @@ class Dispatcher:
         self._asked: dict[int, None] = {}  # endpoints that may have something due; the first is looked at first
         self._news = asyncio.Event()
         self._under_way: dict[asyncio.Task[None], Row] = {}
+        self._ahead: dict[int, deque[tuple[Row, float]]] = {}  # claims that wait for room, and when each was made
+        self._not_sent: list[Row] = []  # claims to be given back
         self._is_stopping = False
 
     def planned(self, endpoints: Iterable[int]) -> None:
@@ -102,7 +104,8 @@ class Dispatcher:
             task.cancel()
         with contextlib.suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
-                await self._give_back(left.values())
+                self._not_sent += [claim for waiting in self._ahead.values() for claim, _ in waiting]
+                await self._give_back([*left.values(), *self._not_sent])
                 await self._recorder.finish()
 
     async def _keep_on(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -120,7 +123,11 @@ class Dispatcher:
         """Claims and begins what there is room for, once something may be due."""
         await self._news.wait()
         self._news.clear()
-        rooms = self._rooms(time.monotonic())
+        if self._not_sent:
+            await self._give_back(self._not_sent)
+            self._not_sent = []
+        began = time.monotonic()
+        rooms = self._rooms(began)
         if not rooms:
             return
         try:
@@ -134,7 +141,7 @@ class Dispatcher:
             return
         for claim in claims:
             if claim["event_id"] is not None:
-                self._begin(claim)
+                self._take(claim, began)
         found = Counter(claim["endpoint_id"] for claim in claims)
         if full := [endpoint for endpoint, room in rooms.items() if found[endpoint] == room]:
             self.planned(full)
@@ -171,6 +178,33 @@ class Dispatcher:
             lane = self._lanes[endpoint] = Lane(self._endpoint_concurrency, now)
         return lane
 
+    def _take(self, claim: Row, claimed_at: float) -> None:
+        endpoint, now = claim["endpoint_id"], time.monotonic()
+        lane = self._lane(endpoint, now)
+        if lane.may_begin(now):
+            self._begin(claim)
+        else:
+            self._ahead.setdefault(endpoint, deque()).append((claim, claimed_at))
+            lane.ahead += 1
+
+    def _go_on(self, endpoint: int, lane: Lane, now: float) -> None:
+        """Begins what waits for room. Where the endpoint answers no longer, or a claim would be over before the attempt
+        is, the claims are given back."""
+        waiting = self._ahead.get(endpoint)
+        while waiting and lane.may_begin(now) and lane.is_proven:
+            claim, claimed_at = waiting.popleft()
+            lane.ahead -= 1
+            if now - claimed_at + self._seconds < self._lease_seconds:
+                self._begin(claim)
+            else:
+                self._not_sent.append(claim)
+        if waiting and (lane.is_hanging(now) or not lane.is_proven):
+            self._not_sent += [claim for claim, _ in waiting]
+            waiting.clear()
+            lane.ahead = 0
+        if not waiting:
+            self._ahead.pop(endpoint, None)
+
     def _begin(self, claim: Row) -> None:
         now = time.monotonic()
         lane = self._lane(claim["endpoint_id"], now)
@@ -192,10 +226,12 @@ class Dispatcher:
             self._places.end(claim["delivery_id"])
             if outcome is not None:
                 self._judge(claim, lane, outcome, began, now)
+            if not self._is_stopping:
+                self._go_on(claim["endpoint_id"], lane, now)
             if lane.has_more:
                 lane.has_more = False
                 self._asked[claim["endpoint_id"]] = None
-            if self._asked:
+            if self._asked or self._not_sent:
                 self._news.set()
 
     def _judge(self, claim: Row, lane: Lane, outcome: Outcome, began: float, now: float) -> None:
@@ -227,6 +263,8 @@ class Dispatcher:
         rows = await self._database.fetch(SQL.endpoints_with_something_due)
         self.planned(row["endpoint_id"] for row in rows)
         now = time.monotonic()
+        for endpoint in list(self._ahead):
+            self._go_on(endpoint, self._lanes[endpoint], now)
         for endpoint in [endpoint for endpoint, lane in self._lanes.items() if lane.is_idle]:
             if now - self._lanes[endpoint].used_at > FORGET_SECONDS:
                 del self._lanes[endpoint]

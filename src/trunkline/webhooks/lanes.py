@@ -37,19 +37,30 @@ class Lane:
         self._paused_at = float("-inf")
         self._under_way: dict[int, float] = {}  # when each began, oldest first
         self.is_proven = False  # the last attempt succeeded
+        self.ahead = 0  # claimed, and to begin as soon as there is room
         self.held = 0  # pauses that are not written down yet
         self.has_more = False  # something was due when last it had no room
         self.used_at = now
 
+    def is_hanging(self, now: float) -> bool:
+        return bool(self._under_way) and now - next(iter(self._under_way.values())) > HUNG_SECONDS
+
+    def may_begin(self, now: float) -> bool:
+        """Whether there is room for one attempt more."""
+        return not self.held and not self.is_hanging(now) and len(self._under_way) < self._width
+
     def room(self, now: float) -> int:
-        """How many attempts more may begin."""
-        if self.held or (self._under_way and now - next(iter(self._under_way.values())) > HUNG_SECONDS):
+        """How many deliveries more to claim: as many as may begin, and while the endpoint answers well as many again,
+        so that the next one need not wait for a claim. While half of these are there none are claimed: a claim costs
+        less for many."""
+        if self.held or self.is_hanging(now) or self.ahead > self._width // 2:
             return 0
-        return max(0, self._width - len(self._under_way))
+        most = 2 * self._width if self.is_proven else self._width
+        return max(0, most - len(self._under_way) - self.ahead)
 
     @property
     def is_idle(self) -> bool:
-        return not self._under_way and not self.held
+        return not self._under_way and not self.held and not self.ahead
 
     def begin(self, delivery: int, now: float) -> None:
         self._under_way[delivery] = self.used_at = now

@@ -159,11 +159,14 @@ SELECT (SELECT count(*) FROM anew) + (SELECT count(*) FROM made) AS replayed,
 -- with one at a time until that succeeds.
 WITH asked AS MATERIALIZED (
     SELECT hook.endpoint_id, hook.url, hook.paused_until IS NOT NULL AS was_paused,
-           CASE WHEN hook.paused_until IS NULL THEN lane.room ELSE 1 END AS room
+           CASE WHEN hook.paused_until IS NULL THEN lane.room ELSE 1 END AS room,
+           ARRAY(SELECT secret FROM webhook_secret AS key
+                  WHERE key.endpoint_id = hook.endpoint_id AND (expires_at IS NULL OR expires_at > now())
+                  ORDER BY secret_id DESC) AS secrets
       FROM unnest($1::bigint[], $2::integer[]) AS lane (endpoint_id, room) JOIN webhook_endpoint AS hook USING (endpoint_id)
      WHERE disabled_at IS NULL AND deleted_at IS NULL AND (paused_until IS NULL OR paused_until <= now())
 ), due AS MATERIALIZED (
-    SELECT asked.endpoint_id, asked.url, asked.was_paused, waiting.delivery_id
+    SELECT asked.url, asked.was_paused, asked.secrets, waiting.delivery_id
       FROM asked CROSS JOIN LATERAL (
           SELECT delivery_id FROM webhook_delivery
            WHERE endpoint_id = asked.endpoint_id AND state = 'pending' AND next_at <= now()
@@ -171,13 +174,10 @@ WITH asked AS MATERIALIZED (
 ), claimed AS (
     UPDATE webhook_delivery AS delivery SET next_at = now() + make_interval(secs => $3), lease = lease + 1
       FROM due WHERE delivery.delivery_id = due.delivery_id
-    RETURNING delivery.*, due.url, due.was_paused
+    RETURNING delivery.*, due.url, due.was_paused, due.secrets
 )
 SELECT claimed.delivery_id, claimed.endpoint_id, claimed.lease, claimed.attempts, claimed.since, claimed.url,
-       claimed.was_paused, account.retention_days,
-       ARRAY(SELECT secret FROM webhook_secret AS key
-              WHERE key.endpoint_id = claimed.endpoint_id AND (expires_at IS NULL OR expires_at > now())
-              ORDER BY secret_id DESC) AS secrets,
+       claimed.was_paused, claimed.secrets, account.retention_days,
        event.event_id, event.account_id, event.test, event.type, event.data, event.created_at,
        lease.activation_id, lease.e164, lease.country, service.slug AS service, lease.cost_micros, lease.refund_micros,
        lease.currency, lease.labels, message.revision, message.sender, message.received_at, message.code, message.body,
@@ -229,8 +229,9 @@ SELECT endpoint_id FROM waiting JOIN webhook_endpoint USING (endpoint_id)
 
 -- name: trim_deliveries
 WITH old AS (
-    SELECT delivery_id FROM webhook_delivery WHERE created_at < now() - make_interval(days => $1)
-     ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT delivery_id  -- their ids are in the order in which they were made, or nearly so
+      FROM (SELECT delivery_id, created_at FROM webhook_delivery ORDER BY delivery_id LIMIT $2) AS first
+     WHERE created_at < now() - make_interval(days => $1)
 ), gone AS (
     DELETE FROM webhook_delivery AS delivery USING old WHERE delivery.delivery_id = old.delivery_id
 )

@@ -16,6 +16,7 @@ SQL = queries(__package__)
 log = logging.getLogger("trunkline.webhooks")
 
 MOST_RECORDED = 256  # by one statement
+GATHER_SECONDS = 0.01  # nobody waits for a result to be written
 AWAY_SECONDS = 0.5  # until the next try where the database is away
 DISABLE_SECONDS = 600.0  # for an endpoint for which very much waits
 
@@ -63,6 +64,7 @@ class Recorder:
         """Until cancelled; ``finish`` writes what is left then."""
         while True:
             await self._news.wait()
+            await asyncio.sleep(GATHER_SECONDS)
             self._news.clear()
             try:
                 await self.flush()

@@ -94,7 +94,6 @@ CREATE TABLE webhook_delivery (
 ) WITH (fillfactor = 70);
 CREATE INDEX webhook_delivery_due ON webhook_delivery (endpoint_id, next_at, delivery_id) WHERE state = 'pending';
 CREATE INDEX webhook_delivery_failed ON webhook_delivery (endpoint_id, event_id) WHERE state = 'failed';
-CREATE INDEX webhook_delivery_age ON webhook_delivery (created_at);
 
 CREATE TABLE webhook_attempt (
     delivery_id   bigint NOT NULL,
