@@ -154,6 +154,7 @@ async def serve(
             tasks.append(asyncio.create_task(pushed.tail.run()))
         try:
             if listener is not None and role in ("carrier", "worker"):
+                _settle_down()
                 await listen(probes_alone(config, built, asked), pushed, listener, stop, ready)
             elif listener is not None:
                 keyring = Keyring(built.database)

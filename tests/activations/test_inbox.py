@@ -266,6 +266,7 @@ async def test_while_the_database_is_away_texts_are_refused_and_later_they_are_t
         line.mend()
         await put_all(inbox, texts)
         await database.close()
+    await house.pushed.tail.look()  # another inbox wrote them
     assert [sms["code"] for sms in (await buyer.status(lease))["messages"]] == [str(n) for n in range(1000, 1050)]
 
 
