@@ -118,7 +118,7 @@ def _fast(stage: Stage, receiver: Server, measured: set[int] | None) -> list[rep
     Each has one core; the receiver, and the worker's database, share what others there are. By the clock the worker
     pays for that too; its CPU time tells what a worker could do whose database had a core of its own.
     """
-    count, rounds = (2_000, 2) if stage.quick else (30_000, 3)
+    count, rounds = (2_000, 2) if stage.quick else (30_000, 5)
     target = f"http://127.0.0.1:{receiver.port}/good"
     sent, bare, of_worker, of_loop = [], [], [], []
     for _ in range(rounds):

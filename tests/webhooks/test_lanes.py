@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from trunkline.webhooks import attempts
 from trunkline.webhooks.lanes import (
+    AHEAD,
     FIRST_PAUSE_SECONDS,
     HUNG_SECONDS,
     LONGEST_ASKED_SECONDS,
@@ -46,9 +47,9 @@ def test_an_endpoint_never_gets_more_than_its_most_and_always_gets_one_some_time
         lane.begin(begun, 1e6)
         begun += 1
     assert 1 <= begun <= most
-    assert room == (2 * begun if lane.is_proven else begun)
+    assert room == ((1 + AHEAD) * begun if lane.is_proven else begun)
     lane.ahead = lane.room(1e6)
-    assert lane.ahead == (begun if lane.is_proven else 0), "as many again wait, while it answers well"
+    assert lane.ahead == (AHEAD * begun if lane.is_proven else 0), "the others wait, while it answers well"
     assert lane.room(1e6) == 0
 
 
@@ -56,7 +57,7 @@ def test_an_endpoint_never_gets_more_than_its_most_and_always_gets_one_some_time
 def test_each_success_makes_room_for_one_more_up_to_the_most(successes: int) -> None:
     lane = Lane(32, 0.0)
     run(lane, ["succeeded"] * successes)
-    assert lane.room(1e6) == min(START + successes, 32) * (2 if successes else 1)
+    assert lane.room(1e6) == min(START + successes, 32) * (1 + AHEAD if successes else 1)
 
 
 def test_no_more_are_claimed_until_half_of_those_that_wait_have_begun() -> None:
@@ -65,9 +66,9 @@ def test_no_more_are_claimed_until_half_of_those_that_wait_have_begun() -> None:
     for number in range(8):
         lane.begin(number, 1e6)
     rooms = []
-    for lane.ahead in range(8, -1, -1):
+    for lane.ahead in range(16, -1, -2):
         rooms.append(lane.room(1e6))
-    assert rooms == [0, 0, 0, 0, 4, 5, 6, 7, 8]
+    assert rooms == [0, 0, 0, 0, 8, 10, 12, 14, 16]
 
 
 def test_an_endpoint_whose_oldest_attempt_hangs_gets_no_more() -> None:
@@ -117,7 +118,7 @@ def test_an_endpoint_that_was_paused_before_this_process_began_is_tried_with_one
     assert lane.room(0.0) == 1
     assert run(lane, ["failed"]) != [None]
     assert run(lane, ["succeeded"] * 3) == []
-    assert lane.room(1e6) == 2 * 4
+    assert lane.room(1e6) == (1 + AHEAD) * 4
 
 
 @given(st.integers(0, 12), st.lists(st.floats(0.1, 1e5), max_size=12))

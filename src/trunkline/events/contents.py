@@ -4,10 +4,9 @@ The outbox holds no text: what an event is about is read when it is told, so a t
 is told as erased (docs/webhooks.md).
 """
 
-import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,8 +23,7 @@ PREFIX = "evt_"
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """An event as it is told."""
 
     event_id: str  # "evt_1042": the same on every repeat
@@ -59,8 +57,8 @@ def content(row: Row) -> Content:
 
 
 def _data(row: Row) -> Mapping[str, Any]:
-    stored: dict[str, Any] = msgspec.json.decode(row["data"])
     if row["activation_id"] is None:
+        stored: dict[str, Any] = msgspec.json.decode(row["data"])
         return {
             name.removesuffix("_micros"): money.show(value) if name.endswith("_micros") else value
             for name, value in stored.items()

@@ -17,7 +17,7 @@ from trunkline.egress import Network
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database, Row
 from trunkline.webhooks import attempts
-from trunkline.webhooks.attempts import Outcome
+from trunkline.webhooks.attempts import Claim, Outcome
 from trunkline.webhooks.lanes import Lane, Places, again_in
 from trunkline.webhooks.recording import AWAY_SECONDS, SQL, Recorder, Result
 
@@ -69,7 +69,7 @@ class Dispatcher:
         self._asked: dict[int, None] = {}  # endpoints that may have something due; the first is looked at first
         self._news = asyncio.Event()
         self._under_way: dict[asyncio.Task[None], Row] = {}
-        self._ahead: dict[int, deque[tuple[Row, float]]] = {}  # claims that wait for room, and when each was made
+        self._ahead: dict[int, deque[Claim]] = {}  # those that wait for room
         self._not_sent: list[Row] = []  # claims to be given back
         self._is_stopping = False
 
@@ -104,7 +104,7 @@ class Dispatcher:
             task.cancel()
         with contextlib.suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
-                self._not_sent += [claim for waiting in self._ahead.values() for claim, _ in waiting]
+                self._not_sent += [claim.row for waiting in self._ahead.values() for claim in waiting]
                 await self._give_back([*left.values(), *self._not_sent])
                 await self._recorder.finish()
 
@@ -132,20 +132,19 @@ class Dispatcher:
             return
         try:
             asked = (list(rooms), list(rooms.values()), self._lease_seconds)
-            claims = await self._database.fetch(SQL.claim, *asked)
+            rows = await self._database.fetch(SQL.claim, *asked)
         except Exception:
             self.planned(rooms)
             raise
         if self._is_stopping:
-            await self._give_back(claims)
+            await self._give_back(rows)
             return
-        for claim in claims:
-            if claim["event_id"] is not None:
-                self._take(claim, began)
-        found = Counter(claim["endpoint_id"] for claim in claims)
+        for claim in attempts.claimed([row for row in rows if row["event_id"] is not None], began):
+            self._take(claim)
+        found = Counter(row["endpoint_id"] for row in rows)
         if full := [endpoint for endpoint, room in rooms.items() if found[endpoint] == room]:
             self.planned(full)
-        if lost := [claim for claim in claims if claim["event_id"] is None]:
+        if lost := [row for row in rows if row["event_id"] is None]:
             await self._database.execute(SQL.fail_without_event, *_tokens(lost))
 
     def _rooms(self, now: float) -> dict[int, int]:
@@ -178,13 +177,13 @@ class Dispatcher:
             lane = self._lanes[endpoint] = Lane(self._endpoint_concurrency, now)
         return lane
 
-    def _take(self, claim: Row, claimed_at: float) -> None:
-        endpoint, now = claim["endpoint_id"], time.monotonic()
+    def _take(self, claim: Claim) -> None:
+        endpoint, now = claim.row["endpoint_id"], time.monotonic()
         lane = self._lane(endpoint, now)
         if lane.may_begin(now):
             self._begin(claim)
         else:
-            self._ahead.setdefault(endpoint, deque()).append((claim, claimed_at))
+            self._ahead.setdefault(endpoint, deque()).append(claim)
             lane.ahead += 1
 
     def _go_on(self, endpoint: int, lane: Lane, now: float) -> None:
@@ -192,55 +191,55 @@ class Dispatcher:
         is, the claims are given back."""
         waiting = self._ahead.get(endpoint)
         while waiting and lane.may_begin(now) and lane.is_proven:
-            claim, claimed_at = waiting.popleft()
+            claim = waiting.popleft()
             lane.ahead -= 1
-            if now - claimed_at + self._seconds < self._lease_seconds:
+            if now - claim.made_at + self._seconds < self._lease_seconds:
                 self._begin(claim)
             else:
-                self._not_sent.append(claim)
+                self._not_sent.append(claim.row)
         if waiting and (lane.is_hanging(now) or not lane.is_proven):
-            self._not_sent += [claim for claim, _ in waiting]
+            self._not_sent += [claim.row for claim in waiting]
             waiting.clear()
             lane.ahead = 0
         if not waiting:
             self._ahead.pop(endpoint, None)
 
-    def _begin(self, claim: Row) -> None:
-        now = time.monotonic()
-        lane = self._lane(claim["endpoint_id"], now)
-        if claim["was_paused"]:
+    def _begin(self, claim: Claim) -> None:
+        now, row = time.monotonic(), claim.row
+        lane = self._lane(row["endpoint_id"], now)
+        if row["was_paused"]:
             lane.tried_again()
-        lane.begin(claim["delivery_id"], now)
-        self._places.begin(claim["delivery_id"], now, proven=lane.is_proven)
+        lane.begin(row["delivery_id"], now)
+        self._places.begin(row["delivery_id"], now, proven=lane.is_proven)
         task = asyncio.create_task(self._send(claim, lane))
-        self._under_way[task] = claim
+        self._under_way[task] = row
         task.add_done_callback(self._under_way.pop)
 
-    async def _send(self, claim: Row, lane: Lane) -> None:
-        outcome = None
+    async def _send(self, claim: Claim, lane: Lane) -> None:
+        outcome, row = None, claim.row
         try:
             outcome = await attempts.attempt(claim, allow=self._allow, seconds=self._seconds)
         finally:
             now = time.monotonic()
-            began = lane.end(claim["delivery_id"], now)
-            self._places.end(claim["delivery_id"])
+            began = lane.end(row["delivery_id"], now)
+            self._places.end(row["delivery_id"])
             if outcome is not None:
                 self._judge(claim, lane, outcome, began, now)
             if not self._is_stopping:
-                self._go_on(claim["endpoint_id"], lane, now)
+                self._go_on(row["endpoint_id"], lane, now)
             if lane.has_more:
                 lane.has_more = False
-                self._asked[claim["endpoint_id"]] = None
+                self._asked[row["endpoint_id"]] = None
             if self._asked or self._not_sent:
                 self._news.set()
 
-    def _judge(self, claim: Row, lane: Lane, outcome: Outcome, began: float, now: float) -> None:
+    def _judge(self, claim: Claim, lane: Lane, outcome: Outcome, began: float, now: float) -> None:
         again = pause = None
         if outcome.succeeded:
             if lane.succeeded():
                 lane.has_more = True  # nobody looked beyond the one that was tried
         else:
-            again = again_in(claim["attempts"] + 1 - claim["since"], self._retry_seconds)
+            again = again_in(claim.row["attempts"] + 1 - claim.row["since"], self._retry_seconds)
             slower = outcome.asks_for_less
             pause = lane.slowed(began, now, outcome.retry_after) if slower else lane.failed(began, now)
         failed = "failed" if again is None else "retried"
@@ -252,11 +251,11 @@ class Dispatcher:
 
     def _recorded(self, result: Result) -> None:
         if result.pause is not None:
-            self._lane(result.claim["endpoint_id"], result.ended).held -= 1
+            self._lane(result.claim.row["endpoint_id"], result.ended).held -= 1
 
-    async def _give_back(self, claims: Collection[Row]) -> None:
-        if claims:
-            await self._database.execute(SQL.give_back, *_tokens(claims))
+    async def _give_back(self, rows: Collection[Row]) -> None:
+        if rows:
+            await self._database.execute(SQL.give_back, *_tokens(rows))
 
     async def _look(self) -> None:
         began = time.monotonic()
@@ -277,6 +276,6 @@ class Dispatcher:
         await asyncio.sleep(TRIM_SECONDS)
 
 
-def _tokens(claims: Iterable[Row]) -> tuple[list[int], list[int]]:
+def _tokens(rows: Iterable[Row]) -> tuple[list[int], list[int]]:
     """Deliveries and their fencing tokens."""
-    return [claim["delivery_id"] for claim in claims], [claim["lease"] for claim in claims]
+    return [row["delivery_id"] for row in rows], [row["lease"] for row in rows]

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 START = 4  # attempts at a time to an endpoint of which nothing is known
+AHEAD = 2  # times as many claimed as there may be at a time
 HUNG_SECONDS = 2.0  # while an attempt has no answer for so long, its endpoint gets no more
 FAILURES = 5  # in a row, that pause an endpoint
 FIRST_PAUSE_SECONDS = 5.0  # each next one is twice as long,
@@ -50,12 +51,12 @@ class Lane:
         return not self.held and not self.is_hanging(now) and len(self._under_way) < self._width
 
     def room(self, now: float) -> int:
-        """How many deliveries more to claim: as many as may begin, and while the endpoint answers well as many again,
-        so that the next one need not wait for a claim. While half of these are there none are claimed: a claim costs
-        less for many."""
-        if self.held or self.is_hanging(now) or self.ahead > self._width // 2:
+        """How many deliveries more to claim: as many as may begin, and while the endpoint answers well AHEAD times as
+        many again, so that the next one need not wait for a claim. While half of these are there none are claimed:
+        a claim costs less for many."""
+        if self.held or self.is_hanging(now) or self.ahead > AHEAD * self._width // 2:
             return 0
-        most = 2 * self._width if self.is_proven else self._width
+        most = (1 + AHEAD) * self._width if self.is_proven else self._width
         return max(0, most - len(self._under_way) - self.ahead)
 
     @property

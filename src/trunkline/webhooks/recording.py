@@ -1,31 +1,30 @@
 """What came of attempts, written down in groups: while one is being written the next gathers."""
 
 import asyncio
-import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from trunkline.activations.vault import Vault
 from trunkline.errors import Unavailable
-from trunkline.storage.database import Database, Row
+from trunkline.storage.database import Database
 from trunkline.storage.queries import queries
-from trunkline.webhooks.attempts import Outcome, sealed
+from trunkline.webhooks.attempts import Claim, Outcome, sealed
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.webhooks")
 
 MOST_RECORDED = 256  # by one statement
-GATHER_SECONDS = 0.01  # nobody waits for a result to be written
+GATHER_SECONDS = 0.02  # nobody waits for a result to be written
 AWAY_SECONDS = 0.5  # until the next try where the database is away
 DISABLE_SECONDS = 600.0  # for an endpoint for which very much waits
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """An attempt that is over. A claim is fenced, so writing one down twice writes it once."""
 
-    claim: Row
+    claim: Claim
     outcome: Outcome
     again_in: float | None  # seconds until the next attempt; None: there is none
     pause: float | None  # seconds for which the endpoint is left alone
@@ -109,7 +108,7 @@ class Recorder:
             except Unavailable:
                 raise
             except Exception:
-                log.exception("the result of delivery %d cannot be written", result.claim["delivery_id"])
+                log.exception("the result of delivery %d cannot be written", result.claim.row["delivery_id"])
 
     def _give_up_the_old(self) -> None:
         oldest = time.monotonic() - self._keep_seconds
@@ -122,12 +121,12 @@ class Recorder:
         outcomes = [result.outcome for result in group]
         rows = await self._database.fetch(
             SQL.record,
-            [result.claim["delivery_id"] for result in group],
-            [result.claim["lease"] for result in group],
+            [result.claim.row["delivery_id"] for result in group],
+            [result.claim.row["lease"] for result in group],
             [outcome.succeeded for outcome in outcomes],
             [result.again_in for result in group],
             [result.pause for result in group],
-            [result.claim["url"] for result in group],
+            [result.claim.row["url"] for result in group],
             [int((now - result.began) * 1000) for result in group],
             [int((result.ended - result.began) * 1000) for result in group],
             [outcome.status for outcome in outcomes],
@@ -141,7 +140,7 @@ class Recorder:
             self._disable(row["endpoint_id"], gone=row["gone"])
 
     def _days(self, result: Result) -> int:
-        days: int | None = result.claim["retention_days"]
+        days: int | None = result.claim.row["retention_days"]
         return self._retention_days if days is None else days
 
     def _disable(self, endpoint_id: int, *, gone: bool) -> None:
