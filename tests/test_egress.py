@@ -156,6 +156,15 @@ def test_whatever_a_url_holds_it_is_read_or_refused(text: str) -> None:
             assert not any(character in target.host + target.path for character in " \r\n\0\\@")
 
 
+@pytest.mark.asyncio
+async def test_a_host_that_readers_of_names_disagree_about_is_refused() -> None:
+    for host in ("straße.example", "STRAẞE.example", "πας.example", "a\u200db.example", "a\u200cb.example"):
+        with pytest.raises(UrlRefused, match="xn--"):
+            await check(f"https://{host}/")
+    for host in ("xn--strae-oqa.example", "bücher.example", "παs.example"):
+        await check(f"https://{host}/")
+
+
 # A site of the operator's own, with a certificate that is good
 
 
@@ -393,6 +402,22 @@ async def test_answers_of_every_framing_are_read_as_they_came(sent: bytes, body:
         answer = await fetch("GET", f"http://127.0.0.1:{here.port}/", allow=LOOPBACK)
         assert (answer.body, answer.whole) == (body, whole)
         assert "x-late" not in answer.headers
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (b"HTTP/1.1 204 No Content\r\nX-Seen: yes\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 500 Oops\r\nX-Seen: yes\r\nContent-Length: 3\r\n\r\nbad", 500, b"bad"),
+    ],
+)
+async def test_an_answer_is_the_first_one_whatever_comes_with_it(answer: bytes, status: int, body: bytes) -> None:
+    """As where a server takes a body that it did not read for the next request."""
+    for more in (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nno", OK):
+        async with site(says(answer + more)) as here:
+            got = await fetch("POST", f"http://127.0.0.1:{here.port}/", body=b"{}", allow=LOOPBACK)
+        assert (got.status, got.body, got.whole, got.headers["x-seen"]) == (status, body, True, "yes")
 
 
 @pytest.mark.asyncio

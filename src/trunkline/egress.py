@@ -9,6 +9,7 @@ no body unpacked; 64 KiB of answer are read at most, and everything together has
 import asyncio
 import functools
 import ipaddress
+import os
 import re
 import socket
 import ssl
@@ -53,6 +54,8 @@ _NOT_PUBLIC_6 = tuple(
 )
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+# Python's idna (RFC 3490) makes other names of these than browsers do: straße is strasse here, and somebody else's.
+_DEVIATING = frozenset("ßς\u200c\u200d")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -118,7 +121,7 @@ async def fetch(
     except TimeoutError:
         raise NoAnswer(f"There was no whole answer within {seconds:g} seconds.") from None
     except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-        raise NoAnswer(f"The connection failed: {_words(error)}.") from None
+        raise NoAnswer(f"The connection failed: {reason(error)}.") from None
     finally:
         if exchange is not None:
             exchange.transport.abort()  # a goodbye would be one more wait for the other side
@@ -183,6 +186,8 @@ def _host(host: str, *, bracketed: bool) -> str:
     try:
         if bracketed:
             return str(IPv6Address(host.replace("%", "no zones")))
+        if not _DEVIATING.isdisjoint(host):
+            raise UrlRefused("A host with ß, ς or a joiner is written as xn--, which has one meaning.", field="url")
         name = host.encode("idna").decode() if not host.isascii() else host
     except ValueError:
         name = ""
@@ -273,7 +278,8 @@ def _request(method: str, target: _Target, headers: Mapping[str, str], body: byt
 
 
 class _Exchange(asyncio.Protocol):
-    """One request on one connection, and what httptools calls while it reads the answer."""
+    """One request on one connection, and what httptools calls while it reads the answer; and what comes after that,
+    which is nobody's."""
 
     transport: asyncio.Transport
 
@@ -337,28 +343,34 @@ class _Exchange(asyncio.Protocol):
         )
 
     def on_message_begin(self) -> None:
-        self._headers.clear()
+        if not self._done:
+            self._headers.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._begun:  # else it is a trailer
             self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        self._status = self._parser.get_status_code()
-        self._begun = self._status >= 200  # what comes before is no answer yet (RFC 9110 §15.2)
+        if not self._done:
+            self._status = self._parser.get_status_code()
+            self._begun = self._status >= 200  # what comes before is no answer yet (RFC 9110 §15.2)
 
     def on_body(self, body: bytes) -> None:
-        self._body += body
+        if not self._done:
+            self._body += body
 
     def on_message_complete(self) -> None:
         self._done = self._begun
 
 
-def _words(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What is wrong with a connection, as a part of a sentence."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not good: {error.verify_message.rstrip('.')}"
     if isinstance(error, ssl.SSLError):
         return f"no TLS: {error.reason}"
     if isinstance(error, httptools.HttpParserError | httptools.HttpParserUpgrade):
         return "what came is not HTTP/1.1"
+    if isinstance(error, OSError) and (error.errno or 0) > 0:  # else a resolver's own numbers
+        return os.strerror(error.errno or 0)
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")

@@ -1,6 +1,6 @@
 """What the server writes about itself: a line for each thing, as text or as JSON, with the request that it belongs to.
 
-Whoever logs, phone numbers are masked, and the rows that the database quotes in its errors are left out.
+Whoever logs, phone numbers are masked, and the rows and values that the database quotes in its errors are left out.
 """
 
 import datetime
@@ -51,10 +51,20 @@ def _note_request(record: logging.LogRecord) -> bool:
 
 
 def _make_discreet(error: BaseException | None) -> None:
-    while error is not None:
+    left: list[BaseException | None] = [error]
+    seen = set()
+    while left:
+        error = left.pop()
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None
-        error = error.__cause__ or error.__context__
+        if isinstance(error, asyncpg.DataError):  # what is wrong with a value: after a colon comes the value
+            error.args = (str(error).partition(":")[0],)
+        left += [error.__cause__, error.__context__]
+        if isinstance(error, BaseExceptionGroup):
+            left += error.exceptions
 
 
 class TextFormatter(logging.Formatter):

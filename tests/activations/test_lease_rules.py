@@ -101,9 +101,9 @@ async def test_a_lease_without_a_text_expires_and_its_hold_is_released(house: Ho
     buyer = await house.buyer()
     await house.stock(1)
     lease = await buyer.lease(ttl=TTL)
-    await house.later(TTL - 1)
+    await house.later(TTL - 30)
     assert (await buyer.status(lease))["status"] == "waiting"
-    await house.later(1)
+    await house.later(30)
     ended = data(await buyer.get(f"/numbers/{lease['activation_id']}"))
     assert (ended["status"], ended["refund"]) == ("expired", 0.10)
     assert await buyer.purse() == (5.00, 0)
@@ -255,9 +255,9 @@ async def test_a_cancelled_number_goes_to_no_other_account_while_a_text_could_co
     again = await former.lease(ttl=TTL)
     assert again["phone_number"] == number
     await former.cancel(again)
-    await house.later(TTL - 1)
+    await house.later(TTL - 30)
     problem(await other.order(), 404, "no_numbers_available")
-    await house.later(1)
+    await house.later(30)
     assert (await other.lease())["phone_number"] == number
 
 
@@ -282,10 +282,10 @@ async def test_a_number_on_a_real_carrier_rests_ten_minutes_after_each_lease(nor
     await former.complete(lease)
     for buyer in (former, other):
         problem(await buyer.order(), 404, "no_numbers_available")
-    await north.later(599)
+    await north.later(570)
     for buyer in (former, other):
         problem(await buyer.order(), 404, "no_numbers_available")
-    await north.later(1)
+    await north.later(30)
     assert (await other.lease())["phone_number"] == number
 
 

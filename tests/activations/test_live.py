@@ -14,6 +14,7 @@ from trunkline.activations.lifecycle import Policy, finish
 from trunkline.activations.live import Live
 from trunkline.activations.sweeper import expire_due
 from trunkline.api import activations as activations_api
+from trunkline.storage.database import DatabaseAway
 
 pytestmark = pytest.mark.asyncio
 
@@ -152,6 +153,38 @@ async def test_memory_keeps_the_newest_and_no_more_than_it_may(house: House, mon
     assert live.remembered(leases[1]) is None
 
 
+async def test_a_finish_is_shown_by_the_next_poll_whatever_was_told_of_the_lease_while_it_ran(house: House) -> None:
+    buyer = await house.buyer()
+    lease = await buyer.lease(country="us")
+    database, number = house.platform.database, int(lease["activation_id"])
+    async with database.transaction() as other:
+        await other.execute("SELECT FROM activation WHERE activation_id = $1 FOR UPDATE", number)
+        ending = asyncio.create_task(buyer.cancel(lease))
+        async with asyncio.timeout(20):
+            while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+        house.pushed.live.told([number])
+        assert (await buyer.status(lease))["status"] == "waiting"
+        await house.pushed.tail._looking.acquire()  # that it has ended is not told yet
+    try:
+        assert (await ending)["status"] == "cancelled"
+        assert (await buyer.status(lease))["status"] == "cancelled"
+    finally:
+        house.pushed.tail._looking.release()
+
+
+async def test_what_somebody_else_asks_for_does_not_count_as_shown_to_whose_lease_it_is(house: House) -> None:
+    owner, stranger = await house.buyer(), await house.buyer()
+    lease = await owner.lease(country="us")
+    await house.text(lease["phone_number"], "Your WhatsApp code: 847291", sender="WhatsApp")
+    path = f"/numbers/status/{lease['activation_id']}"
+    async with asyncio.timeout(20):
+        while not remembers(house, lease):
+            problem(await stranger.get(path), 404, "not_found")
+        problem(await stranger.get(path), 404, "not_found")
+        assert data(await owner.get(path, wait=30))["sms"]["code"] == "847291"
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_polls_never_go_back_and_end_with_the_truth_whatever_happens_at_once(house: House, seed: int) -> None:
     chance = random.Random(seed)
@@ -167,6 +200,7 @@ async def test_polls_never_go_back_and_end_with_the_truth_whatever_happens_at_on
             now = (shown["revision"], order[shown["status"]])
             assert now >= before, "a text that was shown is gone"
             before = now
+            await asyncio.sleep(0)  # an answer from memory lets nobody else run
 
     async def happen(lease: dict[str, Any]) -> None:
         for number in range(chance.randint(0, 4)):
@@ -200,3 +234,60 @@ async def test_a_held_call_is_woken_by_what_another_process_commits(house: House
     await house.text(lease["phone_number"], "Your WhatsApp code: 847291", sender="WhatsApp")
     assert data(await held)["sms"]["code"] == "847291"
     assert not live._waiting
+
+
+async def test_a_held_call_whose_time_is_over_takes_nobody_elses_answer_along(house: House) -> None:
+    lease = await (await house.buyer()).lease(country="us")
+    live, number = house.pushed.live, int(lease["activation_id"])
+    async with house.platform.database.transaction() as slow:
+        await slow.execute("LOCK TABLE activation IN ACCESS EXCLUSIVE MODE")
+        other = live.read(number)
+        assert await live.wait(number, 0, 0.05) is None
+    row = await other
+    assert row is not None
+    assert row["activation_id"] == number
+
+
+async def test_a_held_call_that_ends_without_the_text_it_waits_for_answers_as_things_stand(house: House) -> None:
+    buyer = await house.buyer()
+    lease = await buyer.lease(country="us")
+    live, number = house.pushed.live, int(lease["activation_id"])
+    held = asyncio.create_task(buyer.get(f"/numbers/status/{number}", wait=30, after_revision=1))
+    async with asyncio.timeout(20):
+        while number not in live._waiting:
+            await asyncio.sleep(0.005)
+        await house.text(lease["phone_number"], "Your WhatsApp code: 847291", sender="WhatsApp")
+        while (known := live.remembered(number)) is None or not known.revision:
+            await asyncio.sleep(0.005)
+        live.drain()
+        shown = data(await held)
+    assert (shown["status"], shown["revision"], shown["sms"]["code"]) == ("received", 1, "847291")
+
+
+class Away:
+    """A database that cannot be reached for a while, though whoever tells of its news can reach it."""
+
+    def __init__(self, house: House) -> None:
+        self._database = house.platform.database
+        self.asked = asyncio.Event()
+        self.is_away = True
+
+    async def fetch(self, query: str, *arguments: Any) -> Any:
+        self.asked.set()
+        if self.is_away:
+            raise DatabaseAway("on purpose")
+        return await self._database.fetch(query, *arguments)
+
+
+async def test_a_held_call_that_could_not_be_read_is_read_again_without_any_news(house: House) -> None:
+    lease = await (await house.buyer()).lease(country="us")
+    database = Away(house)
+    live = Live(database, Told(), activations_api.render)  # type: ignore[arg-type] # what it asks for is there
+    held = asyncio.create_task(live.wait(int(lease["activation_id"]), 0, 30))
+    async with asyncio.timeout(20):
+        await database.asked.wait()
+        await house.text(lease["phone_number"], "Your WhatsApp code: 847291", sender="WhatsApp")
+        database.is_away = False
+        row = await held
+    assert row is not None
+    assert row["revision"] == 1

@@ -18,7 +18,7 @@ from tests.conftest import Serve, Server, Trunkline
 from tests.database_line import Line
 from tests.house import House, data, opened, problem
 
-from trunkline import asgi, config, roles
+from trunkline import asgi, config, metrics, roles
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.api.probes import Probes
@@ -344,6 +344,35 @@ async def test_what_waits_in_the_database_is_shown_with_its_age(url: str) -> Non
         assert 90 <= (oldest or 0) < 300
         await database.execute("UPDATE webhook_endpoint SET paused_until = now() + interval '1 hour'")
         assert await waits() == (0, 0, 0)
+
+
+@pytest.mark.asyncio
+async def test_an_order_is_counted_once_it_is_committed_and_not_again_when_its_answer_is(url: str) -> None:
+    async with opened(url) as house:
+        database, buyer = house.platform.database, await house.buyer()
+        await house.stock(3)
+        before = metrics.PURCHASES.series()
+
+        def counted() -> dict[tuple[str, ...], float]:
+            now = {labels: value - before.get(labels, [0])[0] for labels, [value] in metrics.PURCHASES.series().items()}
+            return {labels: value for labels, value in now.items() if value}
+
+        one = {"country": "ad", "service": "whatsapp"}
+        batch = {"items": [one, {"country": "ad", "service": "nosuchservice"}]}
+        await database.execute("ALTER TABLE idempotent_answer ADD CONSTRAINT nothing CHECK (false) NOT VALID")
+        for path, order in (("/numbers/purchase", one), ("/numbers/purchase/batch", batch)):
+            problem(await buyer.post(path, order, **{"Idempotency-Key": path}), 500, "internal_error")
+        assert counted() == {}
+        await database.execute("ALTER TABLE idempotent_answer DROP CONSTRAINT nothing")
+        for path, order in (("/numbers/purchase", one), ("/numbers/purchase/batch", batch)) * 2:
+            data(await buyer.post(path, order, **{"Idempotency-Key": path}))
+        assert counted() == {("live", "leased"): 2, ("live", "unknown_service"): 1}
+        refused = {"country": "ad", "service": "nosuchservice"}
+        for headers in ({}, {"Idempotency-Key": "another"}):
+            problem(await buyer.post("/numbers/purchase", refused, **headers), 404, "unknown_service")
+        await buyer.lease()
+        assert data(await buyer.post("/numbers/purchase", one | {"country": "us", "dry_run": True}))["dry_run"]
+        assert counted() == {("live", "leased"): 3, ("live", "unknown_service"): 3}
 
 
 @pytest.mark.asyncio

@@ -50,6 +50,19 @@ def test_what_cannot_be_done_is_said_in_one_line(trunkline: Trunkline) -> None:
         assert saying in refused(trunkline, *words, input=""), words
 
 
+def test_words_that_are_not_utf_8_are_refused_in_one_line(trunkline: Trunkline) -> None:
+    odd = "caf\udce9"  # as a terminal gives the octet E9
+    for words in [
+        ("account", "create", f"{odd}@example.com"),
+        ("service", "enable", odd),
+        ("stats", "--carrier", odd),
+        ("webhook", "list", odd),
+        ("simulate", "sms", "--to", "+14155550123", "--from", odd, "--text", "x"),
+        ("incident", "open", odd, "--component", "api", "--impact", "minor"),
+    ]:
+        assert "Traceback" not in refused(trunkline, *words), words
+
+
 def test_wrong_usage_exits_with_2(trunkline: Trunkline) -> None:
     for words in (("account",), ("account", "create"), ("fly",), ("serve", "--port", "x"), ("extract",)):
         done = trunkline.run(*words)

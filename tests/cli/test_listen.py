@@ -160,6 +160,17 @@ def test_a_receiver_that_is_away_or_fails_is_told_of_and_ends_nothing(server: Se
                 assert posting.event()["forwarded"].keys() == {"status", "ms"}
 
 
+def test_a_text_that_the_terminal_has_no_characters_for_ends_nothing(server: Server, trunkline: Trunkline) -> None:
+    customer = trunkline.customer()
+    western = Trunkline(trunkline.environment | {"PYTHONIOENCODING": "latin-1"})
+    with listening(western, server, customer.live_key, "--events", "sms.*") as printing:
+        assert printing.line().startswith("ready")
+        lease = leased(server, customer)
+        trunkline.sms(lease["phone_number"], "Ваш код: 847291")
+        assert '"full_text":"??? ???: 847291"' in printing.line()
+        assert printing.end(signal.SIGINT) == 0
+
+
 def test_what_cannot_be_listened_to_is_said(server: Server, trunkline: Trunkline) -> None:
     key = trunkline.customer().test_key
     here = {"TRUNKLINE_URL": server.base, "TRUNKLINE_API_KEY": key}
@@ -175,7 +186,10 @@ def test_what_cannot_be_listened_to_is_said(server: Server, trunkline: Trunkline
         ({}, ("--key-file", "/nowhere"), "cannot be read"),
         ({}, ("--events", "sms.sent"), "sms.sent"),
         ({}, ("--secret", "whsec_short"), "secret"),
-        ({}, ("--forward-to", "here"), "URL"),
+        ({}, ("--forward-to", "localhost:3000/hook"), "as http://127.0.0.1:3000/hook is one"),
+        ({}, ("--forward-to", "http://127.0.0.1:3000/#hook"), "fragment"),
+        ({}, ("--server", "http://a..b"), "no URL"),
+        ({}, ("--events", "\udcff"), "no type of event"),
     ]:
         refused = CliRunner().invoke(listen, words, env=here | settings)
         assert refused.stdout == "", words
@@ -248,6 +262,7 @@ async def test_a_stream_that_breaks_or_falls_silent_goes_on_after_the_last_whole
         (b'HTTP/1.1 403 Forbidden\r\nContent-Length: 21\r\n\r\n{"detail":"No scope"}', "No scope"),
         (b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n", "answered 302"),
         (b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n<html>", "answered 404"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", "not answer as Trunkline"),
     ],
 )
 async def test_a_refusal_ends_it_and_no_redirect_is_followed(answer: bytes, saying: str) -> None:

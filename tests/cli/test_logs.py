@@ -14,6 +14,7 @@ from tests.conftest import Serve, Server, Trunkline
 from tests.database_line import Line
 
 from trunkline import logs
+from trunkline.storage import database as storage
 
 JSON = {"TRUNKLINE_LOG__FORMAT": "json"}
 
@@ -99,6 +100,23 @@ async def test_what_is_written_far_below_a_request_carries_its_id_too(
         assert re.search(r"WARNING trunkline\.api: \[req_\w+\] GET /numbers: 503 after \d+ ms, key \d+", written[-1])
 
 
+@pytest.mark.asyncio
+async def test_a_database_that_says_nothing_is_in_the_log_with_what_is_wrong(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(storage, "COMMAND_TIMEOUT_SECONDS", 1)
+    async with Line.laid(url) as line:
+        database = await storage.Database.open(line.url)
+        line.swallow_answers(0)
+        with pytest.raises(storage.DatabaseAway):
+            await database.fetchval("SELECT 1")
+        line.cut()
+        await database.close()
+    assert [each.getMessage() for each in caplog.records if each.name == "trunkline.storage"] == [
+        "database away: TimeoutError"
+    ]
+
+
 def test_a_task_that_outlives_the_request_that_started_it_is_nobodys() -> None:
     request = logs.begin("req_1", "/numbers")
     during = record("during")
@@ -110,6 +128,33 @@ def test_a_task_that_outlives_the_request_that_started_it_is_nobodys() -> None:
     assert logs.TextFormatter().format(after).endswith("trunkline.test: after")
     assert json.loads(logs.JsonFormatter().format(during))["request_id"] == "req_1"
     assert json.loads(logs.JsonFormatter().format(after))["request_id"] is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("formatter", [logs.TextFormatter(), logs.JsonFormatter()])
+async def test_what_the_database_quotes_in_its_errors_is_not_written(url: str, formatter: logging.Formatter) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE TABLE said (body text CHECK (false))")
+
+    async def fails(statement: str, *given: str) -> asyncpg.PostgresError:
+        with pytest.raises(asyncpg.PostgresError) as failure:
+            await connection.execute(statement, *given)
+        return failure.value
+
+    row = await fails("INSERT INTO said VALUES ($1)", "code: 847291")
+    value = await fails("SELECT $1::text::integer", "code: 847291")
+    unsent = await fails("SELECT $1::text", "code: 847291 \ud83d")
+    await connection.close()
+    around = ValueError("around")
+    around.__cause__ = ExceptionGroup("several", [RuntimeError("one"), row])
+    around.__context__ = value
+    around.__cause__.__context__ = around  # round in a circle
+    unsent.__context__ = row
+    for failure in (row, value, unsent, around):
+        written = formatter.format(record("failed", exc_info=(type(failure), failure, failure.__traceback__)))
+        assert type(failure).__name__ in written
+        assert "847291" not in written
+    assert "invalid input for query argument $1" in str(unsent)
 
 
 @pytest.mark.parametrize("message", ["two\nlines", 'a "quoted" one', "half a pair \ud83d", "\x00", "+14155550123"])

@@ -29,6 +29,10 @@ def test_any_chunking_gives_the_same_events(stream: bytes, cuts: st.DataObject) 
     assert read(*(stream[place : place + 1] for place in range(len(stream)))) == read(stream)
 
 
+def test_an_empty_piece_changes_nothing() -> None:
+    assert read(b"data: a\r", b"", b"\n") == read(b"data: a\r\n") == ([], "", None)
+
+
 NAMES = WORDS.filter(bool)
 IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), min_size=1, max_size=12)
 

@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import asyncpg
+import pytest
 from click.testing import CliRunner, Result
 from tests.cli.test_listen import listening
 from tests.conftest import Serve, Server, Trunkline
-from tests.e2e.test_main_job import Client
+from tests.e2e.test_main_job import Client as Customer
+from tests.outside import says, site
 from tests.receiver import receiving
 
+from trunkline.cli.client import Client
 from trunkline.cli.trigger import MAKERS, trigger
 from trunkline.errors import OperatorError, TrunklineError
 from trunkline.events.types import TYPES
@@ -48,7 +54,7 @@ def test_each_type_that_a_test_key_can_make_is_on_the_stream(server: Server, tru
         made = json.loads(triggered(server, customer.test_key, "activation.expired").stdout)
         asyncio.run(a_minute_later(url))
         comes("activation.expired", "activation_id", made["activation_id"])
-    keys = Client(server, customer.test_key).get("/keys").json()["data"]
+    keys = Customer(server, customer.test_key).get("/keys").json()["data"]
     assert [key["name"] for key in keys] == ["first test key"]
     assert {*sum(ABOUT.values(), ()), "activation.expired", "webhook.test"} == MAKERS.keys()
 
@@ -70,7 +76,7 @@ def test_each_enabled_webhook_is_sent_a_test(serve: Serve, trunkline: Trunkline)
     assert isinstance(refused, OperatorError)
     assert "no enabled webhook" in refused.detail
     with receiving() as receiver:
-        http = Client(server, customer.test_key)
+        http = Customer(server, customer.test_key)
         hooks = [
             http.post("/webhooks", {"url": f"{receiver.url}/{name}", "events": ["sms.received"]}).json()["data"]
             for name in ("a", "b")
@@ -100,6 +106,33 @@ def test_what_costs_money_or_cannot_be_made_is_refused(trunkline: Trunkline) -> 
     assert CliRunner().invoke(trigger).exit_code == 2
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("answer", "saying"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "not answer as Trunkline"),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"data":', "did not come whole"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\n<html>", "answered 502"),
+    ],
+)
+async def test_another_servers_answer_is_told_from_an_answer(answer: bytes, saying: str) -> None:
+    async with site(says(answer)) as here:
+        asked = Client(f"http://127.0.0.1:{here.port}", "tl_test_x")
+        with pytest.raises(TrunklineError, match=saying):
+            await asyncio.to_thread(asked.call, "GET", "/webhooks")
+
+
 def test_it_lists_every_type(trunkline: Trunkline) -> None:
     listed = trunkline("trigger", "--list")["events"]
     assert {each["event"]: each["makes"] for each in listed} == {name: name in MAKERS for name in TYPES}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full disk to write to")
+def test_an_answer_that_cannot_be_written_is_said_in_one_line(trunkline: Trunkline) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "trunkline", "trigger", "--list"],
+            env=trunkline.environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "No space left" in done.stderr

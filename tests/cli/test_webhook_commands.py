@@ -41,6 +41,7 @@ async def test_an_operator_lists_disables_and_enables_webhooks(url: str, trunkli
         for words, code, saying in [
             (("disable", "9999", "--reason", "x"), 1, "no such webhook"),
             (("disable", test, "--reason", " "), 1, "for a reason"),
+            (("enable", test, "--reason", " "), 1, "for a reason"),
         ]:
             done = await asyncio.to_thread(trunkline.run, "webhook", *words)
             assert (done.returncode, done.stdout) == (code, ""), words

@@ -6,6 +6,7 @@ import datetime
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -61,6 +62,58 @@ async def test_a_transaction_that_runs_for_long_holds_nobody_up_and_is_told_when
         assert heard.ids == [soon]
     await reader.look()
     assert heard.ids == [soon, late]
+
+
+async def events_read(database: Database, statement: str, *arguments: Any) -> int:
+    """How many rows of the outbox a statement fetches."""
+    counted = "SELECT sum(idx_tup_fetch + seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname ~ '^event_[0-9r]'"
+    async with database.transaction() as connection:
+        before = await connection.fetchval(counted)
+        await connection.fetch(statement, *arguments)
+        return int(await connection.fetchval(counted) - before)
+
+
+async def test_who_reads_on_reads_nothing_again_also_while_a_transaction_stays_open(
+    database: Database, tail: tuple[Tail, Heard]
+) -> None:
+    await subscribed(database)
+    reader, heard = tail
+    async with database.transaction() as slow:
+        late = await slow.fetchval(TELL, "key.created")
+        for _ in range(3):
+            await database.execute(
+                "INSERT INTO event (account_id, test, type) SELECT 2, false, 'key.revoked' FROM generate_series(1, 500)"
+            )
+        await database.execute("ANALYZE event")
+        await reader.look()
+        assert len(heard.events) == 1500
+        await FanOut(database, lambda _: None, keep_days=30).take()
+        assert await events_read(database, SQL.news, reader.seen, reader._clock, 5000) == 0
+        assert await events_read(database, SQL.fan_out, 10) == 0
+        assert await planned(database) == []
+    await reader.look()
+    assert heard.ids[1500:] == [late]
+    assert await step(database) == 1
+    assert await planned(database) == [late]
+    assert await events_read(database, SQL.fan_out, 10) == 0
+
+
+@pytest.mark.parametrize("days", [-3, 3])
+async def test_what_is_written_while_the_databases_clock_jumps_by_days_is_told(
+    database: Database, tail: tuple[Tail, Heard], days: int
+) -> None:
+    reader, heard = tail
+    away = datetime.timedelta(days)
+    assert reader._clock is not None
+    reader._clock += away  # what the clock showed at the last look, and when this was written
+    written = await database.fetchval(
+        "INSERT INTO event (account_id, test, type, created_at) VALUES (1, false, 'key.created', now() + $1)"
+        " RETURNING event_id", away,
+    )  # fmt: skip
+    await reader.look()
+    assert heard.ids == [written]
+    await reader.look()
+    assert heard.ids == [written]
 
 
 async def test_what_is_rolled_back_is_never_told(database: Database, tail: tuple[Tail, Heard]) -> None:
@@ -303,3 +356,20 @@ async def test_a_day_that_is_made_late_takes_its_events_along_and_processes_that
     await asyncio.gather(*(database.fetchval(SQL.keep_days, 30) for _ in range(4)))
     assert await database.fetchval("SELECT count(*) FROM event_rest") == 0
     assert await database.fetchval(f"SELECT event_id FROM event_{today:%Y%m%d}") == event
+
+
+async def test_days_that_somebody_reads_for_long_are_left_for_later_and_hold_nobody_up(database: Database) -> None:
+    today = datetime.datetime.now(datetime.UTC).date()
+    old = today - datetime.timedelta(40)
+    await database.execute(
+        f"CREATE TABLE event_{old:%Y%m%d} PARTITION OF event FOR VALUES FROM ('{old} 00:00+00')"
+        f" TO ('{old + datetime.timedelta(1)} 00:00+00')"
+    )
+    async with asyncio.timeout(12):  # a statement that waits is given up after 15 s
+        async with database.transaction() as reader:
+            await reader.fetchval("SELECT count(*) FROM event")
+            await database.fetchval(SQL.keep_days, 30)
+            await database.fetchval(TELL, "key.created")
+        assert f"event_{old:%Y%m%d}" in await days(database)
+        await database.fetchval(SQL.keep_days, 30)
+    assert f"event_{old:%Y%m%d}" not in await days(database)

@@ -209,6 +209,22 @@ async def test_however_many_ask_the_database_counts_for_one_at_a_time(home: Hous
 
 
 @pytest.mark.asyncio
+async def test_who_asks_something_else_each_time_keeps_the_database_busy_a_quarter_of_the_time(home: House) -> None:
+    database = home.platform.database
+    async with database.transaction() as busy:
+        await busy.execute("LOCK TABLE outcome_day")
+        first, second = (asyncio.create_task(ask(home, limit=limit)) for limit in (1, 2))
+        async with asyncio.timeout(30):
+            while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+        counting_since = time.monotonic()
+        await asyncio.sleep(0.2)
+        released_at = time.monotonic()
+    assert data(await first) == data(await second) == []
+    assert time.monotonic() - released_at >= stats.REST * (released_at - counting_since)
+
+
+@pytest.mark.asyncio
 async def test_prices_show_how_live_leases_of_the_last_7_days_went(home: House) -> None:
     database = home.platform.database
     await add(database, {40: 20, 41: 15, -1: 5}, operator="Northern")

@@ -9,7 +9,7 @@ import time
 import pytest
 from tests.webhooks.sending import OK, Request, never, post, receiving, status
 
-from trunkline.webhooks import lanes, signing
+from trunkline.webhooks import attempts, delivery, lanes, signing
 from trunkline.webhooks.attempts import answer_shown
 from trunkline.webhooks.recording import SQL
 
@@ -173,6 +173,61 @@ async def test_what_waits_for_an_endpoint_that_begins_to_hang_goes_back_to_the_q
 
             await receiver.until(lambda: len(receiver.requests) > 40)
             await office.until(only_what_hangs_is_claimed)
+
+
+async def test_endpoints_with_nothing_to_send_delay_no_other(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "LOOK_SECONDS", 60.0)  # so that nothing but what is planned is asked for
+    async with post(url) as office, receiving() as receiver:
+        idle = [await office.endpoint("http://127.0.0.1:1/", "balance.low") for _ in range(3 * delivery.MOST_CLAIMED)]
+        hook = await office.endpoint(receiver.url)
+        first = await office.tell()
+        await office.database.execute("SELECT fan_out(1000)")
+        async with office.sending(reading=False) as dispatcher:
+            await receiver.got(first)  # the first look is over
+            await office.ended(1)
+            second = await office.tell()
+            await office.database.execute("SELECT fan_out(1000)")
+            dispatcher.planned([*idle, hook])
+            await receiver.got(second)
+
+
+async def test_claims_that_come_late_are_given_back_and_not_sent(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the process stood still before it read the database's answer: somebody else may send it by now."""
+    monkeypatch.setattr(delivery, "LOOK_SECONDS", 60.0)  # so that nobody but this test claims
+    async with post(url) as office, receiving() as receiver:
+        hook = await office.endpoint(receiver.url)
+        names = await office.tell()
+        await office.database.execute("SELECT fan_out(1000)")
+        async with office.sending(reading=False) as dispatcher:
+            await office.ended(1)
+            names += await office.tell(3)
+            await office.database.execute("SELECT fan_out(1000)")
+            rows = await office.database.fetch(SQL.claim, [hook], [4], 3600.0)
+            first, *others = attempts.claimed(rows, time.monotonic() - dispatcher._lease_seconds)
+            async with office.database.transaction() as locking:
+                await locking.execute("SELECT FROM webhook_delivery FOR UPDATE")
+                dispatcher._take(first)
+                dispatcher.planned([])
+
+                async def is_being_given_back() -> bool:
+                    return bool(
+                        await office.database.fetchval(
+                            "SELECT count(*) FROM pg_stat_activity"
+                            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                        )
+                    )
+
+                await office.until(is_being_given_back)
+                for claim in others:  # while the first is given back
+                    dispatcher._take(claim)
+            assert (len(others), len(dispatcher._under_way)) == (2, 0)
+
+            async def all_are_sent() -> bool:
+                dispatcher.planned([hook])  # as every look does
+                return {row["state"] for row in await office.deliveries()} == {"delivered"}
+
+            await office.until(all_are_sent)
+        assert sorted(receiver.ids()) == sorted(names)
 
 
 async def test_gone_disables_at_once_and_the_account_is_told(url: str) -> None:

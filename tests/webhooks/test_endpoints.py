@@ -362,6 +362,21 @@ async def test_a_deleted_webhook_is_gone_everywhere_with_its_secrets_and_what_wa
     assert ("webhook.deleted", f"webhook:{made['webhook_id']}", {"url": PUBLIC}) in await acts(buyer)
 
 
+async def test_a_secret_that_is_made_while_its_webhook_is_deleted_goes_with_it(house: House) -> None:
+    buyer = await house.buyer()
+    made = await make(buyer)
+    number, database = int(made["webhook_id"]), house.platform.database
+    async with database.transaction() as rotating:
+        await endpoints.rotate_secret(rotating, await endpoints.hold(rotating, number), 24)
+        deleting = asyncio.create_task(buyer.ask("DELETE", f"/webhooks/{number}"))
+        while not await database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ):
+            assert not deleting.done()
+    data(await deleting)
+    assert await live_secrets(house, made) == []
+
+
 # Trying out
 
 
@@ -543,6 +558,32 @@ async def test_the_log_goes_page_by_page_newest_event_first_with_the_same_number
         problem(await buyer.get(path, **parameters), 422, "invalid_request")
 
 
+async def test_a_page_of_the_log_holds_so_many_attempts_however_long_the_answers_are(house: House) -> None:
+    buyer = await house.buyer()
+    made = await make(buyer)
+    path = f"/webhooks/{made['webhook_id']}"
+    sent = [data(await buyer.ask("POST", f"{path}/test"))["event_id"] for _ in range(30)]
+    await plan(house)
+    for event_id in sent:
+        await attempt(house, event_id, 1, 500, body=b"\x01" * 5000)
+    database = house.platform.database
+    await database.execute(
+        "INSERT INTO webhook_attempt (delivery_id, number, url, duration_ms, status, reason, address, answer, key_id)"
+        " SELECT delivery_id, n, url, 12, status, reason, address, answer, key_id"
+        " FROM webhook_attempt, generate_series(2, 30) AS n"
+    )
+    await database.execute("UPDATE webhook_delivery SET attempts = 30")
+    seen: list[Any] = []
+    cursor: dict[str, Any] = {}
+    while cursor != {"cursor": None}:
+        answer = await buyer.get(f"{path}/deliveries", limit=100, **cursor)
+        assert len(answer.content) < 10_000_000
+        seen += data(answer)
+        cursor = {"cursor": answer.json()["next_cursor"]}
+    assert [each["event_id"] for each in seen] == sent[::-1]
+    assert {len(each["attempts"]) for each in seen} == {log.MOST_ATTEMPTS_SHOWN}
+
+
 class Counting:
     """The database, and how many statements it was asked."""
 
@@ -658,6 +699,27 @@ async def test_a_replay_of_very_many_events_goes_on_where_it_stopped(
             total, calls, since = total + answer["replayed"], calls + 1, answer["next_since"]
         assert (total, calls >= at_least) == (500, True)
         await finish(house)
+
+
+async def test_a_replay_gets_further_however_many_events_there_were_in_one_second(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "MOST_REPLAYED", 10)
+    buyer = await newcomer(house)
+    made = await make(buyer, "key.created")
+    await house.platform.database.execute(
+        "INSERT INTO event (account_id, test, type, data, created_at)"
+        " SELECT $1, false, 'key.created', '{\"key_id\": \"1\"}', date_trunc('second', now()) - interval '1 hour'"
+        " + n / 50 * interval '10 s' + n % 50 * interval '20 ms' FROM generate_series(0, 149) AS n",
+        buyer.account_id,
+    )
+    path = f"/webhooks/{made['webhook_id']}/replay"
+    since, total = "2020-01-01T00:00:00Z", 0
+    while since is not None:
+        answer = data(await buyer.post(path, {"since": since}))
+        assert answer["next_since"] != since
+        since, total = answer["next_since"], total + answer["replayed"]
+    assert total == 150
 
 
 async def test_replays_at_once_and_the_worker_beside_them_send_each_event_once(house: House) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from trunkline import clock, metrics, money
+from trunkline import clock, money
 from trunkline.activations import states
 from trunkline.activations.matching import KEPT_BACK
 from trunkline.activations.states import Activation, Detail, Lease
@@ -140,10 +140,6 @@ async def purchase(
                 answers[place] = _refusal(orders[place], row, policy)
         else:
             answers[place] = _lease(orders[place], row, dry_run=dry_run)
-    if not dry_run:
-        for answer in answers:
-            result = answer.code if isinstance(answer, TrunklineError) else "leased"
-            metrics.PURCHASES.add(1, "test" if test else "live", result)
     return answers
 
 

@@ -7,7 +7,6 @@ together with the next.
 """
 
 import asyncio
-import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -25,7 +24,8 @@ LARGEST_GROUP = 500
 MOST_REMEMBERED = 50_000
 MOST_BYTES = 48 * 2**20  # of remembered answers together
 LARGEST_ANSWER = 16 * 2**10  # a larger one is made again
-DISTRUST_SECONDS = 2.0  # after a change that this process made itself, unless the outbox tells of it before
+DISTRUST_SECONDS = 2.0  # of what is read of a lease that this process has changed itself, while that is committed
+AWAY_SECONDS = 0.2  # until a held call asks again where the database is away
 
 
 class News(Protocol):
@@ -72,8 +72,6 @@ class Live:
             return None
         self._news.interest()
         metrics.POLLS.add(1, "memory")
-        if known.revision:
-            self.show(activation_id, known.revision)
         return known
 
     @property
@@ -89,12 +87,12 @@ class Live:
             changed = list(self._waiting)
         for activation_id in changed:
             self._forget(activation_id)
-            self._distrusted.pop(activation_id, None)
             for waiting in self._waiting.get(activation_id, ()):
                 waiting.set()
 
     def changing(self, activation_id: int) -> None:
-        """This process is changing a lease: it is read from the database until the outbox has told of it."""
+        """This process has changed a lease and is about to commit that: until the outbox tells of it, whatever else it
+        tells before, the lease is read from the database."""
         self._forget(activation_id)
         now = time.monotonic()
         if len(self._distrusted) > MOST_REMEMBERED:
@@ -179,18 +177,25 @@ class Live:
                 self._shown.popitem(last=False)
 
     async def wait(self, activation_id: int, after_revision: int, seconds: float) -> Row | None:
-        """The lease's row as soon as it has a text newer than ``after_revision`` or has ended; None: time is over."""
+        """The lease's row as soon as it has a text newer than ``after_revision`` or has ended; as it stands at the end.
+
+        None: there is none, or it could not be read.
+        """
         happened = asyncio.Event()
+        row: Row | None = None
         self._waiting.setdefault(activation_id, set()).add(happened)
         metrics.HELD_CALLS.add(1)
         try:
             async with asyncio.timeout(seconds):
                 while not self._draining:
                     happened.clear()
-                    with contextlib.suppress(Unavailable):  # whoever waits is told of a gap once it is back
-                        row = await self.read(activation_id)
-                        if row is None or row["state"] not in states.LIVE or row["revision"] > after_revision:
-                            return row
+                    try:
+                        row = await asyncio.shield(self.read(activation_id))  # others wait for the same read
+                    except Unavailable:
+                        await asyncio.sleep(AWAY_SECONDS)
+                        continue
+                    if row is None or row["state"] not in states.LIVE or row["revision"] > after_revision:
+                        return row
                     self._news.hurry()
                     await happened.wait()
         except TimeoutError:
@@ -201,7 +206,7 @@ class Live:
             waiting.discard(happened)
             if not waiting:
                 del self._waiting[activation_id]
-        return None
+        return row
 
     def drain(self) -> None:
         """Lets every held call answer now, and later ones not wait: the server is going down."""

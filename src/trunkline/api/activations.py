@@ -1,12 +1,15 @@
 """Handlers of /numbers: lease, poll, finish, list."""
 
+import asyncio
+import functools
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from trunkline import clock, ids, money
+from trunkline import clock, ids, metrics, money
 from trunkline.accounts.keys import Key
 from trunkline.activations import lifecycle, states
 from trunkline.activations.lifecycle import Order, Policy
@@ -131,7 +134,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
     """The table's lines for leases."""
 
     async def buy(call: Call, orders: list[Order], *, dry_run: bool = False) -> list[Lease | TrunklineError]:
-        return await lifecycle.purchase(
+        answers = await lifecycle.purchase(
             call.connection,
             call.key.account_id,
             orders,
@@ -142,10 +145,15 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             countries=countries(),
             dry_run=dry_run,
         )
+        if not dry_run:
+            call.once_committed = functools.partial(_count, call.key, answers)
+        return answers
 
     async def purchase(call: Call) -> Lease:
         [lease] = await buy(call, [_order(call.body, ttl_seconds)], dry_run=call.body.dry_run)
         if isinstance(lease, TrunklineError):
+            if not call.body.dry_run:
+                _count(call.key, [lease])  # it changes nothing, so there is no commit to wait for
             raise lease
         return lease
 
@@ -175,9 +183,12 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
 
     def remembered(key: Key, text: str) -> bytes | None:
         activation_id = ids.from_path(text)
-        known = live.remembered(activation_id) if activation_id is not None else None
+        if activation_id is None:
+            return None
+        known = live.remembered(activation_id)
         if known is None or known.account_id != key.account_id or known.test != key.test:
             return None
+        live.show(activation_id, known.revision)
         return known.body
 
     async def status_of_many(call: Call) -> dict[str, Any]:
@@ -190,9 +201,9 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             elif (number := ids.from_path(text)) is not None:
                 futures[text] = live.read(number)
         now = clock.now()
-        for text, future in futures.items():
-            row = await future
+        for text, row in zip(futures, await asyncio.gather(*futures.values()), strict=True):
             if row is not None and row["account_id"] == call.key.account_id and row["test"] == call.key.test:
+                live.show(row["activation_id"], row["revision"])
                 answers[text] = states.status(row, now)
         return answers
 
@@ -200,10 +211,12 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
         activation_id = ids.from_path(call.path["activation_id"])
         if activation_id is None:
             raise NotFound("There is no such activation.")
-        live.changing(activation_id)
-        return await lifecycle.finish(
-            call.connection, call.key.account_id, activation_id, call.body.status, test=call.key.test, policy=policy
-        )
+        try:
+            return await lifecycle.finish(
+                call.connection, call.key.account_id, activation_id, call.body.status, test=call.key.test, policy=policy
+            )
+        finally:
+            live.changing(activation_id)  # also where it is refused: the refusal shows what the lease has come to
 
     async def detail(call: Call) -> Detail:
         activation_id = ids.from_path(call.path["activation_id"])
@@ -365,3 +378,8 @@ def _order(asked: PurchaseItem, ttl_seconds: int) -> Order:
         contains=asked.contains,
         labels=asked.labels,
     )
+
+
+def _count(key: Key, answers: Iterable[Lease | TrunklineError]) -> None:
+    for answer in answers:
+        metrics.PURCHASES.add(1, key.mode, answer.code if isinstance(answer, TrunklineError) else "leased")

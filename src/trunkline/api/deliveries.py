@@ -133,13 +133,10 @@ async def replay(call: Call) -> Replay:
 async def deliveries(call: Call) -> Page:
     before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
     endpoint = await endpoints.find(call.connection, ids.from_path(call.path["webhook_id"]), whose(call))
-    limit = call.query.limit
-    found = await log.deliveries(
-        call.connection, endpoint["endpoint_id"], state=call.query.status, before=before, limit=limit + 1
+    found, more = await log.deliveries(
+        call.connection, endpoint["endpoint_id"], state=call.query.status, before=before, limit=call.query.limit
     )
-    more = len(found) > limit
-    data = [_shown(each) for each in found[:limit]]
-    return Page(data, ids.cursor(found[limit - 1].row["event_id"]) if more else None)
+    return Page([_shown(each) for each in found], ids.cursor(found[-1].row["event_id"]) if more else None)
 
 
 def _shown(delivery: log.Delivery) -> Delivery:
@@ -198,7 +195,8 @@ def routes() -> list[Route]:
             handler=deliveries,
             tag=TAG,
             summary="List deliveries",
-            description="What became of each event that was for the webhook, with its attempts; newest event first.",
+            description="What became of each event that was for the webhook, with its attempts; newest event first. "
+            f"A page has at most {log.MOST_ATTEMPTS} attempts, and fewer deliveries than `limit` where they have more.",
             query=DeliveriesQuery,
             answer=list[Delivery],
             is_list=True,

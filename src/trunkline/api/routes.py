@@ -30,6 +30,7 @@ class Call:
     idempotency_key: str | None = None  # of a route that asks outside
     last_event_id: str | None = None  # of a route that streams events: the header
     beforehand: Any = None  # what the route's look beforehand brought
+    once_committed: Callable[[], None] | None = None  # what the handler leaves to be done once its effect is for good
 
     @property
     def actor(self) -> Actor:

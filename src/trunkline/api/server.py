@@ -190,10 +190,14 @@ class Api:
                 hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest(),
                 sealed_under=asked[b"authorization"].partition(b" ")[2].strip() if route.shows_secret else None,
             )
-            return await (self._once_outside if route.asks_outside else self._once)(route, call, claim)
-        if route.transacts:
-            return await self._database.transact(lambda connection: self._handle(route, call, connection))
-        return await self._handle(route, call, self._database)
+            answer = await (self._once_outside if route.asks_outside else self._once)(route, call, claim)
+        elif route.transacts:
+            answer = await self._database.transact(lambda connection: self._handle(route, call, connection))
+        else:
+            answer = await self._handle(route, call, self._database)
+        if call.once_committed is not None:
+            call.once_committed()
+        return answer
 
     async def _probe(self, asked: probes.Probes, method: str, path: str, scope: Scope, request: logs.Request) -> Answer:
         address = self._addresses.vouched(scope["client"], scope["headers"])
@@ -224,6 +228,7 @@ class Api:
         """The effect and the record of its answer, in one transaction; or the first answer again."""
 
         async def once(connection: Querier) -> Answer:
+            call.once_committed = None  # of an attempt that lost a race
             earlier = await idempotency.take(connection, claim)
             replayed = [(b"idempotent-replayed", b"true")] if earlier is not None else []
             if earlier is not None and not route.repeatable:

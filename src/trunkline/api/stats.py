@@ -22,7 +22,9 @@ from trunkline.storage.database import Querier
 
 MAX_AGE_SECONDS = 60
 MOST_DOCUMENTS = 200
-MOST_WAITING = 50  # for a document that is not there; each costs the database some tenths of a second
+MOST_WAITING = 10  # for a document that is not there; each costs the database some tenths of a second
+REST = 3  # times as long as a document took, until the next is made: so at most a quarter of the time is counted
+MOST_REST_SECONDS = 5.0  # also after a database that took long because it was away
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Filter = Annotated[str, Meta(max_length=100)]
@@ -109,6 +111,7 @@ def routes(*, database: Querier, catalog: Catalog) -> list[Route]:
     """The table's line of statistics."""
     made: OrderedDict[tuple[Any, ...], tuple[float, Document]] = OrderedDict()  # the longest unused first
     making = asyncio.Lock()  # one at a time, so that no number of callers takes the database for itself
+    rested_at = float("-inf")
     waiting = 0
 
     def known(key: tuple[Any, ...]) -> Document | None:
@@ -119,7 +122,7 @@ def routes(*, database: Querier, catalog: Catalog) -> list[Route]:
         return document
 
     async def list_statistics(query: StatsQuery) -> Document:
-        nonlocal waiting
+        nonlocal waiting, rested_at
         by = statistics.columns(query.by)
         only = await filters(
             catalog, query.country, query.service, query.operator, query.carrier, test=query.mode == "test"
@@ -136,8 +139,14 @@ def routes(*, database: Querier, catalog: Catalog) -> list[Route]:
             async with making:
                 document = known(key)
                 if document is None:
-                    document = await _document(database, query, by, only, offset)
-                    made[key] = time.monotonic(), document
+                    await asyncio.sleep(rested_at - time.monotonic())
+                    began = time.monotonic()
+                    try:
+                        document = await _document(database, query, by, only, offset)
+                    finally:
+                        now = time.monotonic()
+                        rested_at = now + min(REST * (now - began), MOST_REST_SECONDS)
+                    made[key] = now, document
                     while len(made) > MOST_DOCUMENTS:
                         made.popitem(last=False)
         finally:

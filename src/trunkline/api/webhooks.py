@@ -263,7 +263,7 @@ def routes(*, allow: Sequence[Network], most: int) -> list[Route]:
             tag=TAG,
             summary="Change a webhook",
             description="What is left out stays; a body with nothing in it changes nothing. Enabled again, or at "
-            "another URL, it is sent what waits at once.",
+            "another URL, it is sent at once what is due by then.",
             body=ChangeWebhook,
             answer=Webhook,
             transacts=True,

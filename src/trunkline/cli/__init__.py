@@ -1,6 +1,7 @@
 """The ``trunkline`` command."""
 
 import importlib
+import io
 import sys
 
 import click
@@ -51,6 +52,8 @@ def trunkline() -> None:
 
 def main() -> None:
     """Exit codes: 0 done, 1 refused or failed (one line on stderr), 2 wrong usage."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a text may hold what the terminal has no character for
     try:
         trunkline(standalone_mode=False)
     except TrunklineError as error:
@@ -63,4 +66,12 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:  # as of a full disk below standard output
+        click.echo(f"trunkline: {error}", err=True)
+        sys.exit(1)
+    except Exception as error:
+        if not isinstance(error.__cause__ or error, UnicodeEncodeError):
+            raise
+        click.echo("trunkline: What was given is not text in UTF-8.", err=True)
         sys.exit(1)

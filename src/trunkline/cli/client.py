@@ -77,6 +77,7 @@ class Client:
         try:
             parts = urllib.parse.urlsplit(self.server)
             self._port = parts.port or (443 if parts.scheme == "https" else 80)
+            (parts.hostname or "").encode("idna")  # as every resolver does
         except ValueError:
             raise OperatorError(f"{server!r} is no URL.") from None
         odd = "@" in parts.netloc or parts.query or parts.fragment or " " in server or not server.isprintable()
@@ -86,7 +87,8 @@ class Client:
         self._secure = parts.scheme == "https"
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The ``data`` of the answer. Raises NoAnswer, and OperatorError with the problem's detail."""
+        """The ``data`` of the answer. Raises NoAnswer, and OperatorError with the problem's detail or for another
+        server's answer."""
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         sent = wire.encode(body) if body is not None else b""
         url = self.server + BASE + path
@@ -95,9 +97,14 @@ class Client:
             answer = asyncio.run(asked)
         except NoAnswer as error:
             raise NoAnswer(f"{self.server}: {error.detail}") from None
-        if answer.status != 200 or not answer.whole:
+        if answer.status != 200:
             raise OperatorError(f"{method} {path}: {_detail(answer.status, answer.body)}")
-        return _object(answer.body).get("data")
+        if not answer.whole:
+            raise NoAnswer(f"{method} {path}: the answer of {self.server} did not come whole.")
+        told = _object(answer.body)
+        if "data" not in told:
+            raise OperatorError(f"{method} {path}: {self.server} does not answer as Trunkline does.")
+        return told["data"]
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -125,6 +132,8 @@ class Client:
                 if reading.status in (0, 408, 429) or reading.status >= 500:
                     raise NoAnswer(detail)
                 raise OperatorError(detail)
+            if not reading.is_stream:
+                raise OperatorError(f"{self.server} does not answer as Trunkline does.")
             async with contextlib.aclosing(reading.rest(reader, silent_seconds)) as pieces:
                 yield pieces
         finally:
@@ -140,8 +149,7 @@ def _failures() -> Iterator[None]:
     except TimeoutError:
         raise NoAnswer("The server was silent for too long.") from None
     except (OSError, httptools.HttpParserError) as error:
-        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise NoAnswer(f"The connection failed: {words.rstrip('.')}.") from None
+        raise NoAnswer(f"The connection failed: {egress.reason(error)}.") from None
 
 
 class _Reading:
@@ -149,10 +157,15 @@ class _Reading:
 
     def __init__(self) -> None:
         self.status = 0  # once the head is whole
+        self.is_stream = False  # of events
         self.size = 0
         self.pieces: list[bytes] = []
         self.done = False
         self._parser = httptools.HttpResponseParser(self)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"content-type":
+            self.is_stream = value.lower().startswith(b"text/event-stream")
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

@@ -25,7 +25,7 @@ from trunkline.cli.client import EVERYWHERE, Client, client, customer
 from trunkline.cli.command import run
 from trunkline.cli.server_events import ServerEvent, ServerEvents
 from trunkline.egress import NoAnswer
-from trunkline.errors import TrunklineError
+from trunkline.errors import OperatorError, TrunklineError
 from trunkline.webhooks import signing
 
 SILENT_SECONDS = 45.0  # three heartbeats, as a server has them by default
@@ -51,6 +51,8 @@ async def listen(
     signer = signing.from_shown(secret) if secret is not None else signing.new_secret()
     asked = client(server, key_file)
     if url is not None:
+        if not url.lower().startswith(("http://", "https://")):
+            raise OperatorError(f"{url!r} is no receiver's URL, as http://127.0.0.1:3000/hook is one.")
         await egress.check(url, allow=EVERYWHERE)
     listening = asyncio.ensure_future(follow(asked, types, Sink(as_json, asked.server, url, signer)))
     loop = asyncio.get_running_loop()
@@ -62,7 +64,7 @@ async def listen(
 
 async def follow(asked: Client, types: str | None, sink: "Sink", *, silent_seconds: float = SILENT_SECONDS) -> NoReturn:
     """Goes on until it is cancelled. Raises OperatorError, and NoAnswer where not even the first connection comes."""
-    path = "/events" + (f"?{urllib.parse.urlencode({'types': types})}" if types is not None else "")
+    path = "/events" + (f"?{urllib.parse.urlencode({'types': types}, errors='replace')}" if types is not None else "")
     last_id, wait, failures, was_connected = "", FIRST_WAIT_SECONDS, 0, False
     told: deque[str] = deque(maxlen=REMEMBERED)  # a stream that goes on may repeat the last few
     while True:

@@ -38,8 +38,10 @@ class ServerEvents:
 
     def feed(self, piece: bytes) -> list[ServerEvent]:
         """Raises OperatorError for an event that is longer than any of ours."""
-        if self._after_cr and piece:
-            piece, self._after_cr = piece.removeprefix(b"\n"), False
+        if not piece:
+            return []
+        if self._after_cr:
+            piece = piece.removeprefix(b"\n")
         *lines, self._rest = _LINE_END.split(self._rest + piece)
         self._after_cr = piece.endswith(b"\r")
         found = [event for line in lines if (event := self._take(line)) is not None]

@@ -57,6 +57,7 @@ async def disable(webhook_id: str, reason: str, as_json: bool, data_dir: pathlib
 @run
 async def enable(webhook_id: str, reason: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Send to a webhook again, as if it had never failed."""
+    endpoints.checked_reason(reason)
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         before = await endpoints.hold(connection, ids.from_path(webhook_id))
         after = await endpoints.enable(connection, before)

@@ -53,8 +53,8 @@ class FanOut:
             try:
                 await self.take()
                 if time.monotonic() - days_kept > KEEP_DAYS_SECONDS:
+                    days_kept = time.monotonic()  # also where it fails: it holds up everybody
                     await self._database.fetchval(SQL.keep_days, self._keep_days)
-                    days_kept = time.monotonic()
             except Unavailable:
                 log.warning("events wait: the database is away")
             except Exception:

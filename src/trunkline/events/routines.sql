@@ -1,11 +1,13 @@
 -- The outbox: its days, and the reader that plans deliveries and counts outcomes, each event once.
 
 -- Makes tables for today (UTC) and the days to come, and drops those that are older than ``p_keep`` days. How many were
--- made or dropped. A day whose events lie in ``event_rest`` already takes them along.
-CREATE OR REPLACE FUNCTION keep_event_days(p_keep integer) RETURNS integer LANGUAGE plpgsql AS $$
+-- made or dropped. A day whose events lie in ``event_rest`` already takes them along. Everybody who writes or reads events
+-- waits behind the locks that this needs, so where a long transaction (a dump) is in the way, it is left for next time.
+CREATE OR REPLACE FUNCTION keep_event_days(p_keep integer) RETURNS integer LANGUAGE plpgsql SET lock_timeout = 250 AS $$
 DECLARE
     today date := (now() AT TIME ZONE 'UTC')::date;
     made integer := 0;
+    dropped integer := 0;
     wanted date;
     old record;
     part text;
@@ -22,15 +24,50 @@ BEGIN
                        part, wanted || ' 00:00+00', wanted + 1 || ' 00:00+00');
         made := made + 1;
     END LOOP;
-    FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-                WHERE inhparent = 'event'::regclass AND relname ~ '^event_\d{8}$'
-                  AND to_date(right(relname, 8), 'YYYYMMDD') < today - p_keep LOOP
-        EXECUTE format('DROP TABLE IF EXISTS %I', old.relname);
-        made := made + 1;
-    END LOOP;
+    BEGIN  -- the days to come are needed, what is old can wait
+        FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                    WHERE inhparent = 'event'::regclass AND relname ~ '^event_\d{8}$'
+                      AND to_date(right(relname, 8), 'YYYYMMDD') < today - p_keep LOOP
+            EXECUTE format('DROP TABLE IF EXISTS %I', old.relname);
+            dropped := dropped + 1;
+        END LOOP;
+    EXCEPTION WHEN lock_not_available THEN
+        dropped := 0;
+    END;
     DELETE FROM event_rest WHERE created_at < now() - p_keep * interval '1 day';
-    RETURN made;
+    RETURN made + dropped;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
 END $$;
+
+-- What an event says, with the lease and the text that it is about; ``contents.content`` writes it down. No row: it is kept
+-- no longer. LIMIT: so it is looked up by its keys alone, however many are asked for.
+DROP FUNCTION IF EXISTS contents_of(bigint, bigint, timestamptz);
+CREATE FUNCTION contents_of(p_account bigint, p_event bigint, p_at timestamptz) RETURNS TABLE (
+    event_id bigint, type text, data jsonb, created_at timestamptz, activation_id bigint, e164 text, country text, service text,
+    cost_micros bigint, refund_micros bigint, currency text, labels jsonb, revision integer, sender text,
+    received_at timestamptz, code text, body text, sealed bytea, key bytea
+) LANGUAGE sql STABLE AS $$
+    SELECT event.event_id, event.type, event.data, event.created_at, lease.activation_id, lease.e164, lease.country,
+           service.slug, lease.cost_micros, lease.refund_micros, lease.currency, lease.labels, message.revision,
+           message.sender, message.received_at, message.code, message.body, message.sealed, text_key.key
+      FROM event
+      LEFT JOIN activation AS lease ON lease.activation_id = event.activation_id
+      LEFT JOIN service ON service.service_id = lease.service_id
+      LEFT JOIN message ON event.type = 'sms.received' AND message.activation_id = event.activation_id
+                       AND message.revision = (event.data ->> 'revision')::integer
+      LEFT JOIN text_key ON text_key.key_id = message.key_id
+     WHERE event.account_id = p_account AND event.event_id = p_event AND event.created_at = p_at
+     LIMIT 1
+$$;
+
+-- Where to look for what a later snapshot shows and an earlier one does not: no smaller number of a transaction can be among
+-- it. One that was under way and still is holds that back in neither.
+CREATE OR REPLACE FUNCTION first_unseen(p_seen pg_snapshot, p_now pg_snapshot) RETURNS xid8 LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce((SELECT under_way FROM pg_snapshot_xip(p_seen) AS under_way
+                      WHERE pg_visible_in_snapshot(under_way, p_now) ORDER BY under_way LIMIT 1),
+                    pg_snapshot_xmax(p_seen))
+$$;
 
 -- Takes the next events that are committed and not taken yet: plans their deliveries and counts their outcomes, in the
 -- transaction that moves the position. One process at a time; a second one takes nothing. ``endpoints`` are those with
@@ -54,12 +91,12 @@ BEGIN
     is_on_the_way := place.upto IS NOT NULL;
     IF NOT is_on_the_way THEN
         place.upto := pg_current_snapshot();
-        place.last_xact := '0';
+        place.last_xact := first_unseen(place.seen, place.upto);
         place.last_event := 0;
     END IF;
     SELECT array_agg(next.whole ORDER BY (next.whole).xact, (next.whole).event_id) INTO fresh
       FROM (SELECT event AS whole FROM event
-             WHERE xact >= pg_snapshot_xmin(place.seen) AND (xact, event_id) > (place.last_xact, place.last_event)
+             WHERE (xact, event_id) > (place.last_xact, place.last_event)
                AND NOT pg_visible_in_snapshot(xact, place.seen) AND pg_visible_in_snapshot(xact, place.upto)
              ORDER BY xact, event_id LIMIT p_limit) AS next;
     IF fresh IS NOT NULL THEN

@@ -58,6 +58,7 @@ class Tail:
         self._database = database
         self._followers: list[Follower] = []
         self._seen: str | None = None  # the snapshot up to which everything has been told
+        self._clock: datetime.datetime | None = None  # what the database's clock showed then
         self._fresh_at = float("-inf")  # when the last look that succeeded began, unless the thread was lost since
         self._looked_at = float("-inf")  # when it began, whatever came after
         self._busy_until = self._polled_until = 0.0
@@ -115,14 +116,15 @@ class Tail:
     async def _look(self) -> float:
         started = time.monotonic()
         if self._seen is None:
-            self._seen = await self._database.fetchval(SQL.now)
+            [row] = await self._database.fetch(SQL.now)
+            self._seen, self._clock = row["now_at"], row["clock"]
             self._tell(GAP)  # only from here on everything is told
         else:
-            rows = await self._database.fetch(SQL.news, self._seen, MOST_AT_ONCE)
-            self._seen = rows[0]["now_at"]
+            rows = await self._database.fetch(SQL.news, self._seen, self._clock, MOST_AT_ONCE)
+            self._seen, self._clock = rows[0]["now_at"], rows[0]["clock"]
             if rows[0]["event_id"] is not None:
                 self._busy_until = started + FOR_SECONDS
-                self._tell([Event(*tuple(row)[1:]) for row in rows] if len(rows) < MOST_AT_ONCE else GAP)
+                self._tell([Event(*tuple(row)[2:]) for row in rows] if len(rows) < MOST_AT_ONCE else GAP)
         self._fresh_at = self._looked_at = started
         now = time.monotonic()
         if now < self._busy_until:

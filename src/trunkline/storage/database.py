@@ -178,7 +178,7 @@ class Database:
             if not is_away(error):
                 raise
             await self._pool.expire_connections()
-            log.warning("database away: %s", error)
+            log.warning("database away: %s", str(error) or type(error).__name__)
             raise DatabaseAway("The database cannot be reached at the moment.") from error
 
     async def _once_or_again(self, run: Callable[[Any], Awaitable[Result]]) -> Result:

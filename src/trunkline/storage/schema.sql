@@ -171,6 +171,22 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION public.contents_of(p_account bigint, p_event bigint, p_at timestamp with time zone) RETURNS TABLE(event_id bigint, type text, data jsonb, created_at timestamp with time zone, activation_id bigint, e164 text, country text, service text, cost_micros bigint, refund_micros bigint, currency text, labels jsonb, revision integer, sender text, received_at timestamp with time zone, code text, body text, sealed bytea, key bytea)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT event.event_id, event.type, event.data, event.created_at, lease.activation_id, lease.e164, lease.country,
+           service.slug, lease.cost_micros, lease.refund_micros, lease.currency, lease.labels, message.revision,
+           message.sender, message.received_at, message.code, message.body, message.sealed, text_key.key
+      FROM event
+      LEFT JOIN activation AS lease ON lease.activation_id = event.activation_id
+      LEFT JOIN service ON service.service_id = lease.service_id
+      LEFT JOIN message ON event.type = 'sms.received' AND message.activation_id = event.activation_id
+                       AND message.revision = (event.data ->> 'revision')::integer
+      LEFT JOIN text_key ON text_key.key_id = message.key_id
+     WHERE event.account_id = p_account AND event.event_id = p_event AND event.created_at = p_at
+     LIMIT 1
+$$;
+
 CREATE FUNCTION public.count_catalog_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -244,19 +260,14 @@ CREATE FUNCTION public.disable_failing(p_endpoint bigint, p_reason text, p_after
 DECLARE
     hook webhook_endpoint;
 BEGIN
-    -- Deliveries before their endpoint, which is the order in which attempts are recorded.
-    UPDATE webhook_delivery SET state = 'failed', ended_at = now(), lease = lease + 1
-     WHERE endpoint_id = p_endpoint AND state = 'pending'
-       AND EXISTS (SELECT FROM webhook_endpoint AS failing
-                    WHERE failing.endpoint_id = p_endpoint AND disabled_at IS NULL AND deleted_at IS NULL
-                      AND (p_after IS NULL OR failing_since <= now() - make_interval(secs => p_after)));
-    UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = p_reason
+    UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = p_reason, paused_until = 'infinity'
      WHERE endpoint_id = p_endpoint AND disabled_at IS NULL AND deleted_at IS NULL
        AND (p_after IS NULL OR failing_since <= now() - make_interval(secs => p_after))
     RETURNING * INTO hook;
     IF hook.endpoint_id IS NULL THEN
         RETURN false;
     END IF;
+    PERFORM fail_waiting(p_endpoint, 1000);
     INSERT INTO event (account_id, test, type, data)
     VALUES (hook.account_id, hook.test, 'webhook.disabled',
             jsonb_build_object('webhook_id', hook.endpoint_id::text, 'url', hook.url, 'reason', p_reason));
@@ -319,6 +330,19 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.endpoints_waited_for() RETURNS TABLE(endpoint_id bigint, next_at timestamp with time zone)
+    LANGUAGE sql STABLE
+    AS $$
+    WITH RECURSIVE waiting AS (
+        (SELECT endpoint_id, next_at FROM webhook_delivery WHERE state = 'pending' ORDER BY endpoint_id, next_at LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM waiting CROSS JOIN LATERAL (
+            SELECT endpoint_id, next_at FROM webhook_delivery
+             WHERE state = 'pending' AND endpoint_id > waiting.endpoint_id ORDER BY endpoint_id, next_at LIMIT 1) AS following
+    )
+    SELECT endpoint_id, next_at FROM waiting
+$$;
+
 CREATE FUNCTION public.expire_due(p_limit integer) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -334,6 +358,20 @@ BEGIN
     PERFORM settle(due, 'expired');
     RETURN cardinality(due);
 END $$;
+
+CREATE FUNCTION public.fail_waiting(p_endpoint bigint, p_most integer) RETURNS bigint
+    LANGUAGE sql
+    AS $$
+    WITH waiting AS MATERIALIZED (
+        SELECT delivery_id FROM webhook_delivery WHERE endpoint_id = p_endpoint AND state = 'pending'
+         ORDER BY next_at LIMIT p_most FOR UPDATE SKIP LOCKED
+    ), failed AS (
+        UPDATE webhook_delivery SET state = 'failed', ended_at = now(), lease = lease + 1
+         WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM waiting))  -- by their keys, however many there are
+        RETURNING delivery_id
+    )
+    SELECT count(*) FROM failed
+$$;
 
 CREATE FUNCTION public.fan_out(p_limit integer, OUT taken integer, OUT endpoints bigint[], OUT more boolean) RETURNS record
     LANGUAGE plpgsql
@@ -355,12 +393,12 @@ BEGIN
     is_on_the_way := place.upto IS NOT NULL;
     IF NOT is_on_the_way THEN
         place.upto := pg_current_snapshot();
-        place.last_xact := '0';
+        place.last_xact := first_unseen(place.seen, place.upto);
         place.last_event := 0;
     END IF;
     SELECT array_agg(next.whole ORDER BY (next.whole).xact, (next.whole).event_id) INTO fresh
       FROM (SELECT event AS whole FROM event
-             WHERE xact >= pg_snapshot_xmin(place.seen) AND (xact, event_id) > (place.last_xact, place.last_event)
+             WHERE (xact, event_id) > (place.last_xact, place.last_event)
                AND NOT pg_visible_in_snapshot(xact, place.seen) AND pg_visible_in_snapshot(xact, place.upto)
              ORDER BY xact, event_id LIMIT p_limit) AS next;
     IF fresh IS NOT NULL THEN
@@ -456,6 +494,14 @@ BEGIN
     texts := texts_of(p_activation);
 END $$;
 
+CREATE FUNCTION public.first_unseen(p_seen pg_snapshot, p_now pg_snapshot) RETURNS xid8
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT coalesce((SELECT under_way FROM pg_snapshot_xip(p_seen) AS under_way
+                      WHERE pg_visible_in_snapshot(under_way, p_now) ORDER BY under_way LIMIT 1),
+                    pg_snapshot_xmax(p_seen))
+$$;
+
 CREATE FUNCTION public.freeze_number(p_e164 text, p_reason text) RETURNS SETOF bigint
     LANGUAGE plpgsql
     AS $$
@@ -540,10 +586,12 @@ END $$;
 
 CREATE FUNCTION public.keep_event_days(p_keep integer) RETURNS integer
     LANGUAGE plpgsql
+    SET lock_timeout TO '250'
     AS $_$
 DECLARE
     today date := (now() AT TIME ZONE 'UTC')::date;
     made integer := 0;
+    dropped integer := 0;
     wanted date;
     old record;
     part text;
@@ -560,14 +608,20 @@ BEGIN
                        part, wanted || ' 00:00+00', wanted + 1 || ' 00:00+00');
         made := made + 1;
     END LOOP;
-    FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-                WHERE inhparent = 'event'::regclass AND relname ~ '^event_\d{8}$'
-                  AND to_date(right(relname, 8), 'YYYYMMDD') < today - p_keep LOOP
-        EXECUTE format('DROP TABLE IF EXISTS %I', old.relname);
-        made := made + 1;
-    END LOOP;
+    BEGIN  -- the days to come are needed, what is old can wait
+        FOR old IN SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                    WHERE inhparent = 'event'::regclass AND relname ~ '^event_\d{8}$'
+                      AND to_date(right(relname, 8), 'YYYYMMDD') < today - p_keep LOOP
+            EXECUTE format('DROP TABLE IF EXISTS %I', old.relname);
+            dropped := dropped + 1;
+        END LOOP;
+    EXCEPTION WHEN lock_not_available THEN
+        dropped := 0;
+    END;
     DELETE FROM event_rest WHERE created_at < now() - p_keep * interval '1 day';
-    RETURN made;
+    RETURN made + dropped;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
 END $_$;
 
 CREATE FUNCTION public.keep_usage() RETURNS trigger

@@ -124,8 +124,9 @@ class Dispatcher:
         await self._news.wait()
         self._news.clear()
         if self._not_sent:
+            count = len(self._not_sent)
             await self._give_back(self._not_sent)
-            self._not_sent = []
+            del self._not_sent[:count]  # not those that came meanwhile
         began = time.monotonic()
         rooms = self._rooms(began)
         if not rooms:
@@ -168,6 +169,7 @@ class Dispatcher:
                 rooms[endpoint] = room
                 promised[lane.is_proven] += room
             if room == left:
+                self._news.set()  # the others have their turn in the next claim, also where this one finds nothing
                 break
         return rooms
 
@@ -180,29 +182,35 @@ class Dispatcher:
     def _take(self, claim: Claim) -> None:
         endpoint, now = claim.row["endpoint_id"], time.monotonic()
         lane = self._lane(endpoint, now)
-        if lane.may_begin(now):
+        if self._is_late(claim, now):
+            self._not_sent.append(claim.row)
+        elif lane.may_begin(now):
             self._begin(claim)
         else:
             self._ahead.setdefault(endpoint, deque()).append(claim)
             lane.ahead += 1
 
     def _go_on(self, endpoint: int, lane: Lane, now: float) -> None:
-        """Begins what waits for room. Where the endpoint answers no longer, or a claim would be over before the attempt
-        is, the claims are given back."""
+        """Begins what waits for room. Where the endpoint answers no longer, or a claim is late, the claims are given
+        back."""
         waiting = self._ahead.get(endpoint)
         while waiting and lane.may_begin(now) and lane.is_proven:
             claim = waiting.popleft()
             lane.ahead -= 1
-            if now - claim.made_at + self._seconds < self._lease_seconds:
-                self._begin(claim)
-            else:
+            if self._is_late(claim, now):
                 self._not_sent.append(claim.row)
+            else:
+                self._begin(claim)
         if waiting and (lane.is_hanging(now) or not lane.is_proven):
             self._not_sent += [claim.row for claim in waiting]
             waiting.clear()
             lane.ahead = 0
         if not waiting:
             self._ahead.pop(endpoint, None)
+
+    def _is_late(self, claim: Claim, now: float) -> bool:
+        """Whether it would be over before the attempt is, so that the same delivery may be under way twice."""
+        return now - claim.made_at + self._seconds >= self._lease_seconds
 
     def _begin(self, claim: Claim) -> None:
         now, row = time.monotonic(), claim.row
@@ -270,6 +278,9 @@ class Dispatcher:
         await asyncio.sleep(max(LOOK_SECONDS, LOOK_SHARE * (now - began)))
 
     async def _trim(self) -> None:
+        for row in await self._database.fetch(SQL.endpoints_left_behind):
+            while await self._database.fetchval(SQL.fail_left_behind, row["endpoint_id"], TRIMMED) == TRIMMED:
+                pass
         for statement in (SQL.trim_deliveries, SQL.trim_attempts):
             while await self._database.fetchval(statement, self._keep_days, TRIMMED) == TRIMMED:
                 pass

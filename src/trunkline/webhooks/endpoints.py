@@ -28,7 +28,7 @@ MOST_OVERLAP_HOURS = 72
 OVERLAP_HOURS = 24  # of a rotation that names none
 MOST_REPLAYED = 10_000  # by one call
 MOST_LOOKED_AT = 100_000  # events, for those among them that the endpoint wants
-MOST_FAILED = 100_000  # by the call that deletes an endpoint
+MOST_FAILED = 1_000  # deliveries, by the call that deletes their endpoint; a worker fails the rest
 MOST_ATTEMPTS = 1_000  # that a delivery may have had to be begun anew
 BY_ITS_OWNER = "Disabled by its owner."  # why it is disabled
 
@@ -108,9 +108,7 @@ async def enable(connection: Querier, endpoint: Row) -> Row:
 
 async def disable(connection: Querier, endpoint: Row, reason: str) -> Row:
     """Nothing is sent to it from now on. One that is disabled already keeps its reason. Raises InvalidRequest."""
-    why = _words(reason, "reason")
-    if not why.strip():
-        raise InvalidRequest("A webhook is disabled for a reason.", field="reason")
+    why = checked_reason(reason)
     return await connection.fetchrow(SQL.disable_endpoint, endpoint["endpoint_id"], why) or endpoint
 
 
@@ -136,11 +134,9 @@ async def delete(connection: Querier, endpoint_id: int | None, whose: Whose) -> 
 
     Raises NotFound.
     """
-    endpoint = await find(connection, endpoint_id, whose)
-    # Deliveries before their endpoint, which is the order in which attempts are recorded.
-    await connection.execute(SQL.fail_deliveries, endpoint_id, MOST_FAILED)
-    if not await connection.fetchval(SQL.delete_endpoint, endpoint_id):
-        raise NotFound("There is no such webhook.")
+    endpoint = await hold(connection, endpoint_id, whose)  # so that a secret just made for it is seen too
+    await connection.execute(SQL.delete_endpoint, endpoint_id)
+    await connection.execute(SQL.fail_waiting, endpoint_id, MOST_FAILED)
     return endpoint
 
 
@@ -195,6 +191,13 @@ def _target(endpoint: Row) -> tuple[int, int, bool]:
 def _must_be_enabled(endpoint: Row) -> None:
     if endpoint["disabled_at"] is not None:
         raise WebhookDisabled("The webhook is disabled: enable it first.", disabled_reason=endpoint["disabled_reason"])
+
+
+def checked_reason(text: str) -> str:
+    """Raises InvalidRequest for what is none."""
+    if not _words(text, "reason").strip():
+        raise InvalidRequest("A webhook is disabled, and enabled, for a reason.", field="reason")
+    return text
 
 
 def _words(text: str, field: str) -> str:

@@ -36,11 +36,11 @@ SELECT hook.*, email FROM webhook_endpoint AS hook JOIN account USING (account_i
  ORDER BY endpoint_id DESC LIMIT $2
 
 -- name: change_endpoint
--- At another URL it begins anew, whatever failed at the one before.
+-- At another URL it begins anew, whatever failed at the one before; only what is disabled for that stays so.
 UPDATE webhook_endpoint
    SET url = $2, events = $3, description = $4,
        failing_since = CASE WHEN url = $2 THEN failing_since END,
-       paused_until = CASE WHEN url = $2 THEN paused_until END
+       paused_until = CASE WHEN url = $2 OR paused_until = 'infinity' THEN paused_until END
  WHERE endpoint_id = $1
 RETURNING *
 
@@ -66,18 +66,15 @@ WITH gone AS (
 )
 INSERT INTO webhook_secret (endpoint_id, secret) VALUES ($1, $2)
 
--- name: fail_deliveries
--- Whoever is sending one at this moment loses the claim, and writes nothing about it any more. Where very many wait it is
--- the first $2: what is left of a deleted endpoint is not sent either.
-UPDATE webhook_delivery SET state = 'failed', ended_at = now(), lease = lease + 1
- WHERE state = 'pending' AND delivery_id IN (
-     SELECT delivery_id FROM webhook_delivery WHERE endpoint_id = $1 AND state = 'pending' ORDER BY next_at LIMIT $2)
-
 -- name: delete_endpoint
+-- After lock_endpoint, in a statement of its own: it sees the secrets that another call has committed.
 WITH gone AS (
     DELETE FROM webhook_secret WHERE endpoint_id = $1
 )
-UPDATE webhook_endpoint SET deleted_at = now() WHERE endpoint_id = $1 AND deleted_at IS NULL RETURNING true
+UPDATE webhook_endpoint SET deleted_at = now() WHERE endpoint_id = $1
+
+-- name: fail_waiting
+SELECT fail_waiting($1, $2)
 
 -- name: tell_endpoint
 -- An event for one endpoint alone.
@@ -124,17 +121,19 @@ WITH wanted AS (
 SELECT (SELECT count(*) FROM anew) + (SELECT count(*) FROM made) AS replayed FROM wanted
 
 -- name: replay_since
--- Oldest first. It looks at $7 events and sends $6 of them at most, and tells where it stopped.
+-- Oldest first. It looks at $7 events and sends $6 of them at most, and tells where it stopped; but never within three
+-- seconds of where it began, so that whoever goes on from there, cut to the second and a second before, gets further.
 WITH looked_at AS MATERIALIZED (
     SELECT event_id, created_at, CASE WHEN endpoint_id IS NULL THEN wants($5, type) ELSE endpoint_id = $1 END AS is_wanted
       FROM event
      WHERE account_id = $2 AND test = $3 AND created_at >= $4
      ORDER BY event_id LIMIT $7 + 1
 ), counted AS (
-    SELECT *, row_number() OVER by_age AS looked, count(*) FILTER (WHERE is_wanted) OVER by_age AS sent
+    SELECT *, row_number() OVER by_age > $7
+              OR count(*) FILTER (WHERE is_wanted) OVER by_age > $6 AND created_at >= $4 + interval '3 s' AS is_beyond
       FROM looked_at WINDOW by_age AS (ORDER BY event_id)
 ), wanted AS (
-    SELECT event_id, created_at FROM counted WHERE is_wanted AND sent <= $6 AND looked <= $7
+    SELECT event_id, created_at FROM counted WHERE is_wanted AND NOT is_beyond
 ), anew AS (
     UPDATE webhook_delivery AS delivery
        SET state = 'pending', since = attempts, next_at = now(), ended_at = NULL
@@ -148,7 +147,7 @@ WITH looked_at AS MATERIALIZED (
     RETURNING event_id
 )
 SELECT (SELECT count(*) FROM anew) + (SELECT count(*) FROM made) AS replayed,
-       (SELECT created_at FROM counted WHERE sent > $6 OR looked > $7 ORDER BY event_id LIMIT 1) AS stopped_at
+       (SELECT created_at FROM counted WHERE is_beyond ORDER BY event_id LIMIT 1) AS stopped_at
 
 
 -- Deliveries -----------------------------------------------------------------------------------------------------------
@@ -172,31 +171,33 @@ WITH asked AS MATERIALIZED (
            WHERE endpoint_id = asked.endpoint_id AND state = 'pending' AND next_at <= now()
            ORDER BY next_at, delivery_id LIMIT asked.room FOR UPDATE SKIP LOCKED) AS waiting
 ), claimed AS (
-    UPDATE webhook_delivery AS delivery SET next_at = now() + make_interval(secs => $3), lease = lease + 1
-      FROM due WHERE delivery.delivery_id = due.delivery_id
-    RETURNING delivery.*, due.url, due.was_paused, due.secrets
+    UPDATE webhook_delivery SET next_at = now() + make_interval(secs => $3), lease = lease + 1
+     WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM due))  -- by their keys, however many wait
+    RETURNING *
 )
-SELECT claimed.delivery_id, claimed.endpoint_id, claimed.lease, claimed.attempts, claimed.since, claimed.url,
-       claimed.was_paused, claimed.secrets, account.retention_days,
-       event.event_id, event.account_id, event.test, event.type, event.data, event.created_at,
-       lease.activation_id, lease.e164, lease.country, service.slug AS service, lease.cost_micros, lease.refund_micros,
-       lease.currency, lease.labels, message.revision, message.sender, message.received_at, message.code, message.body,
-       message.sealed, text_key.key
-  FROM claimed
-  JOIN account USING (account_id)
-  LEFT JOIN event ON event.account_id = claimed.account_id AND event.event_id = claimed.event_id
-                 AND event.created_at = claimed.event_at
-  LEFT JOIN activation AS lease ON lease.activation_id = event.activation_id
-  LEFT JOIN service ON service.service_id = lease.service_id
-  LEFT JOIN message ON event.type = 'sms.received' AND message.activation_id = event.activation_id
-                   AND message.revision = (event.data ->> 'revision')::integer
-  LEFT JOIN text_key ON text_key.key_id = message.key_id
+SELECT claimed.delivery_id, claimed.endpoint_id, claimed.lease, claimed.attempts, claimed.since, due.url, due.was_paused,
+       due.secrets, account.retention_days, said.*
+  FROM claimed JOIN due USING (delivery_id) JOIN account USING (account_id)
+  LEFT JOIN LATERAL contents_of(claimed.account_id, claimed.event_id, claimed.event_at) AS said ON true
 
 -- name: record
 SELECT endpoint_id, gone FROM record_attempts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 
 -- name: disable_failing
 SELECT disable_failing($1, $2, $3)
+
+-- name: endpoints_left_behind
+-- Those that get nothing more, whatever waits for them: they are deleted, or disabled because they failed. One that its
+-- owner or the operator has disabled is sent what waits once it is enabled.
+SELECT endpoint_id FROM endpoints_waited_for() JOIN webhook_endpoint USING (endpoint_id)
+ WHERE deleted_at IS NOT NULL OR paused_until = 'infinity'
+
+-- name: fail_left_behind
+-- $2 of what waits for such an endpoint, at most; how many. None while somebody changes it: it may be enabled then.
+SELECT fail_waiting(endpoint_id, $2)
+  FROM (SELECT endpoint_id FROM webhook_endpoint
+         WHERE endpoint_id = $1 AND (deleted_at IS NOT NULL OR paused_until = 'infinity')
+           FOR SHARE SKIP LOCKED) AS left_behind
 
 -- name: fail_without_event
 -- Deliveries whose event is kept no longer.
@@ -216,15 +217,7 @@ UPDATE webhook_delivery AS delivery SET next_at = now()
  WHERE delivery.delivery_id = claimed.delivery_id AND delivery.lease = claimed.lease AND state = 'pending'
 
 -- name: endpoints_with_something_due
--- From endpoint to endpoint over webhook_delivery_due: one step for each, however much waits there.
-WITH RECURSIVE waiting AS (
-    (SELECT endpoint_id, next_at FROM webhook_delivery WHERE state = 'pending' ORDER BY endpoint_id, next_at LIMIT 1)
-    UNION ALL
-    SELECT following.* FROM waiting CROSS JOIN LATERAL (
-        SELECT endpoint_id, next_at FROM webhook_delivery
-         WHERE state = 'pending' AND endpoint_id > waiting.endpoint_id ORDER BY endpoint_id, next_at LIMIT 1) AS following
-)
-SELECT endpoint_id FROM waiting JOIN webhook_endpoint USING (endpoint_id)
+SELECT endpoint_id FROM endpoints_waited_for() JOIN webhook_endpoint USING (endpoint_id)
  WHERE next_at <= now() AND disabled_at IS NULL AND deleted_at IS NULL AND (paused_until IS NULL OR paused_until <= now())
 
 -- name: trim_deliveries

@@ -18,7 +18,6 @@ log = logging.getLogger("trunkline.webhooks")
 MOST_RECORDED = 256  # by one statement
 GATHER_SECONDS = 0.02  # nobody waits for a result to be written
 AWAY_SECONDS = 0.5  # until the next try where the database is away
-DISABLE_SECONDS = 600.0  # for an endpoint for which very much waits
 
 
 class Result(NamedTuple):
@@ -150,18 +149,14 @@ class Recorder:
             task.add_done_callback(lambda _: self._disabling.pop(endpoint_id))
 
     async def _disabled(self, endpoint_id: int, *, gone: bool) -> None:
-        """In a transaction of its own, that takes its time. If it fails, the next failed attempt asks for it again."""
+        """If it fails, the next failed attempt asks for it again."""
         if gone:
             reason = "It answered 410 Gone."
         else:
             reason = f"Every attempt has failed for {_shown(self._disable_after_seconds)}."
         after = None if gone else self._disable_after_seconds
         try:
-            async with self._database.transaction() as connection:
-                await connection.execute("SET LOCAL statement_timeout = 0")
-                done = await connection.fetchval(
-                    SQL.disable_failing, endpoint_id, reason, after, timeout=DISABLE_SECONDS
-                )
+            done = await self._database.fetchval(SQL.disable_failing, endpoint_id, reason, after)
         except Unavailable:
             log.warning("webhook %d is not disabled yet: the database is away", endpoint_id)
         except Exception:

@@ -73,26 +73,50 @@ CREATE OR REPLACE FUNCTION record_attempts(
      WHERE gone OR failing IS NOT NULL AND now_failing <= now() - make_interval(secs => p_disable_after)
 $$;
 
--- Disables an endpoint that is gone, or that has failed for ``p_after`` seconds (NULL: it is gone): what waits for it has
--- failed, and its account is told. False where it is disabled, deleted or well by now.
+-- The endpoints for which anything waits, and when the first of that is due. From one to the next over
+-- webhook_delivery_due: a step for each, however much waits there.
+CREATE OR REPLACE FUNCTION endpoints_waited_for() RETURNS TABLE (endpoint_id bigint, next_at timestamptz)
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE waiting AS (
+        (SELECT endpoint_id, next_at FROM webhook_delivery WHERE state = 'pending' ORDER BY endpoint_id, next_at LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM waiting CROSS JOIN LATERAL (
+            SELECT endpoint_id, next_at FROM webhook_delivery
+             WHERE state = 'pending' AND endpoint_id > waiting.endpoint_id ORDER BY endpoint_id, next_at LIMIT 1) AS following
+    )
+    SELECT endpoint_id, next_at FROM waiting
+$$;
+
+-- What waits for an endpoint that gets nothing more has failed, ``p_most`` at once; how many. Whoever is sending one loses
+-- the claim, and writes nothing about it any more. It waits for nobody, so it may come after the lock of the endpoint: what
+-- is being recorded at this moment is left to the worker, as is what was too much, or planned at the same time.
+CREATE OR REPLACE FUNCTION fail_waiting(p_endpoint bigint, p_most integer) RETURNS bigint LANGUAGE sql AS $$
+    WITH waiting AS MATERIALIZED (
+        SELECT delivery_id FROM webhook_delivery WHERE endpoint_id = p_endpoint AND state = 'pending'
+         ORDER BY next_at LIMIT p_most FOR UPDATE SKIP LOCKED
+    ), failed AS (
+        UPDATE webhook_delivery SET state = 'failed', ended_at = now(), lease = lease + 1
+         WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM waiting))  -- by their keys, however many there are
+        RETURNING delivery_id
+    )
+    SELECT count(*) FROM failed
+$$;
+
+-- Disables an endpoint that is gone, or that has failed for ``p_after`` seconds (NULL: it is gone): it is paused for ever,
+-- what waits for it has failed, and its account is told. False where it is disabled, deleted or well by now.
 CREATE OR REPLACE FUNCTION disable_failing(p_endpoint bigint, p_reason text, p_after double precision) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
     hook webhook_endpoint;
 BEGIN
-    -- Deliveries before their endpoint, which is the order in which attempts are recorded.
-    UPDATE webhook_delivery SET state = 'failed', ended_at = now(), lease = lease + 1
-     WHERE endpoint_id = p_endpoint AND state = 'pending'
-       AND EXISTS (SELECT FROM webhook_endpoint AS failing
-                    WHERE failing.endpoint_id = p_endpoint AND disabled_at IS NULL AND deleted_at IS NULL
-                      AND (p_after IS NULL OR failing_since <= now() - make_interval(secs => p_after)));
-    UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = p_reason
+    UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = p_reason, paused_until = 'infinity'
      WHERE endpoint_id = p_endpoint AND disabled_at IS NULL AND deleted_at IS NULL
        AND (p_after IS NULL OR failing_since <= now() - make_interval(secs => p_after))
     RETURNING * INTO hook;
     IF hook.endpoint_id IS NULL THEN
         RETURN false;
     END IF;
+    PERFORM fail_waiting(p_endpoint, 1000);
     INSERT INTO event (account_id, test, type, data)
     VALUES (hook.account_id, hook.test, 'webhook.disabled',
             jsonb_build_object('webhook_id', hook.endpoint_id::text, 'url', hook.url, 'reason', p_reason));
