@@ -1,13 +1,23 @@
 """What a lease may rely on, rule by rule, as its buyer sees it through the API."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.database_line import Line
 from tests.house import NORTH, House, data, opened, problem
 
+from trunkline.activations import lifecycle
+from trunkline.activations.lifecycle import Order
+from trunkline.activations.states import Lease
+from trunkline.carriers import simulator
+from trunkline.carriers.registry import Terms
 from trunkline.catalog import services
+from trunkline.catalog.countries import countries
+from trunkline.errors import NoNumbersAvailable, TrunklineError
+from trunkline.storage.database import Database
 
 pytestmark = pytest.mark.asyncio
 
@@ -353,6 +363,41 @@ async def test_where_a_country_has_no_number_the_answer_names_countries_that_hav
     lease = await buyer.lease(country="AD")
     assert lease["country"] == "ad"
     assert "ad" not in problem(await buyer.order(country="ad"), 404, "no_numbers_available")["countries"]
+
+
+async def test_what_is_leased_is_told_also_where_the_database_goes_away_before_the_refusals_beside_it_are_whole(
+    url: str, house: House
+) -> None:
+    buyer = await house.buyer()
+    [number] = await house.stock(1)
+    orders = [
+        Order(
+            country=country, service="whatsapp", max_micros=None, operator=None, ttl=TTL, sender=None, contains=None,
+            labels={},
+        )
+        for country in ("ad", "mc")
+    ]  # fmt: skip
+    async with Line.laid(url) as line:
+        database = await Database.open(line.url, connections=1)
+
+        async def purchase(*, dry_run: bool) -> list[Lease | TrunklineError]:
+            return await lifecycle.purchase(
+                database, buyer.account_id, orders, key_id=0, test=False, policy=lifecycle.Policy(), dry_run=dry_run,
+                terms={simulator.NAME: Terms(cancel_wait_seconds=0, rest_seconds=0)}, countries=countries(),
+            )  # fmt: skip
+
+        await purchase(dry_run=True)  # so that the statements are known
+        line.swallow_answers(after=1)
+        purchasing = asyncio.create_task(purchase(dry_run=False))
+        async with asyncio.timeout(10):
+            await line.answer_swallowed()
+            line.cut()
+            leased, refused = await purchasing
+        await database.close()
+    assert isinstance(leased, Lease)
+    assert leased.phone_number == number
+    assert isinstance(refused, NoNumbersAvailable)
+    assert refused.extra["countries"] == []
 
 
 async def test_unknown_countries_services_and_fields_are_named_and_cost_nothing(house: House) -> None:

@@ -1,5 +1,6 @@
 """The life of a lease: purchase, finish, expire. Each is one statement; its money moves in the same transaction."""
 
+import contextlib
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ from trunkline.errors import (
     TooManyCancels,
     TooManyPurchases,
     TrunklineError,
+    Unavailable,
     UnknownCountry,
     UnknownService,
 )
@@ -44,6 +46,7 @@ MOST_LABELS = 10
 LONGEST_LABEL = 64
 LONGEST_VALUE = 256
 LONGEST_FILTER = 200
+MOST_OTHERS = 10  # countries named where one has no numbers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -131,13 +134,14 @@ async def purchase(
         None if policy.success_floor is None else Decimal(str(policy.success_floor)),
         policy.retention_days,
     )
+    stocked: list[str] = []
+    if any(row["problem"] == "no_numbers_available" for row in rows):
+        with contextlib.suppress(Unavailable):  # by now the others may be leased, and their buyer must hear of it
+            stocked = [place["country"] for place in await connection.fetch(SQL.elsewhere, test, list(terms))]
     for row in rows:
         place = known[row["place"] - 1]
         if row["problem"]:
-            if row["problem"] == "no_numbers_available":
-                answers[place] = await _none_available(connection, orders[place], test=test, carriers=list(terms))
-            else:
-                answers[place] = _refusal(orders[place], row, policy)
+            answers[place] = _refusal(orders[place], row, policy, stocked)
         else:
             answers[place] = _lease(orders[place], row, dry_run=dry_run)
     return answers
@@ -157,21 +161,16 @@ def _lease(order: Order, row: Row, *, dry_run: bool) -> Lease:
     )
 
 
-async def _none_available(
-    connection: Querier, order: Order, *, test: bool, carriers: Sequence[str]
-) -> NoNumbersAvailable:
-    elsewhere = await connection.fetch(SQL.elsewhere, test, carriers, order.country)
-    return NoNumbersAvailable(
-        f"No number is free for {order.service!r} in {order.country!r} at the moment.",
-        countries=[place["country"] for place in elsewhere],
-    )
-
-
-def _refusal(order: Order, row: Row, policy: Policy) -> TrunklineError:
+def _refusal(order: Order, row: Row, policy: Policy, stocked: Sequence[str]) -> TrunklineError:
     facts = msgspec.json.decode(row["facts"]) if row["facts"] else {}
     match row["problem"]:
         case "unknown_service":
             return UnknownService(f"There is no service {order.service!r}.", field="service")
+        case "no_numbers_available":
+            return NoNumbersAvailable(
+                f"No number is free for {order.service!r} in {order.country!r} at the moment.",
+                countries=[country for country in stocked if country != order.country][:MOST_OTHERS],
+            )
         case "price_above_max":
             price = money.show(facts["min_price_micros"])
             return PriceAboveMax(f"The price is {price}, above your max_price.", min_price=price)
