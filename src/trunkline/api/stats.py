@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -26,6 +27,7 @@ MOST_WAITING = 10  # for a document that is not there; each costs the database s
 REST = 3  # times as long as a document took, until the next is made: so at most a quarter of the time is counted
 MOST_REST_SECONDS = 5.0  # also after a database that took long because it was away
 
+Key = tuple[Any, ...]  # what was asked
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Filter = Annotated[str, Meta(max_length=100)]
 
@@ -107,51 +109,63 @@ def _interval(estimate: Estimate | None, digits: int) -> Any:
     return estimate and [end if end is None else round(end, digits) for end in (estimate.low, estimate.high)]
 
 
-def routes(*, database: Querier, catalog: Catalog) -> list[Route]:
-    """The table's line of statistics."""
-    made: OrderedDict[tuple[Any, ...], tuple[float, Document]] = OrderedDict()  # the longest unused first
-    making = asyncio.Lock()  # one at a time, so that no number of callers takes the database for itself
-    rested_at = float("-inf")
-    waiting = 0
+class _Documents:
+    """Answers that are made again after a minute. They are made one at a time and with pauses, so that no number of
+    callers, whatever each asks for, takes the database for itself."""
 
-    def known(key: tuple[Any, ...]) -> Document | None:
-        made_at, document = made.get(key, (float("-inf"), None))
+    def __init__(self) -> None:
+        self._made: OrderedDict[Key, tuple[float, Document]] = OrderedDict()  # the longest unused first
+        self._making = asyncio.Lock()
+        self._rested_at = float("-inf")
+        self._waiting = 0
+
+    async def get(self, key: Key, make: Callable[[], Awaitable[Document]]) -> Document:
+        """Raises Unavailable where too many wait for one that is not there, and what ``make`` raises."""
+        document = self._known(key)
+        if document is not None:
+            return document
+        if self._waiting >= MOST_WAITING:
+            raise Unavailable("Too many ask for statistics at once; ask again in a moment.")
+        self._waiting += 1
+        try:
+            async with self._making:
+                return self._known(key) or await self._make(key, make)
+        finally:
+            self._waiting -= 1
+
+    def _known(self, key: Key) -> Document | None:
+        made_at, document = self._made.get(key, (float("-inf"), None))
         if time.monotonic() - made_at >= MAX_AGE_SECONDS:
             return None
-        made.move_to_end(key)
+        self._made.move_to_end(key)
         return document
 
+    async def _make(self, key: Key, make: Callable[[], Awaitable[Document]]) -> Document:
+        await asyncio.sleep(self._rested_at - time.monotonic())
+        began = time.monotonic()
+        try:
+            document = await make()
+        finally:
+            now = time.monotonic()
+            self._rested_at = now + min(REST * (now - began), MOST_REST_SECONDS)
+        self._made[key] = now, document
+        while len(self._made) > MOST_DOCUMENTS:
+            self._made.popitem(last=False)
+        return document
+
+
+def routes(*, database: Querier, catalog: Catalog) -> list[Route]:
+    """The table's line of statistics."""
+    documents = _Documents()
+
     async def list_statistics(query: StatsQuery) -> Document:
-        nonlocal waiting, rested_at
         by = statistics.columns(query.by)
         only = await filters(
             catalog, query.country, query.service, query.operator, query.carrier, test=query.mode == "test"
         )
         offset = ids.from_cursor(query.cursor) if query.cursor is not None else 0
         key = (by, query.window, query.mode, tuple(sorted(only.items())), query.limit, offset)
-        document = known(key)
-        if document is not None:
-            return document
-        if waiting >= MOST_WAITING:
-            raise Unavailable("Too many ask for statistics at once; ask again in a moment.")
-        waiting += 1
-        try:
-            async with making:
-                document = known(key)
-                if document is None:
-                    await asyncio.sleep(rested_at - time.monotonic())
-                    began = time.monotonic()
-                    try:
-                        document = await _document(database, query, by, only, offset)
-                    finally:
-                        now = time.monotonic()
-                        rested_at = now + min(REST * (now - began), MOST_REST_SECONDS)
-                    made[key] = now, document
-                    while len(made) > MOST_DOCUMENTS:
-                        made.popitem(last=False)
-        finally:
-            waiting -= 1
-        return document
+        return await documents.get(key, lambda: _document(database, query, by, only, offset))
 
     return [
         Route(
