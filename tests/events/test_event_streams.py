@@ -514,16 +514,20 @@ async def test_a_reader_who_does_not_read_is_cut_and_loses_nothing(served: Serve
     assert got_ids == sent
 
 
-async def test_a_reader_who_hangs_up_is_forgotten(served: Served) -> None:
+@pytest.mark.parametrize("behind_it", [0, 2])
+async def test_a_reader_who_hangs_up_is_forgotten_also_where_requests_wait_behind_the_stream(
+    served: Served, caplog: pytest.LogCaptureFixture, behind_it: int
+) -> None:
     buyer = await served.buyer()
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(request(buyer))
+    writer.write(request(buyer) * (1 + behind_it))
     await asyncio.wait_for(reader.readuntil(b"retry: 2000"), SECONDS)
     assert served.house.pushed.hub.open_streams == 1
     linger = struct.pack("ii", 1, 0)  # a reset, not an end
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.close()
     await served.nobody_listens()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_streams_that_missed_something_end_and_are_told_when_they_come_back(served: Served) -> None:

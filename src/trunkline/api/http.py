@@ -26,6 +26,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_size = 0
         self._in_head = True
         self._deadline: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None  # uvicorn knows the last one that was asked for alone
         self._at_once = getattr(self.config.app, "at_once", None)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -36,6 +37,7 @@ class HttpProtocol(HttpToolsProtocol):
         known = (
             self._at_once(cycle.scope) if self._at_once and not self.pipeline and not self.flow.write_paused else None
         )
+        self._running = cycle
         if known is None:
             cycle.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item] # ours, not ASGI's
             super()._start_asgi_task(cycle, app)
@@ -60,6 +62,9 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._meet_deadline()
         super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:  # while others wait behind it
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
