@@ -138,8 +138,8 @@ class Keyring:
                 await asyncio.sleep(every_seconds)
                 try:
                     await self.write_uses()
-                except Unavailable:
-                    log.warning("the last use of keys is written later: the database is away")
+                except Unavailable as error:
+                    log.warning("the last use of keys is written later: %s", error.detail)
                 except Exception:
                     log.exception("the last use of keys could not be written")
         finally:

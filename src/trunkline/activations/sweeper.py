@@ -38,8 +38,8 @@ async def sweep(database: Database) -> None:
                 await database.execute(SQL.forget_old_answers)
                 if thrown := await erasure.throw_keys_away(database):
                     log.info("%d keys of erased texts thrown away", thrown)
-        except Unavailable:
-            log.warning("the sweep is put off: the database is away")
+        except Unavailable as error:
+            log.warning("the sweep is put off: %s", error.detail)
         except Exception:
             log.exception("the sweep failed")
         rounds += 1

@@ -83,8 +83,8 @@ async def send(database: Database, deliver: Deliver) -> None:
     while True:
         try:
             await send_due(database, deliver)
-        except Unavailable:
-            log.warning("the simulated network's texts are put off: the database is away")
+        except Unavailable as error:
+            log.warning("the simulated network's texts are put off: %s", error.detail)
         except Exception:
             log.exception("the simulated network's texts cannot be sent")
         await asyncio.sleep(LOOK_SECONDS)

@@ -55,8 +55,8 @@ class FanOut:
                 if time.monotonic() - days_kept > KEEP_DAYS_SECONDS:
                     days_kept = time.monotonic()  # also where it fails: it holds up everybody
                     await self._database.fetchval(SQL.keep_days, self._keep_days)
-            except Unavailable:
-                log.warning("events wait: the database is away")
+            except Unavailable as error:
+                log.warning("events wait: %s", error.detail)
             except Exception:
                 log.exception("planning what events cause failed")
             try:

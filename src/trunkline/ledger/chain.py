@@ -118,8 +118,8 @@ async def keep(database: Database, key_file: pathlib.Path, heads_file: pathlib.P
                 if clock() >= export_at:
                     export_at = clock() + export_seconds
                     await export(database, key_file, heads_file)
-            except Unavailable:
-                log.warning("the audit chain waits: the database is away")
+            except Unavailable as error:
+                log.warning("the audit chain waits: %s", error.detail)
             except OperatorError as error:
                 log.error("%s Acts are still written down, and linked once this is mended.", error.detail)
                 wait = REFUSED_SECONDS

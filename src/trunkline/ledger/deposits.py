@@ -89,8 +89,8 @@ async def sweep(database: Database) -> None:
     while True:
         try:
             await database.execute(SQL.expire_deposits)
-        except Unavailable:
-            log.warning("the sweep is put off: the database is away")
+        except Unavailable as error:
+            log.warning("the sweep is put off: %s", error.detail)
         except Exception:
             log.exception("the sweep failed")
         await asyncio.sleep(SWEEP_SECONDS)

@@ -152,8 +152,8 @@ async def sweep(database: Querier) -> None:
         try:
             if gone := await forget(database):
                 log.info("%d rows of old statistics forgotten", gone)
-        except Unavailable:
-            log.warning("forgetting old statistics is put off: the database is away")
+        except Unavailable as error:
+            log.warning("forgetting old statistics is put off: %s", error.detail)
         except Exception:
             log.exception("forgetting old statistics failed")
         await asyncio.sleep(FORGET_EVERY_SECONDS)

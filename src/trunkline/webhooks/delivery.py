@@ -112,8 +112,8 @@ class Dispatcher:
         while not self._is_stopping:
             try:
                 await step()
-            except Unavailable:
-                log.warning("deliveries wait: the database is away")
+            except Unavailable as error:
+                log.warning("deliveries wait: %s", error.detail)
                 await asyncio.sleep(AWAY_SECONDS)
             except Exception:
                 log.exception("delivering webhooks failed; it goes on")

@@ -66,8 +66,8 @@ class Recorder:
             self._news.clear()
             try:
                 await self.flush()
-            except Unavailable:
-                log.warning("the results of %d deliveries wait: the database is away", len(self._results))
+            except Unavailable as error:
+                log.warning("the results of %d deliveries wait: %s", len(self._results), error.detail)
                 self._give_up_the_old()
                 await asyncio.sleep(AWAY_SECONDS)
                 self._news.set()
@@ -157,8 +157,8 @@ class Recorder:
         after = None if gone else self._disable_after_seconds
         try:
             done = await self._database.fetchval(SQL.disable_failing, endpoint_id, reason, after)
-        except Unavailable:
-            log.warning("webhook %d is not disabled yet: the database is away", endpoint_id)
+        except Unavailable as error:
+            log.warning("webhook %d is not disabled yet: %s", endpoint_id, error.detail)
         except Exception:
             log.exception("webhook %d cannot be disabled", endpoint_id)
         else:
