@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.events.subscriber import subscribed
 
 from trunkline import clock
 from trunkline.events.contents import contents
@@ -24,13 +25,7 @@ async def fetched(connection: Querier) -> int:
 
 
 async def test_a_claim_and_a_stream_read_the_rows_that_they_are_about_and_no_other(database: Database) -> None:
-    await database.execute(
-        "INSERT INTO account (account_id, email, currency, per_minute) OVERRIDING SYSTEM VALUE"
-        " SELECT one, one || '@example.com', 'USD', 60 FROM generate_series(1, 2) AS one"
-    )
-    await database.execute(
-        "INSERT INTO webhook_endpoint (account_id, test, url, events) VALUES (1, false, 'https://example.com', '{*}')"
-    )
+    await subscribed(database)
     await database.execute(
         "INSERT INTO event (account_id, test, type) SELECT 1, false, 'key.created' FROM generate_series(1, $1)", MANY
     )
@@ -52,13 +47,7 @@ async def test_a_claim_and_a_stream_read_the_rows_that_they_are_about_and_no_oth
 async def test_an_event_that_is_kept_no_longer_says_nothing_and_its_delivery_is_claimed_all_the_same(
     database: Database,
 ) -> None:
-    await database.execute(
-        "INSERT INTO account (account_id, email, currency, per_minute) OVERRIDING SYSTEM VALUE"
-        " VALUES (1, 'one@example.com', 'USD', 60)"
-    )
-    await database.execute(
-        "INSERT INTO webhook_endpoint (account_id, test, url, events) VALUES (1, false, 'https://example.com', '{*}')"
-    )
+    await subscribed(database)
     await database.execute(
         "INSERT INTO webhook_delivery (endpoint_id, account_id, event_id, event_at) VALUES (1001, 1, 77, now())"
     )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.database_line import Line
+from tests.events.subscriber import subscribed
 
 from trunkline.errors import Unavailable
 from trunkline.events.fan_out import FanOut
@@ -160,17 +161,6 @@ async def test_every_event_of_concurrent_transactions_is_told_once(
     await asyncio.gather(running, return_exceptions=True)
     await reader.look()
     assert Counter(heard.ids) == Counter(committed)
-
-
-async def subscribed(database: Database) -> None:
-    """An account with a webhook that wants everything, so that what fan_out takes can be seen."""
-    await database.execute(
-        "INSERT INTO account (account_id, email, currency, per_minute) OVERRIDING SYSTEM VALUE"
-        " VALUES (1, 'one@example.com', 'USD', 60)"
-    )
-    await database.execute(
-        "INSERT INTO webhook_endpoint (account_id, test, url, events) VALUES (1, false, 'https://example.com', '{*}')"
-    )
 
 
 async def step(connection: Querier) -> int:

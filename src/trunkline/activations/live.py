@@ -91,8 +91,8 @@ class Live:
                 waiting.set()
 
     def changing(self, activation_id: int) -> None:
-        """This process has changed a lease and is about to commit that: until the outbox tells of it, whatever else it
-        tells before, the lease is read from the database."""
+        """This process has changed a lease and is about to commit that: for DISTRUST_SECONDS it is read from the
+        database, whatever the outbox tells of it meanwhile, which may be what happened before."""
         self._forget(activation_id)
         now = time.monotonic()
         if len(self._distrusted) > MOST_REMEMBERED:
