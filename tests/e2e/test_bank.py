@@ -163,7 +163,9 @@ class Customer:
     async def look(self) -> None:
         lease = self._any("waiting", "received", "completed", "cancelled")
         if lease is not None:
-            assert (await self.hear("GET", f"/numbers/status/{lease}"))["status"] == self.states[lease]
+            async with asyncio.timeout(10):  # a process shows what another has done with a delay
+                while (await self.hear("GET", f"/numbers/status/{lease}"))["status"] != self.states[lease]:
+                    await asyncio.sleep(0.02)
 
     async def count(self) -> None:
         account = await self.hear("GET", "/account")
