@@ -37,7 +37,8 @@ class Listening:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
@@ -59,6 +60,11 @@ class Listening:
         self._process.send_signal(number)
         return self._process.wait(WAIT_SECONDS)
 
+    def kill(self) -> None:
+        """And read to the end, before the pipe is closed."""
+        self._process.kill()
+        self._reader.join(WAIT_SECONDS)
+
 
 @contextlib.contextmanager
 def listening(trunkline: Trunkline, server: Server, key: str, *words: str) -> Iterator[Listening]:
@@ -67,10 +73,11 @@ def listening(trunkline: Trunkline, server: Server, key: str, *words: str) -> It
         env=trunkline.environment | {"TRUNKLINE_URL": server.base, "TRUNKLINE_API_KEY": key},
         stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
+        running = Listening(process)
         try:
-            yield Listening(process)
+            yield running
         finally:
-            process.kill()
+            running.kill()
 
 
 def leased(server: Server, customer: Customer) -> Any:

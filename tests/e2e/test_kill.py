@@ -146,7 +146,8 @@ class ResendingSmsc:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self.acknowledged: list[tuple[str, str]] = []
         self.port: int = self._events.get(timeout=PATIENCE_SECONDS)["port"]
 
@@ -164,6 +165,7 @@ class ResendingSmsc:
             finally:
                 assert process.stdin
                 process.stdin.close()
+                smsc._listener.join(PATIENCE_SECONDS)  # it ends with its input; read to the end before the pipe closes
 
     def _listen(self) -> None:
         assert self._process.stdout

@@ -1,6 +1,7 @@
 -- name: purchase
 SELECT item.place, bought.*
-  FROM unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::integer[], $9::text[], $10::text[], $11::jsonb[])
+  FROM unnest(await_turn($4, $5), $5::text[], $6::bigint[], $7::text[], $8::integer[], $9::text[], $10::text[],
+              $11::jsonb[])
        WITH ORDINALITY AS item (country, service, max_micros, operator, ttl, sender, contains, labels, place),
        LATERAL purchase($1, $16, $2, item.country, item.service, item.max_micros, item.operator, item.ttl, item.sender,
                         item.contains, item.labels, $3, $12, $13, $14, $15, $17, $18, $19, $20) AS bought

@@ -109,6 +109,21 @@ BEGIN
     RETURN p_micros - ceil(p_micros * coalesce(tier.percent_off, 0) / 100);
 END $$;
 
+-- Several orders of one transaction hold many stripes (``pick_fresh``), and two such that wait for each other's would
+-- deadlock whatever order they are in. So they come one after the other, each service of a country for itself, and take
+-- their turns in one order. An order on its own holds one stripe, waits with none and needs no turn. Gives back
+-- ``p_countries``, so that the orders can only be read once it is their turn.
+CREATE OR REPLACE FUNCTION await_turn(p_countries text[], p_services text[]) RETURNS text[] LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(p_countries) > 1 THEN
+        PERFORM pg_advisory_xact_lock(-1 - turn.service_id, turn.place)
+           FROM (SELECT DISTINCT service_id, hashtext(country) AS place
+                   FROM unnest(p_countries, p_services) AS item (country, slug) JOIN service USING (slug)
+                  ORDER BY service_id, place) AS turn;
+    END IF;
+    RETURN p_countries;
+END $$;
+
 CREATE OR REPLACE FUNCTION purchase(
     p_account bigint, p_key bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text,
     p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint,

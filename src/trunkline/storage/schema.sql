@@ -98,6 +98,19 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.await_turn(p_countries text[], p_services text[]) RETURNS text[]
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF cardinality(p_countries) > 1 THEN
+        PERFORM pg_advisory_xact_lock(-1 - turn.service_id, turn.place)
+           FROM (SELECT DISTINCT service_id, hashtext(country) AS place
+                   FROM unnest(p_countries, p_services) AS item (country, slug) JOIN service USING (slug)
+                  ORDER BY service_id, place) AS turn;
+    END IF;
+    RETURN p_countries;
+END $$;
+
 CREATE TABLE public.account (
     account_id bigint NOT NULL,
     email text NOT NULL,
