@@ -1,7 +1,7 @@
 """Somebody who gets webhooks, in a process of its own: ``python -m bench.receivers``.
 
 ``/good`` answers at once, ``/fail`` answers 500, ``/hang`` never answers; ``/tally`` is what came to ``/good``, as
-JSON: webhook id to seconds since the epoch.
+JSON: webhook id to seconds since the epoch; ``/count`` how many those are, for whoever asks again and again.
 """
 
 import asyncio
@@ -48,12 +48,18 @@ class Receiver(asyncio.Protocol):
             answer = OK
         elif path.startswith(b"/tally"):
             body = json.dumps(came).encode()
-            answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
+            answer = _says(body)
+        elif path.startswith(b"/count"):
+            answer = _says(b"%d" % len(came))
         elif path.startswith(b"/forget"):
             came.clear()
             answer = OK
         self._transport.write(answer)
         self._transport.close()
+
+
+def _says(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
 
 
 async def main() -> None:

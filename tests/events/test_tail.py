@@ -88,15 +88,24 @@ async def test_who_reads_on_reads_nothing_again_also_while_a_transaction_stays_o
         await database.execute("ANALYZE event")
         await reader.look()
         assert len(heard.events) == 1500
-        await FanOut(database, lambda _: None, keep_days=30).take()
-        assert await events_read(database, SQL.news, reader.seen, reader._clock, 5000) == 0
-        assert await events_read(database, SQL.fan_out, 10) == 0
+
+        async def news_read() -> int:
+            await reader.look()
+            return await events_read(database, SQL.news, reader.seen, reader._clock, 5000)
+
+        async def fanned_out() -> int:
+            await FanOut(database, lambda _: None, keep_days=30).take()
+            return await events_read(database, SQL.fan_out, 10)
+
+        # the server's own transactions (autovacuum) may end between two looks, and are looked behind once each
+        assert 0 in [await news_read() for _ in range(5)]
+        assert 0 in [await fanned_out() for _ in range(5)]
         assert await planned(database) == []
     await reader.look()
     assert heard.ids[1500:] == [late]
     assert await step(database) == 1
     assert await planned(database) == [late]
-    assert await events_read(database, SQL.fan_out, 10) == 0
+    assert 0 in [await fanned_out() for _ in range(5)]
 
 
 @pytest.mark.parametrize("days", [-3, 3])

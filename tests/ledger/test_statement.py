@@ -118,19 +118,21 @@ async def test_a_statement_that_is_written_while_money_moves_misses_nothing(
     monkeypatch.setattr(statement, "PAGE", 3)
     buyer = await house.buyer("50")
     await house.stock(40)
-    stop = asyncio.Event()
 
     async def trade() -> None:
-        while not stop.is_set():
+        for _ in range(20):
             lease = await buyer.order()
             if lease.status_code == 200:
                 await buyer.cancel(lease.json()["data"])
 
-    trading = [asyncio.create_task(trade()) for _ in range(8)]
-    for _ in range(10):
-        follows(await lines_of(buyer))
-    stop.set()
-    await asyncio.gather(*trading)
+    trading = asyncio.gather(*(trade() for _ in range(8)))
+    lengths = set()
+    while not trading.done():
+        rows = await lines_of(buyer)
+        follows(rows)
+        lengths.add(len(rows))
+    await trading
+    assert len(lengths) > 1
     rows = await lines_of(buyer)
     follows(rows)
     count = await house.platform.database.fetchval(

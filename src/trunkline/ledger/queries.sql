@@ -34,7 +34,10 @@ SELECT transfer_id, transfer.created_at, kind, transfer.activation_id, deposit_i
   FROM transfer
   LEFT JOIN activation USING (activation_id)
   LEFT JOIN service USING (service_id)
- WHERE transfer.account_id = $1 AND transfer_id > $2 ORDER BY transfer_id LIMIT $3
+ WHERE transfer.account_id = $1 AND transfer_id > $2 AND transfer_id <= $4 ORDER BY transfer_id LIMIT $3
+
+-- name: last_transfer
+SELECT coalesce(max(transfer_id), 0) FROM transfer WHERE account_id = $1
 
 -- One deposit at a time begins for an account, so that a key that is sent twice at once begins one.
 -- name: own_currency

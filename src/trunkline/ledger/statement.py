@@ -40,7 +40,9 @@ def header() -> bytes:
 async def lines(
     connection: Querier, account_id: int, first: datetime.date, last: datetime.date
 ) -> AsyncIterator[bytes]:
-    """The statement in pieces of whole lines, the header not included."""
+    """The statement in pieces of whole lines, the header not included: as things stand now, however long it takes to
+    read and however much money moves meanwhile."""
+    until = await connection.fetchval(SQL.last_transfer, account_id)
     since = datetime.datetime.combine(first, datetime.time(), datetime.UTC)
     balance, after, is_end = 0, 0, False
     while not is_end:
@@ -48,7 +50,7 @@ async def lines(
         assert opening is not None
         balance += opening["micros"]
         after, is_end = opening["last"], opening["is_end"]
-    while rows := await connection.fetch(SQL.statement, account_id, after, PAGE):
+    while rows := await connection.fetch(SQL.statement, account_id, after, PAGE, until):
         shown = []
         for row in rows:
             balance += row["micros"]
