@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -28,7 +29,13 @@ from trunkline.app import Platform
 from trunkline.storage import embedded
 from trunkline.storage.database import Database
 
+END_SECONDS = 90  # for a server that was told to end, which lets held calls run their time
+
 _names = itertools.count()
+
+# An example may take as long as the machine needs; whatever else a profile says stays.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
@@ -72,14 +79,21 @@ def database_url(server: str, name: str) -> str:
 def url(postgres: str) -> Iterator[str]:
     """The URL of a database of the test's own: migrated, seeded, empty otherwise."""
     name = f"test_{os.getpid()}_{next(_names)}"
-    asyncio.run(_execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_trunkline STRATEGY file_copy"))
+    asyncio.run(_administer(postgres, f"CREATE DATABASE {name} TEMPLATE template_trunkline STRATEGY file_copy"))
     yield database_url(postgres, name)
-    asyncio.run(_execute(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(_administer(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-async def _execute(url: str, statement: str) -> None:
+async def _administer(url: str, statement: str) -> None:
+    """PostgreSQL waits 5 seconds for those who are still in a database (autovacuum, or who has just left): no more."""
     connection = await asyncpg.connect(url)
-    await connection.execute(statement)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await connection.execute(statement)
+                break
+            except asyncpg.ObjectInUseError:
+                await asyncio.sleep(0.1)
     await connection.close()
 
 
@@ -148,11 +162,11 @@ class Server:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        return self.process.wait(END_SECONDS)
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -194,10 +208,10 @@ def _end(process: "subprocess.Popen[str]") -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(40)
+            process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(60)
     if process.stdout is not None:
         process.stdout.close()
 

@@ -65,6 +65,10 @@ class Line:
         else:
             host, port = self._parts.hostname, self._parts.port or 5432
             database_reader, database_writer = await asyncio.open_connection(host, port)
+        if not self._whole:  # it was cut meanwhile
+            writer.transport.abort()
+            database_writer.transport.abort()
+            return
         self._writers |= {writer, database_writer}
         with contextlib.suppress(ConnectionError):
             await asyncio.gather(

@@ -1,9 +1,12 @@
-"""Servers that play the outside: sites over TLS that behave as told, and a name server. Real sockets on loopback."""
+"""Servers that play the outside: sites over TLS that behave as told, and a name server. Real sockets on loopback; and
+ports where there is nobody."""
 
 import asyncio
 import contextlib
+import random
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import cast
 
 import dns.flags
@@ -93,3 +96,19 @@ async def nameserver(texts: Mapping[str, list[str]]) -> AsyncIterator[str]:
         yield "{}:{}".format(*transport.get_extra_info("sockname"))
     finally:
         transport.close()
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[int]:
+    """A port of loopback that refuses connections, and is nobody else's meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def lasting_port() -> int:
+    """A free port of loopback that can be left and taken again: the system gives it to nobody who asks for any."""
+    while True:
+        port = random.randrange(12_000, 30_000)  # below those that Linux, macOS and IANA give away
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

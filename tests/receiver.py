@@ -38,7 +38,7 @@ class Receiver:
         self.port: int = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/hook"
 
-    def take(self, seconds: float = 20) -> Posted:
+    def take(self, seconds: float = 60) -> Posted:
         """The next that comes."""
         return self._posted.get(timeout=seconds)
 

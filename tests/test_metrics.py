@@ -145,7 +145,9 @@ def test_who_reads_while_a_process_is_laid_to_rest_counts_it_once(tmp_path: path
     over = threading.Event()
 
     def read() -> None:
-        while not over.is_set():
+        is_over = False
+        while not is_over:
+            is_over = over.is_set()  # looked at first: who comes late reads once too
             seen.add(_all(tmp_path)[metrics.TEXTS.name]["north", "late"][0])
 
     reader = threading.Thread(target=read)

@@ -11,6 +11,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import Trunkline
+from tests.days import within_a_day
 from tests.house import Buyer, House, data, opened, problem
 
 from trunkline.accounts import policy
@@ -87,6 +88,7 @@ async def test_a_spending_cap_of_the_customers_own_counts_from_its_change_on(hou
     buyer = await house.buyer()
     await house.stock(3)
     data(await change(buyer, spend_cap_day=0.15))
+    await within_a_day()
     await buyer.lease()
     problem(await buyer.order(), 402, "spend_cap_reached")
     data(await change(buyer, spend_cap_day=None))
@@ -119,7 +121,7 @@ async def test_caps_are_kept_as_they_were_set_or_refused_and_left_alone(house: H
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.fixed_dictionaries({}, optional={name: st.none() | some for name, some in SOME.items()}))
     def every(changes: dict[str, Any]) -> None:
-        asyncio.run_coroutine_threadsafe(one(changes), loop).result(20)
+        asyncio.run_coroutine_threadsafe(one(changes), loop).result(60)
 
     await asyncio.to_thread(every)
 

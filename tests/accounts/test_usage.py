@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests import house
+from tests.days import within_a_day
 from tests.house import Buyer, House, data, problem
 
 from trunkline import clock
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest_asyncio.fixture
 async def home(url: str) -> AsyncIterator[House]:
+    await within_a_day()
     async with house.opened(url) as opened:
         yield opened
 

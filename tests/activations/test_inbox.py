@@ -18,7 +18,7 @@ from trunkline.carriers.carrier import Alphabet, InboundText, Part, StoreAway
 from trunkline.catalog.prices import Catalog
 from trunkline.storage.database import Database
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 LONG = "Your WhatsApp code: 847291. " + "Do not share it with anybody, whoever asks. " * 6 + "–"
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import re
 from typing import ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -324,6 +325,7 @@ def code_of(text: str) -> str | None:
     return found and found[1]
 
 
+@pytest.mark.timeout(1800)  # half a minute's work; a slow machine is to finish it too
 def test_leases_texts_and_money_agree_with_the_model_whatever_happens(url: str) -> None:
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()

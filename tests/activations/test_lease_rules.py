@@ -389,7 +389,7 @@ async def test_what_is_leased_is_told_also_where_the_database_goes_away_before_t
         await purchase(dry_run=True)  # so that the statements are known
         line.swallow_answers(after=1)
         purchasing = asyncio.create_task(purchase(dry_run=False))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await line.answer_swallowed()
             line.cut()
             leased, refused = await purchasing

@@ -46,7 +46,9 @@ async def test_fifty_purchases_at_once_with_one_idempotency_key_lease_one_number
     wanted = {"country": "us", "service": "whatsapp"}
     headers = {"Authorization": f"Bearer {customer.live_key}", "Idempotency-Key": "one-order"}
     limits = httpx.Limits(max_connections=50)
-    async with httpx.AsyncClient(base_url=server.api, headers=headers, limits=limits, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=server.api, headers=headers, limits=limits, trust_env=False, timeout=60
+    ) as client:
         answers = await asyncio.gather(*(client.post("/numbers/purchase", json=wanted) for _ in range(50)))
         assert results(answers).keys() <= {WON, "idempotency_in_flight"}
         first = next(answer for answer in answers if answer.status_code == 200)

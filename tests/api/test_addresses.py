@@ -136,7 +136,7 @@ def test_with_a_trusted_proxy_the_address_before_it_counts(serve: Serve, trunkli
     customer = trunkline.customer(per_minute=1000)
     server = serve(TRUNKLINE_SERVER__TRUSTED_PROXIES="127.0.0.0/8,10.0.0.0/8")
     with httpx.Client(
-        base_url=server.api, headers={"Authorization": f"Bearer {customer.live_key}"}, trust_env=False
+        base_url=server.api, headers={"Authorization": f"Bearer {customer.live_key}"}, trust_env=False, timeout=60
     ) as client:
         made = data(
             client.post("/keys", json={"name": "office", "scopes": ["account:read"], "cidrs": ["203.0.113.0/24"]})

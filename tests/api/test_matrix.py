@@ -18,7 +18,7 @@ from tests.house import Buyer, House, data, opened, problem
 from tests.outside import nameserver
 
 from trunkline.accounts import issuing
-from trunkline.accounts.keys import ALL_SCOPES, FRESH_SECONDS, Mode
+from trunkline.accounts.keys import ALL_SCOPES, Mode
 from trunkline.api.routes import Route
 from trunkline.catalog import services
 from trunkline.ledger import deposits
@@ -251,7 +251,7 @@ async def test_nobody_gets_in_without_a_key_or_with_one_that_has_ended(house: Ho
     await house.platform.database.execute(
         "UPDATE api_key SET revoked_at = now() WHERE account_id = $1 AND name = 'a key'", buyer.account_id
     )
-    async with asyncio.timeout(FRESH_SECONDS + 1):
+    async with asyncio.timeout(30):
         while (await revoked.get("/account")).status_code == 200:
             await asyncio.sleep(0.05)
     for route in house.routes:

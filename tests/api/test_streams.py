@@ -19,7 +19,7 @@ from trunkline.api.routes import Call, Route, Stream
 from trunkline.api.server import Api
 
 CHUNK = bytes(64 * 1024)
-READ_SECONDS = 10
+READ_SECONDS = 60
 
 
 @dataclasses.dataclass
@@ -93,7 +93,7 @@ async def test_a_long_answer_comes_whole_with_the_headers_of_any_other(serving: 
             f"http://127.0.0.1:{served.port}/api/v1",
             {"Authorization": f"Bearer {served.buyer.account.live_key}"},
         )
-        async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False, timeout=READ_SECONDS) as client:
             answer = await client.get("/report")
             assert (answer.status_code, len(answer.content)) == (200, 100 * len(CHUNK))
             assert answer.headers["content-type"] == "text/csv; charset=utf-8"

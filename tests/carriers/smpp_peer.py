@@ -16,7 +16,7 @@ from trunkline.carriers.smpp.link import SmppCarrier
 from trunkline.carriers.smpp.options import SmppOptions
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed; the SMSC is node-smpp")
 
@@ -130,7 +130,16 @@ class Inbox:
 
 
 def carrier(port: int, *, scheme: str = "smpp", **options: Any) -> SmppCarrier:
-    return SmppCarrier("acme", SmppOptions(url=f"{scheme}://us%40er:s%3Acret@localhost:{port}", **options))
+    """A link that is as patient with its peer as the tests are with both."""
+    patient = {"response_timeout_seconds": PATIENCE_SECONDS, "connect_timeout_seconds": PATIENCE_SECONDS}
+    url = f"{scheme}://us%40er:s%3Acret@localhost:{port}"
+    return SmppCarrier("acme", SmppOptions(url=url, **(patient | options)))
+
+
+def answers_within(link: SmppCarrier, seconds: float) -> None:
+    """How long the peer has for what a link that is bound asks from now on."""
+    assert link._session is not None
+    link._session._requests._timeout_seconds = seconds
 
 
 @contextlib.asynccontextmanager

@@ -124,9 +124,9 @@ def test_a_stream_that_waited_long_is_cut_in_time_linear_in_its_length(chunk: in
     splitter = pdu.Splitter()
     for start in range(0, len(stream), chunk):
         splitter.feed(stream[start : start + chunk])
-    began = time.perf_counter()
+    began = time.process_time()
     assert sum(1 for octets in iter(splitter.take, None) if octets == sent) == 80_000
-    assert time.perf_counter() - began < 5  # copying the rest for each PDU would be 320 GB
+    assert time.process_time() - began < 10  # copying the rest for each PDU would be 320 GB
 
 
 @pytest.mark.parametrize("length", [0, 3, 15, 65537, 0xFFFFFFFF])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.carriers.smpp_peer import PATIENCE_SECONDS, Inbox, bound, carrier, needs_node, running
+from tests.carriers.smpp_peer import PATIENCE_SECONDS, Inbox, answers_within, bound, carrier, needs_node, running
 
 from trunkline.carriers.smpp import pdu
 from trunkline.carriers.smpp.link import SmppCarrier
@@ -56,6 +56,7 @@ class RawServer:
         self.port = 0
         self._accepted: asyncio.Queue[RawPeer] = asyncio.Queue()
         self._peers: list[RawPeer] = []
+        self._is_over = False
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -63,6 +64,9 @@ class RawServer:
         raw = cls()
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if raw._is_over:  # it came as everybody left
+                writer.transport.abort()
+                return
             raw._peers.append(RawPeer(reader, writer))
             raw._accepted.put_nowait(raw._peers[-1])
 
@@ -74,6 +78,7 @@ class RawServer:
             yield raw
         finally:
             server.close()
+            raw._is_over = True
             raw.hang_up()
             await server.wait_closed()
 
@@ -173,11 +178,13 @@ async def test_a_bind_that_is_not_answered_is_given_up() -> None:
 @pytest.mark.asyncio
 async def test_a_peer_that_answers_the_farewell_with_silence_is_left_anyway() -> None:
     async with RawServer.started() as server:
-        async with running(carrier(server.port, response_timeout_seconds=0.1), Inbox()):
+        link = carrier(server.port)
+        async with running(link, Inbox()):
             peer = await server.peer()
             await peer.accept_bind()
             peer.send(DELIVER)
             assert await peer.header() == (pdu.DELIVER_SM | pdu.RESPONSE, 0, 5)
+            answers_within(link, 0.1)
         assert (await peer.header())[0] == pdu.UNBIND
         await peer.closed()
 
@@ -238,7 +245,7 @@ def test_random_octets_never_break_a_link(chunks: list[bytes]) -> None:
     async def scenario() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         inbox = Inbox()
-        async with raw_link(inbox, response_timeout_seconds=0.05) as (peer, _, _):
+        async with raw_link(inbox) as (peer, _, _):
             for chunk in chunks:
                 peer.send(chunk)
                 await asyncio.sleep(0)  # so that chunks arrive as such

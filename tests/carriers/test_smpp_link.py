@@ -8,9 +8,21 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.carriers.smpp_peer import Inbox, Smsc, bound, carrier, needs_node, only, running
+from tests.carriers.smpp_peer import (
+    PATIENCE_SECONDS,
+    Inbox,
+    Smsc,
+    answers_within,
+    bound,
+    carrier,
+    needs_node,
+    only,
+    running,
+)
+from tests.outside import nobody
 
 from trunkline.carriers.carrier import Health, InboundText, LinkState, OutboundText, StoreAway, SubmitRefused
+from trunkline.carriers.smpp import session
 from trunkline.carriers.smpp.link import SmppCarrier
 from trunkline.carriers.smpp.options import SmppOptions
 
@@ -20,9 +32,15 @@ TEMPORARY = 0x64
 TEXT = {"text": "Your code is 482913", "destination_addr": "491511234567"}
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts in hand may take their time also before a goodbye."""
+    monkeypatch.setattr(session, "_DRAIN_SECONDS", PATIENCE_SECONDS)
+
+
 async def healthy(link: SmppCarrier, state: LinkState, words: str) -> Health:
     """The link's health once it says this; it has no event to await, so it is looked at until then."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (link.health().state is state and words in link.health().detail):
             await asyncio.sleep(0.01)
     return link.health()
@@ -175,20 +193,23 @@ async def test_no_more_texts_are_in_hand_than_the_window_however_many_the_peer_s
 @pytest.mark.asyncio
 async def test_a_peer_is_not_blamed_for_silence_while_we_do_not_listen() -> None:
     inbox = Inbox(holding=True)
-    async with bound(inbox, window=2, enquire_link_seconds=0.1, response_timeout_seconds=0.2) as (smsc, link):
+    async with bound(inbox, window=2, enquire_link_seconds=0.1) as (smsc, link):
         await smsc.behave("on_submit", mute=True)
-        sending = asyncio.create_task(link.send(OutboundText("72000", "+491511234567", "Hallo")))
-        await smsc.event("submit")
         smsc.order("deliver", **TEXT, count=3)
         await inbox.text()
         await inbox.text()
+        answers_within(link, 0.2)
+        sending = asyncio.create_task(link.send(OutboundText("72000", "+491511234567", "Hallo")))
+        await smsc.event("submit")
         # Longer than both limits: time itself is what is tested here.
         done, _ = await asyncio.wait((sending,), timeout=0.6)
         assert not done
         assert link.health().state is LinkState.UP
+        answers_within(link, PATIENCE_SECONDS)  # whatever else is asked
         inbox.commit_all()
         with pytest.raises(SubmitRefused, match="no answer within"):
             await sending
+        await inbox.text()
         assert len(inbox.held) == 1
         assert link.health().state is LinkState.UP
 
@@ -199,9 +220,10 @@ async def test_a_dropped_link_comes_back_and_takes_texts() -> None:
     async with bound(inbox) as (smsc, link):
         smsc.order("deliver", **TEXT)
         await inbox.text()
+        lost = asyncio.create_task(healthy(link, LinkState.DOWN, "next try in 0."))
         smsc.order("drop")
         await smsc.event("close", session=1)
-        await healthy(link, LinkState.DOWN, "next try in 0.")
+        await lost
         inbox.commit_all()  # too late to be told: the peer sends the text again
         inbox.holding = False
         await smsc.event("bind", session=2)
@@ -227,11 +249,10 @@ async def test_a_refused_bind_is_shown_to_the_operator_and_tried_again() -> None
 
 @pytest.mark.asyncio
 async def test_a_port_where_nobody_listens_is_shown_to_the_operator() -> None:
-    async with Smsc.started() as smsc:
-        port = smsc.port
-    link = carrier(port)
-    async with running(link, Inbox()):
-        await healthy(link, LinkState.DOWN, "next try in")
+    with nobody() as port:
+        link = carrier(port)
+        async with running(link, Inbox()):
+            await healthy(link, LinkState.DOWN, "next try in")
 
 
 @pytest.mark.asyncio
@@ -244,10 +265,12 @@ async def test_an_idle_link_is_probed_and_stays() -> None:
 
 @pytest.mark.asyncio
 async def test_a_peer_that_does_not_answer_the_probe_is_left_for_a_new_session() -> None:
-    async with bound(Inbox(), enquire_link_seconds=0.1, response_timeout_seconds=0.2) as (smsc, link):
+    async with bound(Inbox(), enquire_link_seconds=0.1) as (smsc, link):
+        lost = asyncio.create_task(healthy(link, LinkState.DOWN, "enquire_link: no answer within 0.2 s"))
+        answers_within(link, 0.2)  # before it goes mute, or an enquiry could have the whole of our patience
         await smsc.behave("on_enquire", mute=True)
         await smsc.event("close", session=1)
-        await healthy(link, LinkState.DOWN, "enquire_link: no answer within 0.2 s")
+        await lost
         await smsc.event("bind", session=2)
 
 

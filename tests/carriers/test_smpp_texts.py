@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.carriers.smpp_peer import Inbox, bound, needs_node, only
+from tests.carriers.smpp_peer import PATIENCE_SECONDS, Inbox, answers_within, bound, needs_node, only
 
 from trunkline.carriers.alphabets import decode
 from trunkline.carriers.carrier import Alphabet, DeliveryReceipt, InboundText, OutboundText, Part, SubmitRefused
@@ -199,13 +199,17 @@ async def test_sending_waits_while_the_window_is_full() -> None:
 
 
 async def test_a_text_that_the_peer_refuses_or_does_not_answer_is_refused() -> None:
-    async with bound(Inbox(), response_timeout_seconds=0.3) as (smsc, link):
+    async with bound(Inbox()) as (smsc, link):
         await smsc.behave("on_submit", status=0x58)
         with pytest.raises(SubmitRefused, match=r"acme: submit_sm refused: ESME_RTHROTTLED \(0x58\)"):
             await link.send(OutboundText("Acme", f"+{NUMBER}", "Hallo"))
         await smsc.behave("on_submit", mute=True)
+        answers_within(link, 0.3)
         with pytest.raises(SubmitRefused, match=r"submit_sm: no answer within 0\.3 s"):
             await link.send(OutboundText("Acme", f"+{NUMBER}", "Hallo"))
+        await smsc.event("submit")
+        await smsc.event("submit")
+        answers_within(link, PATIENCE_SECONDS)
         await smsc.behave("on_submit")
         assert await link.send(OutboundText("Acme", f"+{NUMBER}", "Hallo")) == ["m2"]
 

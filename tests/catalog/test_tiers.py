@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 from tests.conftest import Trunkline
+from tests.days import within_a_day
 from tests.house import Buyer, House, data, opened, problem
 
 from trunkline import money
@@ -17,6 +18,7 @@ from trunkline.ledger import journal
 
 @pytest_asyncio.fixture
 async def house(url: str) -> AsyncIterator[House]:
+    await within_a_day()
     async with opened(url) as house:
         yield house
         await house.books_balance()

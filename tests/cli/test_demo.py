@@ -53,11 +53,11 @@ def test_a_webhook_is_good_only_when_whole_fresh_and_signed() -> None:
 
 def test_a_webhook_that_does_not_come_is_missed() -> None:
     with demo_receiver.listening() as receiver:
-        connection = http.client.HTTPConnection("127.0.0.1", receiver.server.server_address[1], timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", receiver.server.server_address[1], timeout=60)
         connection.request("POST", "/hook", BODY, signed())
         assert connection.getresponse().status == 204
         connection.close()
-        webhook = receiver.take(SECRET, 10)
+        webhook = receiver.take(SECRET, 60)
         assert (webhook.event_id, webhook.data, webhook.good) == ("evt_1042", json.loads(BODY)["data"], True)
         with pytest.raises(OperatorError, match="No webhook"):
             receiver.take(SECRET, 0.05)

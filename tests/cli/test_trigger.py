@@ -132,7 +132,7 @@ def test_an_answer_that_cannot_be_written_is_said_in_one_line(trunkline: Trunkli
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "trunkline", "trigger", "--list"],
-            env=trunkline.environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+            env=trunkline.environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
         )  # fmt: skip
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert "No space left" in done.stderr

@@ -1,5 +1,6 @@
 """What bad input gets: a clear problem, and nothing changed."""
 
+import contextlib
 import json
 import socket
 import urllib.parse
@@ -20,8 +21,9 @@ class Caller:
     def raw(self, data: bytes) -> bytes:
         """What the server sends back on one connection, until it closes or an answer is whole."""
         parts = urllib.parse.urlsplit(self.server.base)
-        with socket.create_connection((parts.hostname, parts.port), timeout=15) as connection:
-            connection.sendall(data)
+        with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
+            with contextlib.suppress(ConnectionError):  # it may be cut off before it has heard all
+                connection.sendall(data)
             answer = b""
             while chunk := connection.recv(65536):
                 answer += chunk

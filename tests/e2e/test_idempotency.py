@@ -5,6 +5,7 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import requests
 
 from tests.conftest import Serve, Server, Trunkline
@@ -12,7 +13,7 @@ from tests.conftest import Serve, Server, Trunkline
 ROUNDS = 20
 KEYS_EACH_ROUND = 4
 CALLERS_OF_A_KEY = 2
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 WANTED = {"country": "us", "service": "whatsapp"}
 
 
@@ -53,6 +54,7 @@ def buy(shop: Shop, secret: str, key: str) -> tuple[bytes, int]:
         assert answer.json()["code"] == "idempotency_in_flight"  # for the other caller, or for one that was cut off
 
 
+@pytest.mark.timeout(900)
 def test_a_purchase_that_is_said_until_it_is_answered_is_one_lease_and_one_hold(
     serve: Serve, trunkline: Trunkline
 ) -> None:
@@ -60,8 +62,11 @@ def test_a_purchase_that_is_said_until_it_is_answered_is_one_lease_and_one_hold(
     shop = Shop(serve)
     told: dict[str, bytes] = {}
     broken = 0
-    for number in range(ROUNDS):
-        keys = [f"round {number}, order {order}" for order in range(KEYS_EACH_ROUND)]
+    rounds = 0
+    while rounds < ROUNDS or broken <= ROUNDS:  # until enough kills have met calls
+        assert rounds < 5 * ROUNDS, broken
+        rounds += 1
+        keys = [f"round {rounds}, order {order}" for order in range(KEYS_EACH_ROUND)]
         with ThreadPoolExecutor(KEYS_EACH_ROUND * CALLERS_OF_A_KEY) as callers:
             calls = [(key, callers.submit(buy, shop, customer.live_key, key)) for key in keys * CALLERS_OF_A_KEY]
             threading.Event().wait(random.uniform(0, 0.1))  # before, while or after they are answered
@@ -70,9 +75,8 @@ def test_a_purchase_that_is_said_until_it_is_answered_is_one_lease_and_one_hold(
                 answer, times = call.result()
                 assert told.setdefault(key, answer) == answer
                 broken += times
-    assert broken > ROUNDS, "the kills met calls"
     leases = {json.loads(answer)["data"]["activation_id"] for answer in told.values()}
-    assert len(leases) == len(told) == ROUNDS * KEYS_EACH_ROUND
+    assert len(leases) == len(told) == rounds * KEYS_EACH_ROUND
     listed: list[str] = []
     cursor = None
     while cursor is not None or not listed:

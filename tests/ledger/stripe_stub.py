@@ -16,7 +16,9 @@ _refs = itertools.count(1)
 
 
 class Stub:
-    """``answer`` is a status, "empty", or "hang" (until released). The same idempotency key gets the same session."""
+    """``answer`` is a status, "empty", "hang" (until released) or "cut" (the connection ends without an answer).
+
+    The same idempotency key gets the same session."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -37,12 +39,14 @@ class Stub:
             "TRUNKLINE_STRIPE__API_BASE": self.url,
         }
 
-    def reply(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    def reply(self, form: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
         with self._lock:
             self.asked.append(form)
         self.arrived.set()
         if self.answer == "hang":
-            self.released.wait(60)
+            self.released.wait(200)
+        if self.answer == "cut":
+            return None
         if self.answer in ("hang", "empty"):
             return 200, {}
         if isinstance(self.answer, int) and self.answer != 200:
@@ -73,7 +77,11 @@ def stub() -> Iterator[Stub]:
                 "idempotency_key": self.headers["idempotency-key"],
                 "authorization": self.headers["authorization"],
             }
-            status, answer = found.reply(form)
+            reply = found.reply(form)
+            if reply is None:
+                self.close_connection = True
+                return
+            status, answer = reply
             raw = json.dumps(answer).encode()
             with contextlib.suppress(OSError):  # who hung up does not hear it
                 self.send_response(status)
@@ -85,7 +93,10 @@ def stub() -> Iterator[Stub]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 128  # whoever is turned away comes again only after a second
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         found = Stub(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

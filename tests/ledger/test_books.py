@@ -1,6 +1,7 @@
 """The books: what does not balance cannot be written, what is written stays, and who tampers is found out."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -212,14 +213,13 @@ async def test_the_proof_shows_its_progress_on_a_terminal_and_nowhere_else(trunk
             [sys.executable, "-m", "trunkline", "ledger", "verify", *words],
             env=trunkline.environment | {"TERM": "xterm"}, stdout=subprocess.PIPE, stderr=theirs, text=True, check=True,
         )  # fmt: skip
-        os.set_blocking(ours, False)
         os.close(theirs)
-        try:
-            return done.stdout, os.read(ours, 65536).decode()
-        except OSError:  # nothing was written, and nobody is left who could
-            return done.stdout, ""
-        finally:
-            os.close(ours)
+        bar = b""
+        with contextlib.suppress(OSError):  # that is the end: nobody is left who could write
+            while piece := os.read(ours, 65536):
+                bar += piece
+        os.close(ours)
+        return done.stdout, bar.decode()
 
     trunkline.customer(credit="5")
     words, bar = shown()

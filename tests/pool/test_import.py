@@ -128,7 +128,7 @@ def test_a_simulated_number_that_is_leased_stays_where_it_is(trunkline: Trunklin
         f"{server.api}/numbers/purchase",
         json={"country": "us", "service": "whatsapp"},
         headers={"Authorization": f"Bearer {trunkline.customer().live_key}"},
-        timeout=30,
+        timeout=60,
     ).json()["data"]
     operator = Trunkline(trunkline.environment | north)
     refused = operator.run("numbers", "import", "-", "--carrier", "north", input=f"{lease['phone_number']},us\n")

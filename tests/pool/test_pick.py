@@ -82,3 +82,23 @@ async def test_numbers_added_later_are_found(house: House) -> None:
         added = await house.stock(count)
         assert sorted([(await buyer.lease())["phone_number"] for _ in added]) == added
         problem(await buyer.order(), 404, "no_numbers_available")
+
+
+async def test_buyers_who_find_every_number_kept_for_somebody_else_do_not_wait_for_each_other(house: House) -> None:
+    await house.stock(30)
+    alone = await house.buyer()
+    for _ in range(30):
+        await alone.lease("any")
+    buyers = [await house.buyer() for _ in range(BUYERS)]
+    for answer in await asyncio.gather(*(buyer.order() for buyer in buyers)):
+        problem(answer, 404, "no_numbers_available")
+
+
+async def test_operators_whose_numbers_run_out_at_once_give_each_of_them_once(house: House) -> None:
+    pool = {number for operator in range(8) for number in await house.stock(1, operator=f"Tower {operator}")}
+    buyers = [await house.buyer() for _ in range(BUYERS)]
+    answers = await asyncio.gather(*(buyer.order() for buyer in buyers * 2))
+    leased = [data(answer)["phone_number"] for answer in answers if answer.status_code == 200]
+    assert sorted(leased) == sorted(pool)
+    for answer in answers:
+        assert answer.status_code == 200 or problem(answer, 404, "no_numbers_available")

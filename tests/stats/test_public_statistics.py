@@ -211,17 +211,20 @@ async def test_however_many_ask_the_database_counts_for_one_at_a_time(home: Hous
 @pytest.mark.asyncio
 async def test_who_asks_something_else_each_time_keeps_the_database_busy_a_quarter_of_the_time(home: House) -> None:
     database = home.platform.database
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'outcome_day'::regclass AND database = ("
+    waits += "SELECT oid FROM pg_database WHERE datname = current_database())"  # the locks of others are there too
     async with database.transaction() as busy:
         await busy.execute("LOCK TABLE outcome_day")
         first, second = (asyncio.create_task(ask(home, limit=limit)) for limit in (1, 2))
         async with asyncio.timeout(30):
-            while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            while not await database.fetchval(waits):
                 await asyncio.sleep(0.01)
         counting_since = time.monotonic()
         await asyncio.sleep(0.2)
         released_at = time.monotonic()
     assert data(await first) == data(await second) == []
-    assert time.monotonic() - released_at >= stats.REST * (released_at - counting_since)
+    rest = min(stats.REST * (released_at - counting_since), stats.MOST_REST_SECONDS)
+    assert time.monotonic() - released_at >= rest
 
 
 @pytest.mark.asyncio
@@ -247,7 +250,7 @@ async def test_prices_show_how_live_leases_of_the_last_7_days_went(home: House) 
 
 def test_a_running_server_counts_a_lease_once_its_text_is_there(server: Server, trunkline: Trunkline) -> None:
     customer = trunkline.customer()
-    with httpx.Client(base_url=server.api, timeout=30) as client:
+    with httpx.Client(base_url=server.api, timeout=60) as client:
         client.headers["Authorization"] = f"Bearer {customer.live_key}"
         lease = data(client.post("/numbers/purchase", json={"country": "us", "service": "whatsapp"}))
         trunkline.sms(lease["phone_number"], "Your WhatsApp code: 847291")
@@ -255,7 +258,7 @@ def test_a_running_server_counts_a_lease_once_its_text_is_there(server: Server, 
             found = data(client.get("/stats", params={"window": "24h", "limit": limit}))
             if found:
                 break
-            time.sleep(0.1)
+            time.sleep(0.5)
     assert [(row["country"], row["service"], row["leases"], row["texts"]) for row in found] == [
         ("us", "whatsapp", 1, 1)
     ]

@@ -5,12 +5,14 @@ import os
 import pathlib
 import pwd
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 
+from tests.outside import lasting_port
+
 PASSWORD = "s3cret:/@"
 URL_PASSWORD = "s3cret%3A%2F%40"
+SECONDS = 180  # for each of its programs; pg_ctl itself would give up after 60
 
 
 def programs() -> pathlib.Path | None:
@@ -20,7 +22,7 @@ def programs() -> pathlib.Path | None:
 
 
 class PlainServer:
-    """One cluster on a free loopback port; it can be stopped and started again."""
+    """One cluster on a loopback port of its own; it can be stopped and started again."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         found = programs()
@@ -28,8 +30,7 @@ class PlainServer:
         self._programs = found
         self._user = _somebody() if os.geteuid() == 0 else None
         self._data = folder / "data"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = lasting_port()
         self.url = f"postgresql://postgres:{URL_PASSWORD}@127.0.0.1:{self.port}/postgres"
         secret = folder / "password"
         secret.write_text(PASSWORD)
@@ -39,16 +40,17 @@ class PlainServer:
             for parent in folder.parents:
                 parent.chmod(parent.stat().st_mode | 0o001)
         self._run(
-            "initdb", "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", str(self._data)
-        )
+            "initdb", "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--no-sync",
+            str(self._data),
+        )  # fmt: skip
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
         log = self._data / "log"
-        self._run("pg_ctl", "-D", str(self._data), "-l", str(log), "-w", "-o", options, "start")
+        self._run("pg_ctl", "-D", str(self._data), "-l", str(log), "-w", "-t", str(SECONDS), "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", str(SECONDS), "-m", mode, "stop")
 
     def _run(self, program: str, *words: str) -> None:
         subprocess.run(
@@ -60,7 +62,7 @@ class PlainServer:
             stdout=subprocess.DEVNULL,
             check=True,
             cwd="/",
-            timeout=60,
+            timeout=SECONDS,
         )
 
 

@@ -30,13 +30,13 @@ def _user(data_dir: pathlib.Path) -> "tuple[subprocess.Popen[str], str]":
 
 def _kill(process: "subprocess.Popen[str]") -> None:
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     assert process.stdout is not None
     process.stdout.close()
 
 
 async def _ask(url: str) -> int:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await asyncpg.connect(url)
     try:
         answer: int = await connection.fetchval("SELECT 1")
         return answer

@@ -24,7 +24,7 @@ embedded_only = pytest.mark.skipif(
 async def _fresh(server: str, name: str) -> str:
     connection = await asyncpg.connect(server)
     await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # in which nobody can be
     await connection.close()
     return database_url(server, name)
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.database_line import Line
-from tests.webhooks.sending import OK, Post, Receiver, Request, post, receiving, status
+from tests.webhooks.sending import OK, SECONDS, Post, Receiver, Request, post, receiving, status
 
 from trunkline.storage.database import Database
 
@@ -54,7 +54,7 @@ async def test_results_that_wait_for_the_database_are_written_once_it_is_back(ur
             await receiver.got(names)
             line.cut()
             may_answer.set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(SECONDS):
                 while len(dispatcher._recorder._results) < 3 or not line.refused:
                     await asyncio.sleep(0.02)
             assert await office.attempts() == []
@@ -80,12 +80,13 @@ async def test_results_that_waited_for_longer_than_their_claims_are_made_up_for(
             await receiver.got(names)
             line.cut()
             may_answer.set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(SECONDS):
                 while dispatcher._under_way:
                     await asyncio.sleep(0.02)
                 while dispatcher._recorder._results:  # until they are given up
                     await asyncio.sleep(0.02)
-            assert await office.attempts() == []
+            # what got its answer too late for its second may have been written down before the line was cut
+            assert 204 not in [row["status"] for row in await office.attempts()]
             line.mend()
             await office.ended(3)
         await _each_is_delivered_and_recorded_once(office, receiver, names)

@@ -20,7 +20,8 @@ def _verify(secret: bytes, request: Request) -> None:
     head = request.headers
     signed = signing.sign([secret], request.webhook_id, int(head["webhook-timestamp"]), request.body)
     assert head["webhook-signature"] == signed
-    assert abs(int(head["webhook-timestamp"]) - time.time()) < 60
+    came_at = time.time() - (time.monotonic() - request.at)
+    assert abs(int(head["webhook-timestamp"]) - came_at) < 60
 
 
 async def test_an_event_comes_signed_and_its_answer_is_kept_under_a_key_that_is_thrown_away(url: str) -> None:
@@ -129,22 +130,19 @@ async def test_an_old_claim_writes_nothing(url: str) -> None:
 
 
 async def test_endpoints_that_hang_delay_no_other(url: str) -> None:
-    async with post(url, seconds="10") as office, receiving() as hanging, receiving() as well:
+    async with post(url, seconds="600") as office, receiving() as hanging, receiving() as well:
         hanging.answer = never
         for number in range(100):
             await office.endpoint(hanging.url if number % 10 < 3 else well.url)
         async with office.sending():
-            began = time.monotonic()
             names = await office.tell(5)
-            await well.until(lambda: len(well.requests) == 70 * 5)
-            took = sorted(request.at - began for request in well.requests)
-        assert took[-1] < 6, took  # those that hang take 10 seconds each
+            await well.until(lambda: len(well.requests) == 70 * 5)  # while those that hang take far longer
         assert set(well.ids()) == set(names)
         assert hanging.most_at_once <= 30 * lanes.START
 
 
 async def test_a_hanging_endpoint_delays_nobody_where_places_are_few(url: str) -> None:
-    async with post(url, seconds="20", concurrency="8") as office, receiving() as hanging, receiving() as well:
+    async with post(url, seconds="600", concurrency="8") as office, receiving() as hanging, receiving() as well:
         hanging.answer = never
         for _ in range(4):
             await office.endpoint(hanging.url)
@@ -156,7 +154,7 @@ async def test_a_hanging_endpoint_delays_nobody_where_places_are_few(url: str) -
 
 
 async def test_what_waits_for_an_endpoint_that_begins_to_hang_goes_back_to_the_queue(url: str) -> None:
-    async with post(url, seconds="20") as office, receiving() as receiver:
+    async with post(url, seconds="600") as office, receiving() as receiver:
 
         async def answer(request: Request) -> bytes:
             return status(204) if len(receiver.requests) <= 40 else await never(request)
@@ -230,13 +228,15 @@ async def test_claims_that_come_late_are_given_back_and_not_sent(url: str, monke
         assert sorted(receiver.ids()) == sorted(names)
 
 
-async def test_gone_disables_at_once_and_the_account_is_told(url: str) -> None:
+async def test_gone_disables_at_once_and_the_account_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "TRIM_SECONDS", 0.2)  # what was being written down at that moment is failed then
     async with post(url) as office, receiving() as gone, receiving() as other:
         gone.answer = lambda _: status(410)
         hook, _ = await office.endpoint(gone.url), await office.endpoint(other.url, "webhook.disabled")
         await office.tell(50)
         async with office.sending():
             await other.until(lambda: bool(other.requests))
+            await office.ended(51)
         [request] = other.requests
         told = json.loads(request.body)
         assert told["type"] == "webhook.disabled"
@@ -248,7 +248,10 @@ async def test_gone_disables_at_once_and_the_account_is_told(url: str) -> None:
         assert len(gone.requests) <= lanes.START
 
 
-async def test_an_endpoint_that_has_only_failed_for_too_long_is_disabled(url: str) -> None:
+async def test_an_endpoint_that_has_only_failed_for_too_long_is_disabled(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "TRIM_SECONDS", 0.2)  # what was being written down at that moment is failed then
     async with post(url) as office, receiving() as failing, receiving() as other:
         failing.answer = lambda request: status(500)
         hook, _ = await office.endpoint(failing.url), await office.endpoint(other.url, "webhook.disabled")
@@ -259,6 +262,7 @@ async def test_an_endpoint_that_has_only_failed_for_too_long_is_disabled(url: st
             assert abs(since - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(seconds=60)
             await office.database.execute("UPDATE webhook_endpoint SET failing_since = now() - interval '6 days'")
             await other.until(lambda: bool(other.requests))
+            await office.ended(2)
         reason = "Every attempt has failed for 5 days."
         assert json.loads(other.requests[0].body)["data"]["reason"] == reason
         assert (await office.hook(hook))["disabled_reason"] == reason
@@ -275,10 +279,19 @@ async def test_a_success_ends_the_time_of_failing_and_is_no_write_otherwise(url:
             await office.tell(5)
             await office.ended(10)
             assert await office.database.fetchval("SELECT xmin::text FROM webhook_endpoint") == before
-            receiver.answer = lambda request: status(500) if request.number == 1 else OK
+            may_succeed = asyncio.Event()
+
+            async def answer(request: Request) -> bytes:
+                if request.number == 1:
+                    return status(500)
+                await may_succeed.wait()
+                return OK
+
+            receiver.answer = answer
             await office.tell()
             await office.recorded(11)
             assert (await office.hook(hook))["failing_since"] is not None
+            may_succeed.set()
             await office.ended(11)
         assert (await office.hook(hook))["failing_since"] is None
 
@@ -289,11 +302,11 @@ async def test_an_endpoint_that_asks_for_less_is_left_alone_for_as_long_as_it_sa
         hook = await office.endpoint(receiver.url)
         async with office.sending():
             await office.tell(20)
-            await office.recorded(1)
+            await office.recorded(lanes.START)  # which began together: no pause is written after this
             paused = (await office.hook(hook))["paused_until"] - datetime.datetime.now(datetime.UTC)
             assert datetime.timedelta(seconds=100) < paused < datetime.timedelta(seconds=121)
             sent = len(receiver.requests)
-            assert sent <= lanes.START
+            assert sent == lanes.START
             receiver.answer, receiver.most_at_once = (lambda _: OK), 0
             await office.database.execute("UPDATE webhook_endpoint SET paused_until = now()")
             await receiver.until(lambda: len(receiver.requests) > sent)
@@ -313,17 +326,20 @@ async def test_an_endpoint_that_asks_for_less_is_left_alone_for_as_long_as_it_sa
     ],
 )
 async def test_which_answers_slow_an_endpoint_down(url: str, answer: bytes, pauses: bool) -> None:
-    async with post(url) as office, receiving() as receiver:
+    async with post(url, retry_seconds="600") as office, receiving() as receiver:
         receiver.answer = lambda _: answer
         hook = await office.endpoint(receiver.url)
         async with office.sending():
             await office.tell()
-            [attempt, *_] = await office.recorded(1)
+            [attempt] = await office.recorded(1)
         assert ((await office.hook(hook))["paused_until"] is not None) == pauses
         assert attempt["reason"] == f"It answered {attempt['status']}."
 
 
-async def test_five_failures_in_a_row_pause_an_endpoint_and_one_success_ends_it(url: str) -> None:
+async def test_five_failures_in_a_row_pause_an_endpoint_and_one_success_ends_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "FIRST_PAUSE_SECONDS", 300.0)  # so that none is over before the test ends it
     async with post(url) as office, receiving() as receiver:
         receiver.answer = lambda _: status(500)
         hook = await office.endpoint(receiver.url)
@@ -405,7 +421,10 @@ async def test_what_is_disabled_deleted_or_paused_is_sent_nothing(url: str) -> N
         assert [row["endpoint_id"] for row in claims] == hooks
 
 
-async def test_a_worker_that_ends_lets_attempts_end_and_gives_the_rest_back(url: str) -> None:
+async def test_a_worker_that_ends_lets_attempts_end_and_gives_the_rest_back(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "GRACE_SECONDS", 8.0)
     async with post(url) as office, receiving() as slow, receiving() as hanging:
         answered = asyncio.Event()
 

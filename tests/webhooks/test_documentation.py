@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from tests.outside import lasting_port
 
 from trunkline.events.types import TYPES
 from trunkline.webhooks import signing
@@ -30,16 +31,17 @@ def test_the_page_lists_every_type_and_says_of_it_what_the_product_says() -> Non
 def post(port: int, body: bytes, headers: dict[str, str]) -> int:
     asked = urllib.request.Request(f"http://127.0.0.1:{port}/", body, headers)
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def wait_for(port: int) -> None:
-    for _ in range(200):
+def wait_for(port: int, receiver: "subprocess.Popen[str]") -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and receiver.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(("127.0.0.1", port), 60).close()
             return
         except ConnectionRefusedError:
             time.sleep(0.05)
@@ -51,8 +53,7 @@ def test_a_documented_receiver_takes_what_is_signed_and_refuses_what_is_not(lang
     if language == "javascript" and not (shutil.which("node") and (NODE_MODULES / "standardwebhooks").exists()):
         pytest.skip("Node or its standardwebhooks is not installed")
     [code] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = lasting_port()
     secret, old = signing.new_secret(), signing.new_secret()
     receiver = subprocess.Popen(
         [*program, code.replace("3000", str(port))],
@@ -61,7 +62,7 @@ def test_a_documented_receiver_takes_what_is_signed_and_refuses_what_is_not(lang
     )  # fmt: skip
     with receiver:
         try:
-            wait_for(port)
+            wait_for(port, receiver)
             now = int(time.time())
             headers = {
                 "Content-Type": "application/json",

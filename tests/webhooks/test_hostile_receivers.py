@@ -7,7 +7,7 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ async def _endless(_: bytes, writer: asyncio.StreamWriter) -> None:
 
 
 async def _drip(_: bytes, writer: asyncio.StreamWriter) -> None:
-    for byte in OK + b"x" * 1000:
+    for byte in OK + b"x" * 10_000:
         writer.write(bytes([byte]))
         await writer.drain()
         await asyncio.sleep(0.05)
@@ -51,7 +51,7 @@ async def _endless_hints(_: bytes, writer: asyncio.StreamWriter) -> None:
 
 
 async def _silent(_: bytes, writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(30)
+    await asyncio.Event().wait()
 
 
 def _resets(first: bytes) -> Behaviour:
@@ -99,34 +99,39 @@ RECEIVERS: dict[str, tuple[Behaviour, bool, str | None]] = {  # whether it count
 
 
 @contextlib.asynccontextmanager
-async def _sites() -> AsyncIterator[dict[str, str]]:
-    """URLs of all receivers."""
+async def _sites(names: Iterable[str]) -> AsyncIterator[dict[str, str]]:
+    """URLs of receivers."""
     async with contextlib.AsyncExitStack() as stack:
         yield {
-            name: f"http://127.0.0.1:{(await stack.enter_async_context(site(behave))).port}/"
-            for name, (behave, _, _) in RECEIVERS.items()
+            name: f"http://127.0.0.1:{(await stack.enter_async_context(site(RECEIVERS[name][0]))).port}/"
+            for name in names
         }
 
 
-async def test_whatever_receivers_do_the_reason_is_in_the_attempt(url: str) -> None:
+@pytest.mark.parametrize(("come_to_an_end", "seconds"), [(True, "600"), (False, "1")])
+async def test_whatever_receivers_do_the_reason_is_in_the_attempt(url: str, come_to_an_end: bool, seconds: str) -> None:
     assert len(BOMB) < egress.MOST_READ
-    async with post(url, seconds="1", retry_seconds="600") as office, _sites() as urls, receiving() as well:
+    receivers = {name: each for name, each in RECEIVERS.items() if (each[2] != TIMES_OUT) is come_to_an_end}
+    settings = {"seconds": seconds, "retry_seconds": "600"}
+    async with post(url, **settings) as office, _sites(receivers) as urls, receiving() as well:
         for each in urls.values():
             await office.endpoint(each)
         await office.endpoint(well.url)
         async with office.sending():
-            await well.got(await office.tell())
-            attempts = {row["url"]: row for row in await office.recorded(len(RECEIVERS) + 1)}
-        for name, (_, _, reason) in RECEIVERS.items():
+            names = await office.tell()
+            if come_to_an_end:  # else a machine that stands still for a second would keep it from this one too
+                await well.got(names)
+            attempts = {row["url"]: row for row in await office.recorded(len(receivers) + 1)}
+        for name, (_, _, reason) in receivers.items():
             row = attempts[urls[name]]
-            assert (row["reason"], row["duration_ms"] < 5000) == (reason, True), name
+            assert (row["reason"], row["duration_ms"] < 60_000) == (reason, True), name
             assert len(row["answer"] or b"") < 9000
             if name == "a bomb":
                 headers, _ = answer_shown(row["answer"], row["key"]) or ({}, "")
                 assert headers["content-encoding"] == "gzip"
         states = {row["delivery_id"]: row["state"] for row in await office.deliveries()}
         ended = {row["url"]: states[row["delivery_id"]] for row in attempts.values()}
-        for name, (_, succeeds, _) in RECEIVERS.items():
+        for name, (_, succeeds, _) in receivers.items():
             assert ended[urls[name]] == ("delivered" if succeeds else "pending"), name
 
 
@@ -186,6 +191,8 @@ async def test_a_name_that_leads_inside_is_not_dialled_and_says_so(url: str, mon
     real = socket.getaddrinfo
 
     def resolve(host: str, *more: Any, **kept: Any) -> Any:
+        if host == "nobody.invalid":  # without the network's name servers, which may take their time
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if host not in addresses:
             return real(host, *more, **kept)
         return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (addresses[host], 0))]

@@ -111,8 +111,8 @@ END $$;
 
 -- Several orders of one transaction hold many stripes (``pick_fresh``), and two such that wait for each other's would
 -- deadlock whatever order they are in. So they come one after the other, each service of a country for itself, and take
--- their turns in one order. An order on its own holds one stripe, waits with none and needs no turn. Gives back
--- ``p_countries``, so that the orders can only be read once it is their turn.
+-- their turns in one order. An order on its own waits with none that others want, and needs no turn. Gives
+-- back ``p_countries``, so that the orders can only be read once it is their turn.
 CREATE OR REPLACE FUNCTION await_turn(p_countries text[], p_services text[]) RETURNS text[] LANGUAGE plpgsql AS $$
 BEGIN
     IF cardinality(p_countries) > 1 THEN
@@ -142,7 +142,9 @@ DECLARE
     closed integer;
     own boolean := false;  -- a service that the buyer has proved to be theirs
     the_shelf integer;
+    taken record;
     picked number;
+    has_put_aside boolean := false;
     policy integer;
 BEGIN
     SELECT * INTO the_service FROM service WHERE slug = p_service;
@@ -150,9 +152,8 @@ BEGIN
         problem := 'unknown_service';
         RETURN;
     END IF;
-    IF NOT p_test THEN
-        SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
-    END IF;
+    -- Those of test keys too, so that an account's usage is written in turn.
+    SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
     SELECT * INTO buyer FROM account WHERE account_id = p_account;  -- under the lock, which freezing takes too
     IF buyer.frozen_at IS NOT NULL THEN
         problem := 'account_frozen';
@@ -233,7 +234,9 @@ BEGIN
     END IF;
 
     FOREACH the_shelf IN ARRAY shelves LOOP
-        picked := pick_fresh(the_service.service_id, the_shelf, p_account);
+        taken := pick_fresh(the_service.service_id, the_shelf, p_account, has_put_aside);
+        picked := taken.picked;
+        has_put_aside := taken.has_put_aside;
         EXIT WHEN picked.number_id IS NOT NULL;
     END LOOP;
     IF picked.number_id IS NULL THEN
@@ -291,7 +294,7 @@ $$;
 CREATE OR REPLACE FUNCTION settle(p_activations bigint[], p_without_text activation_state) RETURNS void
 LANGUAGE sql AS $$
     -- Before the triggers of this statement write usage and balance, in whatever order.
-    SELECT FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (p_activations) AND NOT test)
+    SELECT FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (p_activations))
      ORDER BY account_id FOR NO KEY UPDATE;
     WITH ended AS (
         UPDATE activation
@@ -344,7 +347,7 @@ BEGIN
 END $$;
 
 -- The same for all that an account has, which this transaction has frozen. The leases come first, in the order of all
--- locks; under the lock of the balance, for which live keys' purchases wait, those are left that came meanwhile. Only
+-- locks; under the lock of the balance, for which purchases wait, those are left that came meanwhile. Only
 -- such a one can be held by somebody who waits for the balance: then one of both is told to begin again.
 CREATE OR REPLACE FUNCTION end_all_of(p_account bigint) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE

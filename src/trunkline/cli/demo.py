@@ -22,7 +22,7 @@ from trunkline.errors import OperatorError
 
 COUNTRY, SERVICE, SENDER = "us", "whatsapp", "WhatsApp"
 SERVER_SECONDS = 60
-TEXT_SECONDS = WEBHOOK_SECONDS = 20
+TEXT_SECONDS = WEBHOOK_SECONDS = 30  # as long as a call may be held
 
 
 @click.command()

@@ -78,6 +78,7 @@ DECLARE
     place tail_position;
     fresh event[];
     is_on_the_way boolean;
+    is_held_back boolean := false;  -- read from before what the last look saw
 BEGIN
     taken := 0;
     more := false;
@@ -93,6 +94,7 @@ BEGIN
         place.upto := pg_current_snapshot();
         place.last_xact := first_unseen(place.seen, place.upto);
         place.last_event := 0;
+        is_held_back := place.last_xact < pg_snapshot_xmax(place.seen);
     END IF;
     SELECT array_agg(next.whole ORDER BY (next.whole).xact, (next.whole).event_id) INTO fresh
       FROM (SELECT event AS whole FROM event
@@ -113,7 +115,8 @@ BEGIN
         place.seen := place.upto;
         place.upto := NULL;
     END IF;
-    IF taken > 0 OR is_on_the_way THEN
+    -- Also past transactions that have ended without an event, or what came after them would be read again each time.
+    IF taken > 0 OR is_on_the_way OR is_held_back THEN
         UPDATE tail_position
            SET seen = place.seen, upto = place.upto, last_xact = place.last_xact, last_event = place.last_event,
                most_event = place.most_event, moved_at = now()

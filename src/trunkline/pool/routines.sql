@@ -60,72 +60,108 @@ END $$;
 -- Takes the next fresh number of a stripe that the caller has locked, or none. A number that the buyer is kept off is
 -- put aside (rested_at 'infinity', open_at not): it has its slot at once and is found again among the rested ones, as
 -- soon as the lease that is in the way has ended (``settle``), at the latest at its deadline.
-CREATE OR REPLACE FUNCTION take_fresh(p_service integer, p_shelf integer, p_stripe integer, p_account bigint) RETURNS number
-LANGUAGE plpgsql AS $$
+DROP FUNCTION IF EXISTS take_fresh(integer, integer, integer, bigint);
+CREATE OR REPLACE FUNCTION take_fresh(
+    p_service integer, p_shelf integer, p_stripe integer, p_account bigint, OUT picked number, OUT put_aside boolean
+) LANGUAGE plpgsql AS $$
 DECLARE
-    found number;
     until timestamptz;
 BEGIN
+    put_aside := false;
     LOOP
-        SELECT * INTO found FROM fresh_in(p_service, p_shelf, p_stripe);
-        IF found.number_id IS NULL THEN
-            RETURN NULL;
+        SELECT * INTO picked FROM fresh_in(p_service, p_shelf, p_stripe);
+        IF picked.number_id IS NULL THEN
+            RETURN;
         END IF;
-        until := kept_off_until(p_service, found, p_account);
+        until := kept_off_until(p_service, picked, p_account);
         INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, rested_at, open_at)
-             VALUES (p_service, p_shelf, found.stripe, found.place, found.number_id, 'infinity',
+             VALUES (p_service, p_shelf, picked.stripe, picked.place, picked.number_id, 'infinity',
                      coalesce(until, 'infinity'));
         IF until IS NULL THEN
-            RETURN found;
+            RETURN;
         END IF;
+        put_aside := true;
+    END LOOP;
+END $$;
+
+-- Whether a stripe could be locked in time.
+CREATE OR REPLACE FUNCTION locked_before(p_until timestamptz, p_service integer, p_stripe integer) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    LOOP
+        IF pg_try_advisory_xact_lock(p_service, p_stripe) THEN
+            RETURN true;
+        ELSIF clock_timestamp() > p_until THEN
+            RETURN false;
+        END IF;
+        PERFORM pg_sleep(0.01);
     END LOOP;
 END $$;
 
 -- Buyers of one service start at a random stripe and pass by the stripes that others have locked; they wait only
--- where every stripe with a fresh number is locked, so that nobody is told "none" while the last one is in doubt.
--- Once a shelf has no fresh number it is noted, which stays true until numbers are put onto it.
-CREATE OR REPLACE FUNCTION pick_fresh(p_service integer, p_shelf integer, p_account bigint) RETURNS number
-LANGUAGE plpgsql AS $$
+-- where every stripe with a fresh number is locked, so that nobody is told "none" while the last one is in doubt. Who
+-- has put numbers aside waits for a moment at most: others may wait for those numbers' stripes, in which they see them
+-- still, and to wait for those others would be to wait for each other.
+-- Once a shelf has no fresh number it is noted, which stays true until numbers are put onto it. The note is left to
+-- whoever is writing it, since buyers look at the shelves in any order.
+DROP FUNCTION IF EXISTS pick_fresh(integer, integer, bigint);
+CREATE OR REPLACE FUNCTION pick_fresh(
+    p_service integer, p_shelf integer, p_account bigint, INOUT has_put_aside boolean, OUT picked number
+) LANGUAGE plpgsql AS $$
 DECLARE
     stocked integer;
     start integer := floor(random() * 64);
     stripe integer;
     busy integer[] := '{}';
-    found number;
+    taken record;
+    waits_until timestamptz := clock_timestamp() + interval '0.25 seconds';
+    passed_by boolean := false;  -- a stripe that may have a fresh number still
 BEGIN
     SELECT numbers INTO stocked FROM shelf WHERE shelf_id = p_shelf;  -- before the look, so that an import outdates it
     IF EXISTS (SELECT FROM exhausted WHERE service_id = p_service AND shelf_id = p_shelf AND numbers = stocked) THEN
-        RETURN NULL;
+        RETURN;
     END IF;
     FOR attempt IN 0..7 LOOP
         stripe := (start + attempt) % 64;
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
-        found := take_fresh(p_service, p_shelf, stripe, p_account);
-        IF found.number_id IS NOT NULL THEN
-            RETURN found;
+        taken := take_fresh(p_service, p_shelf, stripe, p_account);
+        IF (taken.picked).number_id IS NOT NULL THEN
+            picked := taken.picked;
+            RETURN;
         END IF;
+        has_put_aside := has_put_aside OR taken.put_aside;
     END LOOP;
     FOR stripe IN SELECT * FROM fresh_stripes(p_service, p_shelf) LOOP
         IF pg_try_advisory_xact_lock(p_service, p_shelf * 64 + stripe) THEN
-            found := take_fresh(p_service, p_shelf, stripe, p_account);
-            IF found.number_id IS NOT NULL THEN
-                RETURN found;
+            taken := take_fresh(p_service, p_shelf, stripe, p_account);
+            IF (taken.picked).number_id IS NOT NULL THEN
+                picked := taken.picked;
+                RETURN;
             END IF;
+            has_put_aside := has_put_aside OR taken.put_aside;
         ELSE
             busy := busy || stripe;
         END IF;
     END LOOP;
     FOREACH stripe IN ARRAY busy LOOP
         CONTINUE WHEN NOT EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe));
-        PERFORM pg_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
-        found := take_fresh(p_service, p_shelf, stripe, p_account);
-        IF found.number_id IS NOT NULL THEN
-            RETURN found;
+        IF NOT has_put_aside THEN
+            PERFORM pg_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
+        ELSIF NOT locked_before(waits_until, p_service, p_shelf * 64 + stripe) THEN
+            passed_by := true;
+            CONTINUE;
         END IF;
+        taken := take_fresh(p_service, p_shelf, stripe, p_account);
+        IF (taken.picked).number_id IS NOT NULL THEN
+            picked := taken.picked;
+            RETURN;
+        END IF;
+        has_put_aside := has_put_aside OR taken.put_aside;
     END LOOP;
-    INSERT INTO exhausted VALUES (p_service, p_shelf, stocked)
-    ON CONFLICT (service_id, shelf_id) DO UPDATE SET numbers = excluded.numbers;
-    RETURN NULL;
+    IF NOT passed_by AND pg_try_advisory_xact_lock(p_service, -1 - p_shelf) THEN
+        INSERT INTO exhausted VALUES (p_service, p_shelf, stocked)
+        ON CONFLICT (service_id, shelf_id) DO UPDATE SET numbers = excluded.numbers;
+    END IF;
 END $$;
 
 -- The number that has been open longest; else one that only rests from the account's own last lease.

@@ -126,8 +126,8 @@ class _Cluster:
         os.rename(fresh, self.pgdata)
 
     def _answers(self, socket_dir: pathlib.Path) -> bool:
-        command = [str(self.programs / "pg_isready"), "-q", "-U", "trunkline", "-h", str(socket_dir), "-t", "5"]
-        return subprocess.run(command, check=False, capture_output=True, timeout=10).returncode == 0
+        command = [str(self.programs / "pg_isready"), "-q", "-U", "trunkline", "-h", str(socket_dir), "-t", "30"]
+        return subprocess.run(command, check=False, capture_output=True, timeout=START_SECONDS).returncode == 0
 
     def _launch(self, socket_dir: pathlib.Path) -> None:
         settings = self.pgdata / "trunkline.conf"

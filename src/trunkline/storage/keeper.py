@@ -31,7 +31,7 @@ def main(state_dir: str, pg_ctl: str, pgdata: str, uid: str, gid: str) -> None:
                 break
             fcntl.flock(starting, fcntl.LOCK_UN)
         subprocess.run(
-            [pg_ctl, "-D", pgdata, "-m", "fast", "-w", "-t", "30", "stop"],
+            [pg_ctl, "-D", pgdata, "-m", "fast", "-w", "-t", "120", "stop"],
             user=int(uid) if root else None,
             group=int(gid) if root else None,
             extra_groups=[] if root else None,

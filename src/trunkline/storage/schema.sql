@@ -393,6 +393,7 @@ DECLARE
     place tail_position;
     fresh event[];
     is_on_the_way boolean;
+    is_held_back boolean := false;  -- read from before what the last look saw
 BEGIN
     taken := 0;
     more := false;
@@ -408,6 +409,7 @@ BEGIN
         place.upto := pg_current_snapshot();
         place.last_xact := first_unseen(place.seen, place.upto);
         place.last_event := 0;
+        is_held_back := place.last_xact < pg_snapshot_xmax(place.seen);
     END IF;
     SELECT array_agg(next.whole ORDER BY (next.whole).xact, (next.whole).event_id) INTO fresh
       FROM (SELECT event AS whole FROM event
@@ -428,7 +430,8 @@ BEGIN
         place.seen := place.upto;
         place.upto := NULL;
     END IF;
-    IF taken > 0 OR is_on_the_way THEN
+    -- Also past transactions that have ended without an event, or what came after them would be read again each time.
+    IF taken > 0 OR is_on_the_way OR is_held_back THEN
         UPDATE tail_position
            SET seen = place.seen, upto = place.upto, last_xact = place.last_xact, last_event = place.last_event,
                most_event = place.most_event, moved_at = now()
@@ -693,6 +696,20 @@ BEGIN
     RETURN until;
 END $$;
 
+CREATE FUNCTION public.locked_before(p_until timestamp with time zone, p_service integer, p_stripe integer) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    LOOP
+        IF pg_try_advisory_xact_lock(p_service, p_stripe) THEN
+            RETURN true;
+        ELSIF clock_timestamp() > p_until THEN
+            RETURN false;
+        END IF;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+
 CREATE TABLE public.tail_position (
     consumer text NOT NULL,
     seen pg_snapshot NOT NULL,
@@ -759,7 +776,7 @@ BEGIN
         USING p_hour, p_day, p_test, p_country, p_service, p_operator, p_carrier, p_least, p_limit, p_offset;
 END $_$;
 
-CREATE FUNCTION public.pick_fresh(p_service integer, p_shelf integer, p_account bigint) RETURNS public.number
+CREATE FUNCTION public.pick_fresh(p_service integer, p_shelf integer, p_account bigint, INOUT has_put_aside boolean, OUT picked public.number) RETURNS record
     LANGUAGE plpgsql
     AS $$
 DECLARE
@@ -767,41 +784,55 @@ DECLARE
     start integer := floor(random() * 64);
     stripe integer;
     busy integer[] := '{}';
-    found number;
+    taken record;
+    waits_until timestamptz := clock_timestamp() + interval '0.25 seconds';
+    passed_by boolean := false;  -- a stripe that may have a fresh number still
 BEGIN
     SELECT numbers INTO stocked FROM shelf WHERE shelf_id = p_shelf;  -- before the look, so that an import outdates it
     IF EXISTS (SELECT FROM exhausted WHERE service_id = p_service AND shelf_id = p_shelf AND numbers = stocked) THEN
-        RETURN NULL;
+        RETURN;
     END IF;
     FOR attempt IN 0..7 LOOP
         stripe := (start + attempt) % 64;
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
-        found := take_fresh(p_service, p_shelf, stripe, p_account);
-        IF found.number_id IS NOT NULL THEN
-            RETURN found;
+        taken := take_fresh(p_service, p_shelf, stripe, p_account);
+        IF (taken.picked).number_id IS NOT NULL THEN
+            picked := taken.picked;
+            RETURN;
         END IF;
+        has_put_aside := has_put_aside OR taken.put_aside;
     END LOOP;
     FOR stripe IN SELECT * FROM fresh_stripes(p_service, p_shelf) LOOP
         IF pg_try_advisory_xact_lock(p_service, p_shelf * 64 + stripe) THEN
-            found := take_fresh(p_service, p_shelf, stripe, p_account);
-            IF found.number_id IS NOT NULL THEN
-                RETURN found;
+            taken := take_fresh(p_service, p_shelf, stripe, p_account);
+            IF (taken.picked).number_id IS NOT NULL THEN
+                picked := taken.picked;
+                RETURN;
             END IF;
+            has_put_aside := has_put_aside OR taken.put_aside;
         ELSE
             busy := busy || stripe;
         END IF;
     END LOOP;
     FOREACH stripe IN ARRAY busy LOOP
         CONTINUE WHEN NOT EXISTS (SELECT FROM fresh_in(p_service, p_shelf, stripe));
-        PERFORM pg_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
-        found := take_fresh(p_service, p_shelf, stripe, p_account);
-        IF found.number_id IS NOT NULL THEN
-            RETURN found;
+        IF NOT has_put_aside THEN
+            PERFORM pg_advisory_xact_lock(p_service, p_shelf * 64 + stripe);
+        ELSIF NOT locked_before(waits_until, p_service, p_shelf * 64 + stripe) THEN
+            passed_by := true;
+            CONTINUE;
         END IF;
+        taken := take_fresh(p_service, p_shelf, stripe, p_account);
+        IF (taken.picked).number_id IS NOT NULL THEN
+            picked := taken.picked;
+            RETURN;
+        END IF;
+        has_put_aside := has_put_aside OR taken.put_aside;
     END LOOP;
-    INSERT INTO exhausted VALUES (p_service, p_shelf, stocked)
-    ON CONFLICT (service_id, shelf_id) DO UPDATE SET numbers = excluded.numbers;
-    RETURN NULL;
+    IF NOT passed_by AND pg_try_advisory_xact_lock(p_service, -1 - p_shelf) THEN
+        INSERT INTO exhausted VALUES (p_service, p_shelf, stocked)
+        ON CONFLICT (service_id, shelf_id) DO UPDATE SET numbers = excluded.numbers;
+    END IF;
 END $$;
 
 CREATE FUNCTION public.pick_rested(p_service integer, p_shelf integer, p_account bigint, p_test boolean) RETURNS public.number
@@ -906,7 +937,9 @@ DECLARE
     closed integer;
     own boolean := false;  -- a service that the buyer has proved to be theirs
     the_shelf integer;
+    taken record;
     picked number;
+    has_put_aside boolean := false;
     policy integer;
 BEGIN
     SELECT * INTO the_service FROM service WHERE slug = p_service;
@@ -914,9 +947,8 @@ BEGIN
         problem := 'unknown_service';
         RETURN;
     END IF;
-    IF NOT p_test THEN
-        SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
-    END IF;
+    -- Those of test keys too, so that an account's usage is written in turn.
+    SELECT * INTO money FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
     SELECT * INTO buyer FROM account WHERE account_id = p_account;  -- under the lock, which freezing takes too
     IF buyer.frozen_at IS NOT NULL THEN
         problem := 'account_frozen';
@@ -997,7 +1029,9 @@ BEGIN
     END IF;
 
     FOREACH the_shelf IN ARRAY shelves LOOP
-        picked := pick_fresh(the_service.service_id, the_shelf, p_account);
+        taken := pick_fresh(the_service.service_id, the_shelf, p_account, has_put_aside);
+        picked := taken.picked;
+        has_put_aside := taken.has_put_aside;
         EXIT WHEN picked.number_id IS NOT NULL;
     END LOOP;
     IF picked.number_id IS NULL THEN
@@ -1167,7 +1201,7 @@ CREATE FUNCTION public.settle(p_activations bigint[], p_without_text public.acti
     LANGUAGE sql
     AS $$
     -- Before the triggers of this statement write usage and balance, in whatever order.
-    SELECT FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (p_activations) AND NOT test)
+    SELECT FROM balance WHERE account_id IN (SELECT account_id FROM activation WHERE activation_id = ANY (p_activations))
      ORDER BY account_id FOR NO KEY UPDATE;
     WITH ended AS (
         UPDATE activation
@@ -1276,25 +1310,26 @@ BEGIN
       FROM (SELECT shelf_id, count(*) FROM placed GROUP BY shelf_id) AS more WHERE more.shelf_id = shelf.shelf_id;
 END $$;
 
-CREATE FUNCTION public.take_fresh(p_service integer, p_shelf integer, p_stripe integer, p_account bigint) RETURNS public.number
+CREATE FUNCTION public.take_fresh(p_service integer, p_shelf integer, p_stripe integer, p_account bigint, OUT picked public.number, OUT put_aside boolean) RETURNS record
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    found number;
     until timestamptz;
 BEGIN
+    put_aside := false;
     LOOP
-        SELECT * INTO found FROM fresh_in(p_service, p_shelf, p_stripe);
-        IF found.number_id IS NULL THEN
-            RETURN NULL;
+        SELECT * INTO picked FROM fresh_in(p_service, p_shelf, p_stripe);
+        IF picked.number_id IS NULL THEN
+            RETURN;
         END IF;
-        until := kept_off_until(p_service, found, p_account);
+        until := kept_off_until(p_service, picked, p_account);
         INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, rested_at, open_at)
-             VALUES (p_service, p_shelf, found.stripe, found.place, found.number_id, 'infinity',
+             VALUES (p_service, p_shelf, picked.stripe, picked.place, picked.number_id, 'infinity',
                      coalesce(until, 'infinity'));
         IF until IS NULL THEN
-            RETURN found;
+            RETURN;
         END IF;
+        put_aside := true;
     END LOOP;
 END $$;
 
