@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests import house
+from tests.days import within_a_day
 from tests.house import NORTH, Buyer, House, data, problem
 
 from trunkline import clock
@@ -33,12 +34,9 @@ async def home(url: str) -> AsyncIterator[House]:
 
 
 @pytest_asyncio.fixture
-async def within_a_day() -> None:
-    """Waits out the last seconds of a day (UTC), with which ends what was spent in it."""
-    now = clock.now()
-    seconds_left = 86_400 - (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
-    if seconds_left < 60:
-        await asyncio.sleep(seconds_left + 0.1)
+async def one_day() -> None:
+    """What was spent ends with the day that it was spent in."""
+    await within_a_day()
 
 
 async def enable(home: House, *services: str) -> None:
@@ -173,7 +171,7 @@ async def test_a_frozen_account_leases_nothing(home: House) -> None:
     assert "Write to abuse@example.com." in refused["detail"]
 
 
-@pytest.mark.usefixtures("within_a_day")
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.parametrize("whose", ["account", "key"])
 @pytest.mark.parametrize("period", ["day", "month"])
 async def test_spending_stops_at_the_cap_that_the_customer_set(home: House, whose: str, period: str) -> None:
@@ -193,7 +191,7 @@ async def test_spending_stops_at_the_cap_that_the_customer_set(home: House, whos
     problem(await buyer.order("telegram"), 402, "spend_cap_reached")
 
 
-@pytest.mark.usefixtures("within_a_day")
+@pytest.mark.usefixtures("one_day")
 async def test_a_rotated_key_goes_on_with_what_was_spent_before_it(home: House) -> None:
     buyer = await home.buyer()
     await home.stock(4)
@@ -207,7 +205,7 @@ async def test_a_rotated_key_goes_on_with_what_was_spent_before_it(home: House) 
     await buyer.lease("telegram")
 
 
-@pytest.mark.usefixtures("within_a_day")
+@pytest.mark.usefixtures("one_day")
 async def test_a_cap_holds_under_many_hands_and_within_a_batch(home: House) -> None:
     buyer = await home.buyer()
     await home.stock(30)
@@ -220,7 +218,7 @@ async def test_a_cap_holds_under_many_hands_and_within_a_batch(home: House) -> N
     assert [item["success"] for item in bought] == [True, True, False, False, False]
 
 
-@pytest.mark.usefixtures("within_a_day")
+@pytest.mark.usefixtures("one_day")
 async def test_volume_in_the_month_makes_leases_cheaper_and_running_ones_stay_as_they_were(home: House) -> None:
     buyer = await home.buyer()
     await home.stock(8)
