@@ -11,7 +11,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import audit, codes, ledger, memory, purchases, report, status_polls, streams, texts, usage, webhooks
+from bench import (
+    audit,
+    codes,
+    hostile,
+    ledger,
+    memory,
+    purchases,
+    report,
+    status_polls,
+    streams,
+    texts,
+    usage,
+    webhooks,
+)
 from bench.stage import Stage
 
 MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
@@ -25,6 +38,7 @@ MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
     "audit": audit.measure,
     "ledger": ledger.measure,
     "memory": memory.measure,
+    "hostile": hostile.measure,
 }
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 

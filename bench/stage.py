@@ -131,9 +131,9 @@ class Stage:
         ours = {"PYTHONUNBUFFERED": "1", "TRUNKLINE_DATABASE_URL": url, "TRUNKLINE_DATA_DIR": directory}
         return kept | ours | settings
 
-    def serve(self, url: str, *words: str, **settings: str) -> Server:
-        """``trunkline serve`` over a database."""
-        command = [sys.executable, "-m", "trunkline", "serve", *words]
+    def serve(self, url: str, *words: str, through: Sequence[str] = (), **settings: str) -> Server:
+        """``trunkline serve`` over a database, started by the command ``through``."""
+        command = [*through, sys.executable, "-m", "trunkline", "serve", *words]
         if "carrier" not in words:
             command += ["--port", "0"]
         return self.start(command, self.environment(url, **settings))

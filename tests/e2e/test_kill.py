@@ -175,8 +175,15 @@ class ResendingSmsc:
             self._events.put(json.loads(line))
 
     def send(self, to: str, text: str) -> None:
+        self._order(to=to.removeprefix("+"), text=text)
+
+    def drop(self) -> None:
+        """Breaks the link."""
+        self._order(drop=True)
+
+    def _order(self, **fields: Any) -> None:
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"to": to.removeprefix("+"), "text": text}) + "\n")
+        self._process.stdin.write(json.dumps(fields) + "\n")
         self._process.stdin.flush()
 
     def wait_for(self, more: int) -> None:

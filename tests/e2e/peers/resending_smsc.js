@@ -3,7 +3,8 @@
 //   node resending_smsc.js
 //
 // It prints {"event":"listening","port":N} first. Each line of stdin is a text, {"to":"491511234567","text":"…"};
-// each that was acknowledged is told as {"event":"acknowledged","to":…,"text":…}, each bind as {"event":"bound"}.
+// {"drop":true} breaks the link. Each text that was acknowledged is told as {"event":"acknowledged","to":…,"text":…},
+// each bind as {"event":"bound"}.
 'use strict';
 
 const readline = require('readline');
@@ -62,7 +63,12 @@ const server = smpp.createServer({}, (newest) => {
 server.listen(0, '127.0.0.1', () => tell({event: 'listening', port: server.address().port}));
 const input = readline.createInterface({input: process.stdin});
 input.on('line', (line) => {
-  waiting.push(JSON.parse(line));
+  const order = JSON.parse(line);
+  if (order.drop) {
+    if (session) session.destroy();
+    return;
+  }
+  waiting.push(order);
   send();
 });
 input.on('close', () => process.exit(0));
