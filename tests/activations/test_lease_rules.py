@@ -242,6 +242,14 @@ async def test_the_sender_and_contains_filters_decide_which_texts_count(house: H
     assert [sms["code"] for sms in (await buyer.status(lease))["messages"]] == ["333333"]
 
 
+@pytest.mark.parametrize("unseen", [" ", "\N{ZERO WIDTH SPACE}", "\t\N{SOFT HYPHEN}", "\N{HANGUL FILLER}"])
+@pytest.mark.parametrize("field", ["sender", "contains"])
+async def test_a_filter_that_shows_nothing_is_refused(house: House, field: str, unseen: str) -> None:
+    buyer = await house.buyer()
+    await house.stock(1)
+    assert problem(await buyer.order(**{field: unseen}), 422, "invalid_request")["field"] == field
+
+
 # Which number
 
 

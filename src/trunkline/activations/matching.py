@@ -7,6 +7,7 @@ not, the only lease that could be meant gets the text, and otherwise nobody does
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from trunkline.activations.caseless import as_read, pattern_as_read
 from trunkline.activations.codes import Brands
 from trunkline.catalog.services import ANY, Service
 
@@ -33,9 +34,12 @@ KEPT_BACK = "the sender or contains filter of the lease does not let it through"
 
 
 def sender_fits(pattern: str, sender: str) -> bool:
-    """Whether a sender is one that the pattern names: case does not matter, * stands at the start or the end."""
-    pattern, sender = pattern.casefold(), sender.casefold()
-    inner = pattern.strip("*")
+    """Whether a sender is one that the pattern names, as a person reads both; * stands at the start or the end."""
+    return _fits(pattern_as_read(pattern), as_read(sender))
+
+
+def _fits(pattern: str, sender: str) -> bool:
+    inner = pattern.strip("* ")
     if pattern.startswith("*") and pattern.endswith("*"):
         return inner in sender
     if pattern.startswith("*"):
@@ -58,16 +62,17 @@ class Senders:
         for slug, senders in patterns.items():
             for sender in senders:
                 if "*" in sender:
-                    self._open.append((sender, slug))
+                    self._open.append((as_read(sender), slug))
                 else:
-                    self._plain.setdefault(sender.casefold(), slug)
+                    self._plain.setdefault(as_read(sender), slug)
 
     def service(self, sender: str) -> str | None:
         """The slug of the service that sends under this ID, or None."""
-        plain = self._plain.get(sender.casefold())
+        read = as_read(sender)
+        plain = self._plain.get(read)
         if plain is not None:
             return plain
-        fitting = (slug for pattern, slug in self._open if sender_fits(pattern, sender))
+        fitting = (slug for pattern, slug in self._open if _fits(pattern, read))
         return next(fitting, None) or self._brands.of_sender(sender)
 
 
@@ -121,4 +126,4 @@ def match(
 def _filters_pass(lease: Candidate, text: str, sender: str) -> bool:
     if lease.sender_filter is not None and not sender_fits(lease.sender_filter, sender):
         return False
-    return lease.contains_filter is None or lease.contains_filter.casefold() in text.casefold()
+    return lease.contains_filter is None or pattern_as_read(lease.contains_filter) in as_read(text)

@@ -12,6 +12,7 @@ from msgspec import Meta
 from trunkline import clock, ids, metrics, money
 from trunkline.accounts.keys import Key
 from trunkline.activations import lifecycle, states
+from trunkline.activations.caseless import as_read
 from trunkline.activations.lifecycle import Order, Policy
 from trunkline.activations.live import Live
 from trunkline.activations.states import Activation, Detail, Lease, Status
@@ -374,10 +375,17 @@ def _order(asked: PurchaseItem, ttl_seconds: int) -> Order:
         max_micros=money.parse(asked.max_price, field="max_price") if asked.max_price is not None else None,
         operator=asked.operator,
         ttl=asked.ttl or ttl_seconds,
-        sender=wire.clean(asked.sender, "sender", longest=lifecycle.LONGEST_FILTER),
-        contains=asked.contains,
+        sender=wire.clean(_filter(asked.sender, "sender"), "sender", longest=lifecycle.LONGEST_FILTER),
+        contains=_filter(asked.contains, "contains"),
         labels=asked.labels,
     )
+
+
+def _filter(text: str | None, field: str) -> str | None:
+    """Raises InvalidRequest for one that holds nothing to see, since every text would pass it."""
+    if text is not None and not as_read(text):
+        raise InvalidRequest(f"{field} holds nothing that a person could see.", field=field)
+    return text
 
 
 def _count(key: Key, answers: Iterable[Lease | TrunklineError]) -> None:
