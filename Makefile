@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test serve check bench lock clean
+.PHONY: demo test serve check bench faults lock clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/trunkline demo
@@ -23,6 +23,9 @@ check: $(VENV)/.development
 
 bench: $(VENV)/.development .cache/node/.installed
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+
+faults: $(VENV)/.development .cache/node/.installed
+	@$(BIN)/python -m tests.faults $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lock: $(VENV)/.development
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

@@ -1,4 +1,4 @@
-"""A line to the database that can be cut and mended, or be made to swallow what the database answers."""
+"""A line to the database that can be cut and mended, fall silent, or be made to swallow what the database answers."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ class Line:
         self._swallowed = asyncio.Event()
         self.refused = 0  # connections that broke at once
         self._writers: set[asyncio.StreamWriter] = set()
+        self._silent: set[asyncio.StreamWriter] = set()
         self.url = ""
 
     @classmethod
@@ -45,6 +46,10 @@ class Line:
 
     def mend(self) -> None:
         self._whole = True
+
+    def silence(self) -> None:
+        """What is open says and hears nothing any more, and does not end; new connections are as always."""
+        self._silent |= self._writers
 
     def swallow_answers(self, after: int) -> None:
         """After so many answers more, the database hears everything and nobody hears the database."""
@@ -75,11 +80,14 @@ class Line:
                 self._pump(reader, database_writer), self._pump(database_reader, writer, from_database=True)
             )
         self._writers -= {writer, database_writer}
+        self._silent -= {writer, database_writer}
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_database: bool = False
     ) -> None:
         while octets := await reader.read(65536):
+            if writer in self._silent:
+                continue
             if from_database and self._heard is not None:
                 if self._heard == 0:
                     self._swallowed.set()

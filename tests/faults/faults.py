@@ -11,12 +11,10 @@ from collections.abc import Callable
 
 import asyncpg
 
-from tests.faults.world import World
+from tests.faults.world import Site, World
 from trunkline.storage import embedded
 
 _never = threading.Event()
-
-HEALS_BY_ITSELF = 0.0
 
 
 def pause(seconds: float) -> None:
@@ -55,6 +53,23 @@ def freeze_the_database(world: World, seconds: float) -> None:
                 os.kill(process, signal.SIGCONT)
 
 
+def silence_the_database(world: World, seconds: float) -> None:
+    """As a firewall that forgot the connections does it, or a node that is gone."""
+    assert world.line is not None
+    world.line.silence()
+
+
+def fill_the_disk(world: World, seconds: float) -> None:
+    ballast = world.data_dir / "ballast"
+    try:
+        with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        pause(seconds)
+    finally:
+        ballast.unlink()
+
+
 def cut_every_connection(world: World, seconds: float) -> None:
     asyncio.run(_terminate(world))
 
@@ -75,6 +90,7 @@ class Fault:
     inject: Callable[[World, float], None]
     seconds: float = 0  # for which it lasts
     words: tuple[str, ...] = ()  # of ``trunkline serve``
+    site: Site = "embedded"
 
 
 FAULTS = {
@@ -83,6 +99,8 @@ FAULTS = {
     "postmaster-killed": Fault("the embedded postmaster is killed", kill_the_postmaster),
     "backend-killed": Fault("a backend of PostgreSQL is killed", kill_a_backend),
     "database-frozen": Fault("all of PostgreSQL stands still", freeze_the_database, 8),
+    "database-silent": Fault("open connections to PostgreSQL fall silent", silence_the_database, site="line"),
+    "disk-full": Fault("the disk is full", fill_the_disk, 5, site="small disk"),
     "connections-cut": Fault("every connection to PostgreSQL is cut", cut_every_connection),
     "link-dropped": Fault("the carrier drops the link", drop_the_link),
     "webhooks-fail": Fault("the receiver answers 500", fail_every_webhook, 3),

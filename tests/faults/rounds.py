@@ -33,7 +33,7 @@ def play(fault: Fault, *, purchases: int) -> Outcome:
     """
     with tempfile.TemporaryDirectory(prefix="trunkline-faults-") as folder:
         pathlib.Path(folder).chmod(0o755)  # the database's own user passes through
-        with world(pathlib.Path(folder), *fault.words) as built:
+        with world(pathlib.Path(folder), *fault.words, site=fault.site) as built:
             began = time.monotonic()
             with Crowd(built.api, built.customer.live_key, built.journal, built.send, size=SHOPPERS) as crowd:
                 crowd.buys(purchases, PATIENCE_SECONDS)

@@ -1,5 +1,6 @@
 """The system under test: servers on one port over a real PostgreSQL, a carrier by SMPP, a receiver of webhooks."""
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -8,19 +9,26 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import requests
 
 from tests.conftest import END_SECONDS, Customer, Server, Trunkline
+from tests.database_line import Line
 from tests.e2e.test_kill import ResendingSmsc
 from tests.faults.journal import Journal
 from tests.outside import lasting_port
 from tests.receiver import Receiver, receiving
+from trunkline.storage import embedded
 
 NUMBERS = 2_000
 READY_SECONDS = 120
+DISK_MIB = 500
+
+Site = Literal["embedded", "small disk", "line"]  # where the database is, and how it is reached
 
 
 @dataclasses.dataclass
@@ -36,6 +44,7 @@ class World:
     base: str
     words: tuple[str, ...]
     server: Server
+    line: "BackgroundLine | None"
 
     @property
     def api(self) -> str:
@@ -67,12 +76,60 @@ class World:
             time.sleep(0.05)  # nothing tells of it
 
 
+class BackgroundLine:
+    """A ``Line`` on a loop of its own, for those who have none."""
+
+    def __init__(self, line: Line, loop: asyncio.AbstractEventLoop) -> None:
+        self.url = line.url
+        self._line = line
+        self._loop = loop
+
+    def silence(self) -> None:
+        self._loop.call_soon_threadsafe(self._line.silence)
+
+    @classmethod
+    @contextlib.contextmanager
+    def laid(cls, url: str) -> Iterator["BackgroundLine"]:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        laying = Line.laid(url)
+        line = asyncio.run_coroutine_threadsafe(laying.__aenter__(), loop).result()
+        try:
+            yield cls(line, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(laying.__aexit__(None, None, None), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+
+
 @contextlib.contextmanager
-def world(folder: pathlib.Path, *words: str, **settings: str) -> Iterator[World]:
+def _small_disk(folder: pathlib.Path) -> Iterator[None]:
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        embedded.wait_until_stopped(folder)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def world(folder: pathlib.Path, *words: str, site: Site = "embedded", **settings: str) -> Iterator[World]:
     """Everything up and idle; ``words`` go to ``trunkline serve``."""
     data_dir = folder / "data"
     base = f"http://127.0.0.1:{lasting_port()}"
-    with ResendingSmsc.started() as smsc, receiving() as receiver:
+    with contextlib.ExitStack() as stack:
+        smsc = stack.enter_context(ResendingSmsc.started())
+        receiver = stack.enter_context(receiving())
+        line = None
+        if site == "small disk":
+            stack.enter_context(_small_disk(data_dir))
+        if site == "line":
+            share = embedded.start(data_dir)
+            stack.callback(share.release)
+            line = stack.enter_context(BackgroundLine.laid(share.url))
+            settings["TRUNKLINE_DATABASE_URL"] = line.url
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
         operator = Trunkline(
             kept
@@ -95,7 +152,7 @@ def world(folder: pathlib.Path, *words: str, **settings: str) -> Iterator[World]
         unlimited = ["--max-active", "100000", "--purchases-per-hour", "100000", "--cancels-per-hour", "100000"]
         operator("account", "policy", customer.email, *unlimited, "--success-floor", "0")
         server = _serve(operator, base, words, folder / "server.log")
-        built = World(data_dir, operator, customer, smsc, receiver, Journal(), base, words, server)
+        built = World(data_dir, operator, customer, smsc, receiver, Journal(), base, words, server, line)
         try:
             made = requests.post(
                 built.api + "/webhooks",
