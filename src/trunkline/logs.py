@@ -1,20 +1,27 @@
 """What the server writes about itself: a line for each thing, as text or as JSON, with the request that it belongs to.
 
 Whoever logs, phone numbers are masked, and the rows and values that the database quotes in its errors are left out.
+Whoever reads may stand still: the lines wait in ``log_queue``, and nobody who logs waits.
 """
 
 import datetime
+import json
 import logging
-import sys
+import re
+import unicodedata
 from contextvars import ContextVar
 from typing import Any, Literal
 
 import asyncpg
 import msgspec
 
-from trunkline import phone
+from trunkline import log_queue, phone
 
 _encode = msgspec.json.Encoder().encode
+
+INDENT = "    "  # before each line of a traceback, so that none can be taken for an entry
+STDERR = 2  # not sys.stderr: its lock is held by whoever waits for the reader
+_UNUSUAL = re.compile(r"[^ -~]")
 
 
 class Request:
@@ -67,21 +74,41 @@ def _make_discreet(error: BaseException | None) -> None:
             left += error.exceptions
 
 
+def escaped(text: str) -> str:
+    """The text as one line that no terminal acts upon: line ends, control and format characters as escapes."""
+    return _UNUSUAL.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = found.group()
+    return character.encode("unicode_escape").decode() if _acts(character) else character
+
+
+def _escape_json(found: re.Match[str]) -> str:
+    character = found.group()
+    return json.dumps(character)[1:-1] if _acts(character) else character
+
+
+def _acts(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _time(record: logging.LogRecord) -> str:
+    at = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class TextFormatter(logging.Formatter):
-    """``2026-04-19 14:35:22,120 WARNING trunkline.api: [req_…] message``."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        request_id = getattr(record, "request_id", "")
-        if request_id:
-            record.message = f"[{request_id}] {record.message}"
-        return super().formatMessage(record)
+    """``2026-04-19T14:35:22.120Z WARNING trunkline.api: [req_…] message``; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         _make_discreet(record.exc_info[1] if record.exc_info else None)
-        return phone.mask_all(super().format(record))
+        request_id = getattr(record, "request_id", "")
+        about = f"[{request_id}] " if request_id else ""
+        lines = [f"{_time(record)} {record.levelname} {record.name}: {about}{escaped(record.getMessage())}"]
+        if record.exc_info:
+            lines += [INDENT + escaped(line) for line in self.formatException(record.exc_info).split("\n")]
+        return phone.mask_all("\n".join(lines))
 
 
 class JsonFormatter(logging.Formatter):
@@ -89,9 +116,8 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         _make_discreet(record.exc_info[1] if record.exc_info else None)
-        at = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         line: dict[str, Any] = {
-            "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _masked(record.getMessage()),
@@ -100,7 +126,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = _masked(self.formatException(record.exc_info))
-        return _encode(line).decode()
+        return _UNUSUAL.sub(_escape_json, _encode(line).decode())
 
 
 def _masked(text: str) -> str:
@@ -109,7 +135,7 @@ def _masked(text: str) -> str:
 
 def configure(form: Literal["text", "json"], level: str) -> None:
     """Everything that is logged in this process goes to stderr, warnings of Python's too."""
-    output = logging.StreamHandler(sys.stderr)
+    output = log_queue.LogQueue(STDERR)
     output.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     output.addFilter(_note_request)
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)

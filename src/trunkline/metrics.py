@@ -93,6 +93,12 @@ HTTP_SECONDS = Histogram(
 )  # fmt: skip
 HTTP_ERRORS = Counter("trunkline_http_errors_total", "Requests that failed on our side (5xx), by problem code.", "code")
 HTTP_REFUSED = Counter("trunkline_http_refused_total", "Requests refused by a limit (429), by problem code.", "code")
+HTTP_DENIED = Counter(
+    "trunkline_http_denied_total",
+    "Requests without a good key (401) or the right to ask (403), by problem code.",
+    "code",
+)
+LOG_DROPPED = Counter("trunkline_log_lines_dropped_total", "Lines of the log that nobody read in time.")
 STREAMS = Gauge("trunkline_streams_open", "Streamed answers that are under way.")
 HELD_CALLS = Gauge("trunkline_held_calls", "Calls that are held until a text is there.")
 LEASES_REMEMBERED = Gauge("trunkline_leases_remembered", "Live leases whose answer is kept in memory.")
@@ -157,9 +163,10 @@ PROCESS: dict[str, Counter | Gauge] = {
 }
 
 _ALL: tuple[Instrument, ...] = (
-    HTTP_REQUESTS, HTTP_SECONDS, HTTP_ERRORS, HTTP_REFUSED, STREAMS, HELD_CALLS, LEASES_REMEMBERED, POLLS, PURCHASES,
-    TEXTS, TEXTS_WAITING, CARRIER_UP, TAIL_LAG, FAN_OUT_LAG, EVENTS_TAKEN, DELIVERY_ATTEMPTS, ATTEMPT_DURATION,
-    DELIVERIES_DUE, DELIVERIES_LAG, DATABASE_UP, CONNECTIONS, CONNECTIONS_MOST, PROCESSES, REPORTED, BUILD,
+    HTTP_REQUESTS, HTTP_SECONDS, HTTP_ERRORS, HTTP_REFUSED, HTTP_DENIED, LOG_DROPPED, STREAMS, HELD_CALLS,
+    LEASES_REMEMBERED, POLLS, PURCHASES, TEXTS, TEXTS_WAITING, CARRIER_UP, TAIL_LAG, FAN_OUT_LAG, EVENTS_TAKEN,
+    DELIVERY_ATTEMPTS, ATTEMPT_DURATION, DELIVERIES_DUE, DELIVERIES_LAG, DATABASE_UP, CONNECTIONS, CONNECTIONS_MOST,
+    PROCESSES, REPORTED, BUILD,
     *PROCESS.values(),
 )  # fmt: skip
 INSTRUMENTS = {each.name: each for each in _ALL}
@@ -167,6 +174,7 @@ INSTRUMENTS = {each.name: each for each in _ALL}
 for found, labels in (
     (HTTP_ERRORS, ("internal_error", "database_away")),
     (HTTP_REFUSED, ("rate_limited",)),
+    (HTTP_DENIED, ("invalid_key", "insufficient_scope")),
     (POLLS, ("memory", "database")),
     (DELIVERY_ATTEMPTS, ("delivered", "retried", "failed")),
 ):

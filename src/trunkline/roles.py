@@ -212,6 +212,7 @@ async def listen(application: Api, pushed: Push, listener: socket.socket, stop: 
     pushed.drain()
     server.should_exit = True
     await serving
+    application.refusals.close()
 
 
 async def _keep_running(carrier: Carrier, deliver: Deliver) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from trunkline import clock, ids, logs, metrics
+from trunkline import clock, ids, logs, metrics, refusals
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
@@ -79,6 +79,7 @@ class Api:
         self._files = files  # path → content type, body
         self._probes = probes
         self._paths = Paths(routes)
+        self.refusals = refusals.Refusals(log)
 
     def at_once(self, scope: Scope) -> tuple[Headers, bytes] | None:
         """Headers and body of a success that is known without a wait; None: ask the application as usual.
@@ -124,6 +125,8 @@ class Api:
             status, content_type, body = error.status, wire.PROBLEM, wire.problem(error, request_id)
             headers += _error_headers(error, headers)
             _count(error)
+            if status in (401, 403):
+                self.refusals.note(self._addresses.of(scope["client"], scope["headers"]), f"{status} {error.code}")
         except Exception:
             log.exception("the request failed")
             crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
@@ -268,6 +271,8 @@ def _count(error: TrunklineError) -> None:
         metrics.HTTP_ERRORS.add(1, error.code)
     elif isinstance(error, RateLimited):
         metrics.HTTP_REFUSED.add(1, error.code)
+    elif error.status in (401, 403):
+        metrics.HTTP_DENIED.add(1, error.code)
 
 
 def _note(request: logs.Request, method: str, status: int, seconds: float) -> None:

@@ -20,6 +20,14 @@ CREATE TABLE IF NOT EXISTS schema_version (
 """
 
 
+# What brings a script that was applied before its release, by its digest then, to what was released.
+AMENDED = {
+    ("0004_push.sql", "9a66ec526aa3bd7e6db806b6770e3a7cca55f018a393ea657181b6849e71074e"): (
+        "DROP INDEX IF EXISTS webhook_delivery_age"
+    ),
+}
+
+
 def scripts() -> list[tuple[str, str, bool]]:
     """Every script in the order in which it runs: name, text, whether it may run again when it has changed."""
     package = importlib.resources.files("trunkline")
@@ -72,11 +80,15 @@ async def _apply(
         raise OperatorError(f"The database is newer than this program: it has {', '.join(sorted(unknown))}.")
     ran = []
     for name, text, again in scripts:
-        if name in applied and (applied[name] == digests[name] or not again):
-            if applied[name] != digests[name]:
-                raise OperatorError(f"The migration {name} was changed after it had been applied.")
+        had = applied.get(name)
+        if had == digests[name]:
             continue
-        await connection.execute(text)
+        if had is None or again:
+            await connection.execute(text)
+        elif (name, had) in AMENDED:
+            await connection.execute(AMENDED[name, had])
+        else:
+            raise OperatorError(f"The migration {name} was changed after it had been applied.")
         await connection.execute(
             "INSERT INTO schema_version (name, digest) VALUES ($1, $2)"
             " ON CONFLICT (name) DO UPDATE SET digest = $2, applied_at = now()",
