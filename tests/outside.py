@@ -6,12 +6,14 @@ import contextlib
 import random
 import socket
 import ssl
+import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import cast
 
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import trustme
 
@@ -68,8 +70,8 @@ def says(answer: bytes) -> Behaviour:
 
 
 class _Names(asyncio.DatagramProtocol):
-    def __init__(self, texts: Mapping[str, list[str]]) -> None:
-        self.texts = texts
+    def __init__(self, texts: Mapping[str, list[str]], hosts: Mapping[str, list[str] | None], asked: list[str]) -> None:
+        self.texts, self.hosts, self.asked = texts, hosts, asked
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
@@ -79,7 +81,18 @@ class _Names(asyncio.DatagramProtocol):
         name = query.question[0].name
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
-        texts = self.texts.get(name.to_text(omit_final_dot=True))
+        shown, kind = name.to_text(omit_final_dot=True), dns.rdatatype.to_text(query.question[0].rdtype)
+        self.asked.append(f"{shown} {kind}")
+        if kind != "TXT" and shown in self.hosts:
+            addresses = self.hosts[shown]
+            if addresses is None:
+                return
+            found = [each for each in addresses if (":" in each) == (kind == "AAAA")]
+            if found:
+                answer.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *found))
+            self._transport.sendto(answer.to_wire(), addr)
+            return
+        texts = self.texts.get(shown)
         if texts is None:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         elif texts:
@@ -88,10 +101,17 @@ class _Names(asyncio.DatagramProtocol):
 
 
 @contextlib.asynccontextmanager
-async def nameserver(texts: Mapping[str, list[str]]) -> AsyncIterator[str]:
-    """Answers TXT questions from ``texts`` as they are at the moment; its address and port."""
+async def nameserver(
+    texts: Mapping[str, list[str]],
+    hosts: Mapping[str, list[str] | None] = types.MappingProxyType({}),
+    asked: list[str] | None = None,
+) -> AsyncIterator[str]:
+    """Answers TXT questions from ``texts`` as they are at the moment, and those for addresses from ``hosts``; of a name
+    with None there it says nothing. Its address and port. ``asked`` gets names and kinds, as in "a.example TXT"."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Names(texts), local_addr=("127.0.0.1", 0))
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: _Names(texts, hosts, [] if asked is None else asked), local_addr=("127.0.0.1", 0)
+    )
     try:
         yield "{}:{}".format(*transport.get_extra_info("sockname"))
     finally:

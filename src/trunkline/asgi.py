@@ -30,6 +30,7 @@ from trunkline.api.routes import BASE, Route
 from trunkline.api.server import Api
 from trunkline.app import VERSION, Platform
 from trunkline.config import Config
+from trunkline.egress.names import Names
 from trunkline.events.hub import Hub
 from trunkline.events.tail import Event, Gap, Tail
 from trunkline.ledger.checkout import Checkout
@@ -97,6 +98,8 @@ def _checkout(config: Config) -> Checkout | None:
 
 def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
     """The whole table."""
+    names, allow = Names(config.webhooks.addresses()), egress.networks(config.webhooks.allow)
+    nameservers = config.control.addresses()
     return [
         *activations_api.routes(
             live=pushed.live,
@@ -105,7 +108,7 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             ttl_seconds=config.pool.ttl_seconds,
         ),
         *events_api.routes(hub=pushed.hub),
-        *webhooks_api.routes(allow=egress.networks(config.webhooks.allow), most=config.webhooks.most_endpoints),
+        *webhooks_api.routes(names=names, allow=allow, most=config.webhooks.most_endpoints),
         *deliveries_api.routes(),
         *catalog_api.routes(
             catalog=built.catalog, statistics=Statistics(built.database), currency=config.money.currency
@@ -118,8 +121,9 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
         *audit_api.routes(),
         *control_api.routes(
             database=built.database,
-            nameservers=config.control.addresses(),
-            allow=egress.networks(config.webhooks.allow),
+            names=names,
+            records=Names(nameservers) if nameservers else names,
+            allow=allow,
         ),
         *deposits_api.routes(
             database=built.database,

@@ -113,13 +113,18 @@ class ControlOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         self.addresses()
 
     def addresses(self) -> list[tuple[str, int]]:
-        """Address and port of each, of ``9.9.9.9``, ``127.0.0.1:5353`` or ``[::1]:5353``."""
-        parts = [urllib.parse.urlsplit(f"//{each}") for each in self.nameservers]
-        return [(str(ip_address(each.hostname or "")), each.port or 53) for each in parts]
+        return _addresses(self.nameservers)
+
+
+def _addresses(nameservers: list[str]) -> list[tuple[str, int]]:
+    """Address and port of each, of ``9.9.9.9``, ``127.0.0.1:5353`` or ``[::1]:5353``. Raises ValueError."""
+    parts = [urllib.parse.urlsplit(f"//{each}") for each in nameservers]
+    return [(str(ip_address(each.hostname or "")), each.port or 53) for each in parts]
 
 
 class WebhookOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     allow: list[str]
+    nameservers: list[str]
     retry_seconds: list[float]
     seconds: float
     concurrency: int
@@ -129,10 +134,14 @@ class WebhookOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def __post_init__(self) -> None:
         egress.networks(self.allow)
+        self.addresses()
         if min([self.seconds, self.disable_after_seconds, *self.retry_seconds]) <= 0:
             raise ValueError("a duration is more than 0 seconds")
         if min(self.concurrency, self.endpoint_concurrency, self.most_endpoints) < 1 or len(self.retry_seconds) > 99:
             raise ValueError("concurrency, endpoint_concurrency and most_endpoints are 1 or more, retries at most 99")
+
+    def addresses(self) -> list[tuple[str, int]]:
+        return _addresses(self.nameservers)
 
 
 class EventOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -99,6 +99,7 @@ def dispatcher(config: Config, built: Platform) -> Dispatcher:
     return Dispatcher(
         built.database,
         allow=egress.networks(options.allow),
+        nameservers=options.addresses(),
         retry_seconds=options.retry_seconds,
         seconds=options.seconds,
         concurrency=options.concurrency,

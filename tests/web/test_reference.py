@@ -35,7 +35,7 @@ DOCUMENT = openapi.document(
         *catalog.routes(catalog=None, statistics=None, currency="USD"),  # type: ignore[arg-type]
         *account.routes(account_requests_per_minute=600, retention_days=1, longest_retention_days=30),
         *audit.routes(),
-        *control.routes(database=None, nameservers=(), allow=()),  # type: ignore[arg-type]
+        *control.routes(database=None, names=None, records=None, allow=()),  # type: ignore[arg-type]
         *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
         *events.routes(hub=None),  # type: ignore[arg-type]
         *keys.routes(),
@@ -43,7 +43,7 @@ DOCUMENT = openapi.document(
         *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
         *status.routes(board=None, name="Trunkline", url=""),  # type: ignore[arg-type]
         *deliveries.routes(),
-        *webhooks.routes(allow=(), most=20),
+        *webhooks.routes(names=None, allow=(), most=20),  # type: ignore[arg-type]
     ],
     version="1.2.3",
 )

@@ -463,7 +463,7 @@ async def attempt(house: House, event_id: str, number: int, status: int | None, 
     """Writes an attempt down as the dispatcher does."""
     database = house.platform.database
     key = await Vault().key(database, None, 1)
-    answer = Answer(status or 0, {"x-seen": "yes"}, body, True, "93.184.216.34")
+    answer = Answer(status or 0, {"x-seen": "yes"}, body, None, "93.184.216.34")
     sealed = attempts.sealed(attempts.judged(answer), key) if status is not None else None
     await database.execute(
         "INSERT INTO webhook_attempt (delivery_id, number, url, duration_ms, status, reason, address, answer, key_id)"

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
-from tests.outside import Behaviour, Site, says, site, tls
+from tests.outside import Behaviour, Site, nameserver, says, site, tls
 from tests.webhooks.sending import post, receiving
 
 from trunkline import egress
+from trunkline.egress import answers
 from trunkline.webhooks.attempts import answer_shown
 
 pytestmark = pytest.mark.asyncio
@@ -66,6 +67,14 @@ def _resets(first: bytes) -> Behaviour:
     return behave
 
 
+def _stays_open(first: bytes) -> Behaviour:
+    async def behave(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        await asyncio.Event().wait()
+
+    return behave
+
+
 TIMES_OUT = "There was no whole answer within 1 seconds."
 RECEIVERS: dict[str, tuple[Behaviour, bool, str | None]] = {  # whether it counts, and the attempt's reason
     "an endless body": (_endless, True, "Its answer is longer than 64 KiB."),
@@ -88,7 +97,30 @@ RECEIVERS: dict[str, tuple[Behaviour, bool, str | None]] = {  # whether it count
     "hints without end": (_endless_hints, False, "The answer's head has no end."),
     "closed at once": (says(b""), False, "The connection ended before an answer."),
     "reset at once": (_resets(b""), False, "The connection failed: Connection reset by peer."),
-    "reset in the middle": (_resets(OK + b"o"), False, "The connection failed: Connection reset by peer."),
+    "reset in the middle": (_resets(OK + b"o"), True, "Its answer ended too early."),
+    "a folded header": (says(b"HTTP/1.1 200 OK\r\nX-A: a,\r\n\t b\r\nContent-Length: 2\r\n\r\nok"), True, None),
+    "lines that end with LF": (says(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"), True, None),
+    "blanks after the size of a chunk": (
+        says(b"HTTP/1.1 201 Made\r\nTransfer-Encoding: chunked\r\n\r\n2 \t\r\nok\r\n0 \r\n\r\n"),
+        True,
+        None,
+    ),
+    "chunks that are none": (
+        says(b"HTTP/1.1 202 Taken\r\nTransfer-Encoding: chunked\r\n\r\nok\r\n"),
+        True,
+        "Its answer is framed in a way that cannot be followed.",
+    ),
+    "two lengths": (
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
+        True,
+        "Its answer is framed in a way that cannot be followed.",
+    ),
+    "a body that stays open": (_stays_open(b"HTTP/1.1 200 OK\r\n\r\nok"), True, "Its answer had no end in time."),
+    "a failure that is reset": (
+        _resets(b"HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 9\r\n\r\nno"),
+        False,
+        "It answered 503.",
+    ),
     "not HTTP": (says(b"SSH-2.0-OpenSSH_9.7\r\n"), False, "The connection failed: what came is not HTTP/1.1."),
     "a redirect": (
         says(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
@@ -110,7 +142,7 @@ async def _sites(names: Iterable[str]) -> AsyncIterator[dict[str, str]]:
 
 @pytest.mark.parametrize(("come_to_an_end", "seconds"), [(True, "600"), (False, "1")])
 async def test_whatever_receivers_do_the_reason_is_in_the_attempt(url: str, come_to_an_end: bool, seconds: str) -> None:
-    assert len(BOMB) < egress.MOST_READ
+    assert len(BOMB) < answers.MOST_READ
     receivers = {name: each for name, each in RECEIVERS.items() if (each[2] != TIMES_OUT) is come_to_an_end}
     settings = {"seconds": seconds, "retry_seconds": "600"}
     async with post(url, **settings) as office, _sites(receivers) as urls, receiving() as well:
@@ -186,31 +218,27 @@ async def test_a_certificate_that_is_not_good_is_refused_in_its_words(
         egress._trust.cache_clear()
 
 
-async def test_a_name_that_leads_inside_is_not_dialled_and_says_so(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    addresses = {"inside.example": "10.0.0.1", "mapped.example": "::ffff:10.0.0.1", "nat.example": "64:ff9b::7f00:1"}
-    real = socket.getaddrinfo
-
-    def resolve(host: str, *more: Any, **kept: Any) -> Any:
-        if host == "nobody.invalid":  # without the network's name servers, which may take their time
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        if host not in addresses:
-            return real(host, *more, **kept)
-        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (addresses[host], 0))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    async with post(url, allow="192.0.2.0/24", retry_seconds="600") as office, site(says(OK)) as inside:
-        urls = [f"https://{name}:{inside.port}/" for name in addresses]
-        urls += [
-            f"http://127.0.0.1:{inside.port}/",
-            f"https://0x7f.1:{inside.port}/",
-            f"https://2130706433:{inside.port}/",
-        ]
-        for each in urls:
+async def test_a_name_that_leads_inside_is_not_dialled_and_says_so(url: str) -> None:
+    addresses = {
+        "inside.example": ["10.0.0.1"],
+        "mapped.example": ["::ffff:10.0.0.1"],
+        "nat.example": ["64:ff9b::7f00:1"],
+    }
+    async with (
+        nameserver({}, addresses) as names,
+        post(url, allow="192.0.2.0/24", retry_seconds="600", nameservers=names) as office,
+        site(says(OK)) as inside,
+    ):
+        urls = [f"https://{name}:{inside.port}/" for name in addresses] + [f"http://127.0.0.1:{inside.port}/"]
+        numbers = [f"https://0x7f.1:{inside.port}/", f"https://2130706433:{inside.port}/"]
+        for each in urls + numbers:
             await office.endpoint(each)
         await office.endpoint("https://nobody.invalid/")
         async with office.sending():
             await office.tell()
-            rows = {row["url"]: row["reason"] for row in await office.recorded(len(urls) + 1)}
+            rows = {row["url"]: row["reason"] for row in await office.recorded(len(urls) + 3)}
         assert {rows[each] for each in urls} == {"The URL leads to an address that is not public."}
-        assert rows["https://nobody.invalid/"] == "The name nobody.invalid cannot be resolved."
+        assert all("address, and not one in its usual form" in rows[each] for each in numbers)
+        reason = "The name nobody.invalid cannot be resolved: there is no such name."
+        assert rows["https://nobody.invalid/"] == reason
         assert inside.connections == 0

@@ -135,11 +135,11 @@ def test_the_schedule_has_an_attempt_more_than_waits(failures: int, retry_second
 def test_endpoints_that_never_answer_leave_places_for_those_that_do(most: int, asked: list[Any]) -> None:
     """Each: whether the endpoint is proven, whether its attempts end, and how long after the last it asks."""
     places, now, under_way, unproven, names = Places(most), 0.0, 0, 0, iter(range(100_000))
-    for proven, ends, after in asked:
+    for account, (proven, ends, after) in enumerate(asked):
         now += after
         places.look(now)
-        for delivery in [next(names) for _ in range(places.room(proven=proven, promised=0, promised_unproven=0))]:
-            places.begin(delivery, now, proven=proven)
+        for delivery in [next(names) for _ in range(_room(places, account, proven=proven))]:
+            places.begin(delivery, account, now, proven=proven)
             if ends:
                 places.end(delivery)
             else:
@@ -147,7 +147,30 @@ def test_endpoints_that_never_answer_leave_places_for_those_that_do(most: int, a
                 unproven += not proven
         assert under_way <= most
         if under_way == unproven and most > 1:  # nobody but strangers
-            assert places.room(proven=True, promised=0, promised_unproven=0) > 0
+            assert _room(places, 1000, proven=True) > 0
+
+
+def _room(places: Places, account_id: int, *, proven: bool) -> int:
+    return places.room(proven=proven, promised=0, promised_unproven=0, account_id=account_id, promised_account=0)
+
+
+@given(st.integers(2, 600), st.lists(st.tuples(st.integers(1, 3), st.booleans(), st.floats(0, 5)), max_size=300))
+def test_an_account_however_many_of_its_endpoints_hang_leaves_half_of_the_places(
+    most: int, asked: list[tuple[int, bool, float]]
+) -> None:
+    """Each: whose endpoint, whether it is proven, and how long after the last it asks. No attempt ends."""
+    places, now, names = Places(most), 0.0, iter(range(100_000))
+    taken = dict.fromkeys((1, 2, 3), 0)
+    for account, proven, after in asked:
+        now += after
+        places.look(now)
+        room = _room(places, account, proven=proven)
+        assert not room or taken[account] + room <= -(-(most - sum(taken.values()) + taken[account]) // 2)
+        for delivery in [next(names) for _ in range(room)]:
+            places.begin(delivery, account, now, proven=proven)
+        taken[account] += room
+    if most >= 16:
+        assert _room(places, 4, proven=True) > 0
 
 
 @pytest.mark.parametrize(

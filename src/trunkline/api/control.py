@@ -11,6 +11,8 @@ from trunkline.api.routes import Call, Page, Route
 from trunkline.catalog import control as proofs
 from trunkline.clock import iso
 from trunkline.egress import Network
+from trunkline.egress.names import Names
+from trunkline.egress.shares import Shares
 from trunkline.errors import ControlNotProved, Forbidden, InvalidRequest, NotFound, UnknownService
 from trunkline.ledger import audit
 from trunkline.storage.database import Database, Querier
@@ -80,11 +82,14 @@ async def give_up(call: Call) -> Control:
     return shown(ended)
 
 
-def routes(*, database: Database, nameservers: Sequence[tuple[str, int]], allow: Sequence[Network]) -> list[Route]:
+def routes(*, database: Database, names: Names, records: Names, allow: Sequence[Network]) -> list[Route]:
+    """``names``: who looks up the hosts of sites; ``records``: and the records that prove a service."""
+    turns = Shares(proofs.MOST_LOOKS, proofs.LOOKS_SHARE)
+
     async def check(call: Call) -> Control:
         live_only(call)
         asked = await proofs.find(call.connection, call.key.account_id, call.path["slug"])
-        await proofs.look(asked, nameservers=nameservers, allow=allow)  # which takes seconds, so in no transaction
+        await proofs.look(asked, turns, names=names, records=records, allow=allow)  # seconds: in no transaction
 
         async def whole(connection: Querier) -> Control:
             proved = await proofs.prove(connection, asked)

@@ -10,7 +10,8 @@ from trunkline import egress, ids
 from trunkline.api.routes import Call, Page, Route
 from trunkline.clock import iso
 from trunkline.egress import Network, UrlRefused
-from trunkline.errors import InvalidRequest, TooManySecrets, TooManyWebhooks
+from trunkline.egress.names import Names
+from trunkline.errors import InvalidRequest, NotFound, TooManySecrets, TooManyWebhooks
 from trunkline.events import types
 from trunkline.ledger import audit
 from trunkline.storage.database import Row
@@ -189,14 +190,31 @@ async def rotate_secret(call: Call) -> NewWebhook:
     return _once(endpoint, secret)
 
 
-def routes(*, allow: Sequence[Network], most: int) -> list[Route]:
-    """``allow``: networks of the operator's own that URLs may lead to. ``most``: endpoints of an account and mode."""
+def routes(*, names: Names, allow: Sequence[Network], most: int) -> list[Route]:
+    """``names``: who looks up the hosts of URLs. ``allow``: networks of the operator's own that URLs may lead to.
+    ``most``: endpoints of an account and mode."""
+
+    async def no_room_or_url_refused(call: Call) -> TooManyWebhooks | UrlRefused | None:
+        """Nothing is looked up for an endpoint that would be one too many."""
+        try:
+            await endpoints.check_room(call.connection, whose(call), most=most)
+        except TooManyWebhooks as refused:
+            return refused
+        return await url_refused(call)
+
+    async def none_or_url_refused(call: Call) -> NotFound | UrlRefused | None:
+        if call.body.url is UNSET:
+            return None
+        try:
+            await endpoints.find(call.connection, ids.from_path(call.path["webhook_id"]), whose(call))
+        except NotFound as refused:
+            return refused
+        return await url_refused(call)
 
     async def url_refused(call: Call) -> UrlRefused | None:
         """Why the URL that is asked for is not called; its name is looked up, so no transaction waits for that."""
         try:
-            if call.body.url is not UNSET:
-                await egress.check(call.body.url, allow=allow)
+            await egress.check(call.body.url, allow=allow, resolve=names.of(call.key.account_id))
         except UrlRefused as refused:
             return refused
         return None
@@ -230,7 +248,7 @@ def routes(*, allow: Sequence[Network], most: int) -> list[Route]:
             idempotent=True,
             transacts=True,
             shows_secret=True,
-            beforehand=url_refused,
+            beforehand=no_room_or_url_refused,
             errors=(InvalidRequest, UrlRefused, TooManyWebhooks),
         ),
         Route(
@@ -267,7 +285,7 @@ def routes(*, allow: Sequence[Network], most: int) -> list[Route]:
             body=ChangeWebhook,
             answer=Webhook,
             transacts=True,
-            beforehand=url_refused,
+            beforehand=none_or_url_refused,
             errors=(InvalidRequest, UrlRefused),
         ),
         Route(

@@ -4,6 +4,7 @@ With it they may lease numbers on real carriers for the service, as their own: i
 the caps on leases do not count it. A proof lasts a year (``purchase`` looks), and checking again renews it.
 """
 
+import asyncio
 import dataclasses
 import datetime
 import hmac
@@ -13,6 +14,8 @@ from typing import Any, Literal, get_args
 
 from trunkline import egress
 from trunkline.egress import Network
+from trunkline.egress.names import Names
+from trunkline.egress.shares import Shares
 from trunkline.errors import ControlNotProved, InvalidRequest, NotFound, UnknownService
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -23,6 +26,8 @@ Method = Literal["dns", "file"]
 METHODS = get_args(Method)
 LASTS = datetime.timedelta(days=365)
 DNS_SECONDS = 5.0
+TURN_SECONDS = 5.0  # that a check waits for others of its account
+MOST_LOOKS, LOOKS_SHARE = 32, 2  # at a time: in all, and for one account
 MOST_SHOWN = 10  # of the TXT records that were found instead
 LONGEST_SHOWN = 200
 
@@ -84,17 +89,21 @@ async def listing(connection: Querier, account_id: int) -> list[Control]:
     return [_control(row) for row in await connection.fetch(SQL.controls, account_id)]
 
 
-async def look(control: Control, *, nameservers: Sequence[tuple[str, int]] = (), allow: Sequence[Network] = ()) -> None:
+async def look(control: Control, turns: Shares, *, names: Names, records: Names, allow: Sequence[Network] = ()) -> None:
     """Looks for the token, for 15 seconds at most and in no transaction. Raises ControlNotProved with what was found.
 
-    ``nameservers``: addresses and ports; none: the system's. ``allow``: see ``egress``.
+    ``names``: who looks up the site's host; ``records``: and TXT records. ``allow``: see ``egress``.
     """
-    if control.method == "dns":
-        wanted, found = control.record_value, await _records(control.record_name, nameservers)
-        missing = f"{control.record_name} has no TXT record {wanted}."
-    else:
-        wanted, found = control.token, [await _file(control.file_url, allow)]
-        missing = f"{control.file_url} does not hold the token alone."
+    try:
+        async with asyncio.timeout(TURN_SECONDS):
+            await turns.take(control.account_id)
+    except TimeoutError:
+        raise ControlNotProved("Other checks of yours are under way: wait for them, and ask again.", found=[]) from None
+    try:
+        found, missing = await _found(control, names, records, allow)
+    finally:
+        turns.give_back(control.account_id)
+    wanted = control.record_value if control.method == "dns" else control.token
     if not any(hmac.compare_digest(wanted.encode(), each.encode("utf-8", "replace")) for each in found):
         raise ControlNotProved(missing, found=[each[:LONGEST_SHOWN] for each in found[:MOST_SHOWN]])
 
@@ -121,32 +130,22 @@ def _control(row: Any) -> Control:
     return Control(**dict(row))
 
 
-async def _records(name: str, nameservers: Sequence[tuple[str, int]]) -> list[str]:
-    # here, because it takes as long to load as a whole command and hardly any command asks
-    import dns.asyncresolver
-    import dns.exception
-    import dns.nameserver
-    import dns.resolver
-
+async def _found(control: Control, names: Names, records: Names, allow: Sequence[Network]) -> tuple[list[str], str]:
+    """And what to say where the token is not among it."""
+    if control.method == "dns":
+        name, account_id = control.record_name, control.account_id
+        try:
+            found = await records.texts(name, account_id, seconds=DNS_SECONDS)
+        except egress.NoAnswer as error:
+            raise ControlNotProved(error.detail, found=[]) from None
+        return found, f"{name} has no TXT record {control.record_value}."
+    url = control.file_url
     try:
-        resolver = dns.asyncresolver.Resolver(configure=not nameservers)
-        if nameservers:
-            resolver.nameservers = [dns.nameserver.Do53Nameserver(*each) for each in nameservers]
-        answer = await resolver.resolve(name, "TXT", lifetime=DNS_SECONDS)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return []
-    except (dns.exception.DNSException, OSError) as error:
-        raise ControlNotProved(
-            f"The name servers did not answer for {name} ({type(error).__name__}).", found=[]
-        ) from None
-    return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
-
-
-async def _file(url: str, allow: Sequence[Network]) -> str:
-    try:
-        answer = await egress.fetch("GET", url, allow=allow)
+        answer = await egress.fetch("GET", url, allow=allow, resolve=names.of(control.account_id))
     except (egress.UrlRefused, egress.NoAnswer) as error:
         raise ControlNotProved(f"{url}: {error.detail}", found=[]) from None
-    if answer.status != 200 or not answer.whole:
+    if answer.status != 200:
         raise ControlNotProved(f"{url} answered {answer.status}, and 200 is asked for.", found=[])
-    return answer.body.decode("utf-8", "replace").strip()
+    if not answer.whole:
+        raise ControlNotProved(f"{url} answered 200, but its answer {answer.lacks}.", found=[])
+    return [answer.body.decode("utf-8", "replace").strip()], f"{url} does not hold the token alone."

@@ -148,8 +148,10 @@ def _failures() -> Iterator[None]:
         yield
     except TimeoutError:
         raise NoAnswer("The server was silent for too long.") from None
-    except (OSError, httptools.HttpParserError) as error:
+    except OSError as error:
         raise NoAnswer(f"The connection failed: {egress.reason(error)}.") from None
+    except httptools.HttpParserError:
+        raise NoAnswer("The connection failed: what came is not HTTP/1.1.") from None
 
 
 class _Reading:

@@ -11,13 +11,14 @@ import msgspec
 
 from trunkline import clock, egress
 from trunkline.activations.vault import TextKey, unseal_part
-from trunkline.egress import Answer, Network, NoAnswer, UrlRefused
+from trunkline.egress import Answer, Network, NoAnswer, Resolve, UrlRefused
 from trunkline.events.contents import Content, content
 from trunkline.storage.database import Row
 from trunkline.webhooks.signing import sign
 
 log = logging.getLogger("trunkline.webhooks")
 
+BODY_SECONDS = 2.0  # that an answer's body may take, which changes nothing
 MOST_KEPT = 4096  # octets of an answer's body, and as many of its headers
 GONE = 410
 SLOWER = (429, 502, 504)  # and 503 where it says for how long
@@ -60,7 +61,7 @@ def _told(row: Row) -> Content | None:
         return None
 
 
-async def attempt(claim: Claim, *, allow: Sequence[Network], seconds: float) -> Outcome:
+async def attempt(claim: Claim, *, allow: Sequence[Network], seconds: float, resolve: Resolve) -> Outcome:
     row, told = claim.row, claim.told
     if told is None:
         return Outcome(succeeded=False, reason="The attempt failed: what the event says cannot be made out.")
@@ -72,7 +73,17 @@ async def attempt(claim: Claim, *, allow: Sequence[Network], seconds: float) -> 
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(row["secrets"], told.event_id, timestamp, told.body),
         }
-        answer = await egress.fetch("POST", row["url"], headers, told.body, allow=allow, any_port=True, seconds=seconds)
+        answer = await egress.fetch(
+            "POST",
+            row["url"],
+            headers,
+            told.body,
+            allow=allow,
+            any_port=True,
+            seconds=seconds,
+            body_seconds=BODY_SECONDS,
+            resolve=resolve,
+        )
     except (UrlRefused, NoAnswer) as error:
         return Outcome(succeeded=False, reason=error.detail)
     except Exception as error:
@@ -85,10 +96,7 @@ def judged(answer: Answer) -> Outcome:
     """Whether an answer counts: with a status of 2xx, whatever else it says."""
     status, retry_after = answer.status, None
     if 200 <= status < 300:
-        reason = None
-        if not answer.whole:
-            limit = egress.MOST_READ // 1024
-            reason = f"Its answer is longer than {limit} KiB." if answer.cut else "Its answer ended too early."
+        reason = None if answer.whole else f"Its answer {answer.lacks}."
     elif status == GONE:
         reason = "It answered 410: it is gone."
     elif 300 <= status < 400:

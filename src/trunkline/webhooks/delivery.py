@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from trunkline import metrics
 from trunkline.egress import Network
+from trunkline.egress.names import Names
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database, Row
 from trunkline.webhooks import attempts
@@ -40,6 +41,7 @@ class Dispatcher:
         database: Database,
         *,
         allow: Sequence[Network],
+        nameservers: Sequence[tuple[str, int]],
         retry_seconds: Sequence[float],
         seconds: float,
         concurrency: int,
@@ -48,8 +50,8 @@ class Dispatcher:
         keep_days: int,
         retention_days: int,
     ) -> None:
-        """``seconds``: that an attempt takes at most. ``keep_days``: of deliveries and their attempts.
-        ``retention_days``: of answers to accounts without a number of their own."""
+        """``nameservers``: see ``Names``. ``seconds``: that an attempt takes at most. ``keep_days``: of deliveries and
+        their attempts. ``retention_days``: of answers to accounts without a number of their own."""
         self._database = database
         self._allow = allow
         self._retry_seconds = retry_seconds
@@ -65,6 +67,7 @@ class Dispatcher:
             retention_days=retention_days,
         )
         self._places = Places(concurrency)
+        self._names = Names(nameservers)
         self._lanes: dict[int, Lane] = {}
         self._asked: dict[int, None] = {}  # endpoints that may have something due; the first is looked at first
         self._news = asyncio.Event()
@@ -152,6 +155,7 @@ class Dispatcher:
         """How much to claim for whom. Those that get something, and those that have no room, are asked for no more."""
         rooms: dict[int, int] = {}
         promised = {True: 0, False: 0}
+        to_accounts: Counter[int | None] = Counter()
         self._places.look(now)
         for endpoint in list(self._asked):
             lane = self._lane(endpoint, now)
@@ -162,12 +166,17 @@ class Dispatcher:
                 continue
             left = MOST_CLAIMED - sum(promised.values())
             place = self._places.room(
-                proven=lane.is_proven, promised=sum(promised.values()), promised_unproven=promised[False]
+                proven=lane.is_proven,
+                promised=sum(promised.values()),
+                promised_unproven=promised[False],
+                account_id=lane.account_id,
+                promised_account=to_accounts[lane.account_id],
             )
             if room := min(room, place, left):
                 del self._asked[endpoint]
                 rooms[endpoint] = room
                 promised[lane.is_proven] += room
+                to_accounts[lane.account_id] += room
             if room == left:
                 self._news.set()  # the others have their turn in the next claim, also where this one finds nothing
                 break
@@ -217,8 +226,9 @@ class Dispatcher:
         lane = self._lane(row["endpoint_id"], now)
         if row["was_paused"]:
             lane.tried_again()
+        lane.account_id = row["account_id"]
         lane.begin(row["delivery_id"], now)
-        self._places.begin(row["delivery_id"], now, proven=lane.is_proven)
+        self._places.begin(row["delivery_id"], row["account_id"], now, proven=lane.is_proven)
         task = asyncio.create_task(self._send(claim, lane))
         self._under_way[task] = row
         task.add_done_callback(self._under_way.pop)
@@ -226,7 +236,9 @@ class Dispatcher:
     async def _send(self, claim: Claim, lane: Lane) -> None:
         outcome, row = None, claim.row
         try:
-            outcome = await attempts.attempt(claim, allow=self._allow, seconds=self._seconds)
+            outcome = await attempts.attempt(
+                claim, allow=self._allow, seconds=self._seconds, resolve=self._names.of(row["account_id"])
+            )
         finally:
             now = time.monotonic()
             began = lane.end(row["delivery_id"], now)

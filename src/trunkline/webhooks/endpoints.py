@@ -56,8 +56,18 @@ async def create(
     secret = signing.new_secret()
     row = await connection.fetchrow(SQL.create_endpoint, *whose, url, wanted, words, secret, most)
     if row is None:
-        raise TooManyWebhooks(f"An account has at most {most} webhooks, and as many for its test mode.")
+        raise _too_many(most)
     return row, secret
+
+
+async def check_room(connection: Querier, whose: Whose, *, most: int) -> None:
+    """Raises TooManyWebhooks where ``create`` would, before anything is looked up for it."""
+    if await connection.fetchval(SQL.is_full, *whose, most):
+        raise _too_many(most)
+
+
+def _too_many(most: int) -> TooManyWebhooks:
+    return TooManyWebhooks(f"An account has at most {most} webhooks, and as many for its test mode.")
 
 
 async def find(connection: Querier, endpoint_id: int | None, whose: Whose | None = None) -> Row:

@@ -4,6 +4,7 @@ All of it is arithmetic on instants that the caller names, in seconds of one clo
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 START = 4  # attempts at a time to an endpoint of which nothing is known
@@ -15,6 +16,7 @@ LONGEST_PAUSE_SECONDS = 300.0  # to this
 LONGEST_ASKED_SECONDS = 3600.0  # for which an endpoint may ask to be left alone
 SPREAD = 0.2  # of every wait, so that those who failed together do not come again together
 SHARE = 4  # of the free places, of which one endpoint gets no more than one part
+ACCOUNT_SHARE = 2  # of the places that other accounts leave, of which one account gets no more than one part
 
 
 def spread(seconds: float) -> float:
@@ -31,6 +33,7 @@ class Lane:
     """One endpoint's attempts in this process. It begins with few at a time and gets one more for each success."""
 
     def __init__(self, most: int, now: float) -> None:
+        self.account_id: int | None = None  # whose it is, once something was claimed for it
         self._most = most
         self._width = min(START, most)
         self._failures = 0  # in a row
@@ -114,7 +117,8 @@ class Places:
     """The attempts at a time of the whole process.
 
     Endpoints whose last attempt did not succeed get half of those in which nobody hangs, so that however many hang,
-    there is room for those that answer, and some for newcomers.
+    there is room for those that answer, and some for newcomers. An account gets half of what the others leave, however
+    many endpoints it has and whatever they do: there is always room for one more.
     """
 
     def __init__(self, most: int) -> None:
@@ -122,12 +126,23 @@ class Places:
         self._begun: dict[int, tuple[float, bool]] = {}  # when, and whether proven; oldest first, the hung left out
         self._unproven = 0  # of these
         self._hung = 0
+        self._accounts: dict[int, int] = {}  # whose each is
+        self._taken: Counter[int] = Counter()  # by each account
 
-    def begin(self, delivery: int, now: float, *, proven: bool) -> None:
+    def begin(self, delivery: int, account_id: int, now: float, *, proven: bool) -> None:
         self._begun[delivery] = now, proven
         self._unproven += not proven
+        self._accounts[delivery] = account_id
+        self._taken[account_id] += 1
 
     def end(self, delivery: int) -> None:
+        account_id = self._accounts.pop(delivery)
+        self._taken[account_id] -= 1
+        if not self._taken[account_id]:
+            del self._taken[account_id]
+        self._no_longer_young(delivery)
+
+    def _no_longer_young(self, delivery: int) -> None:
         if delivery in self._begun:
             self._unproven -= not self._begun.pop(delivery)[1]
         else:
@@ -139,12 +154,19 @@ class Places:
             oldest = next(iter(self._begun))
             if now - self._begun[oldest][0] <= HUNG_SECONDS:
                 break
-            self.end(oldest)
+            self._no_longer_young(oldest)
             self._hung += 1
 
-    def room(self, *, proven: bool, promised: int, promised_unproven: int) -> int:
-        """How many one endpoint gets, beside those that others were promised."""
+    def room(
+        self, *, proven: bool, promised: int, promised_unproven: int, account_id: int | None, promised_account: int
+    ) -> int:
+        """How many one endpoint gets, beside those that others, and others of its account, were promised."""
         free = self._most - self._hung - len(self._begun) - promised
         if not proven and self._most > 1:
             free = min(free, (self._most - self._hung) // 2 - self._unproven - promised_unproven)
-        return max(0, -(-free // SHARE))
+        share = max(0, -(-free // SHARE))
+        if account_id is None or self._most == 1:
+            return share
+        own = self._taken[account_id] + promised_account
+        left_by_others = self._most - (len(self._accounts) - self._taken[account_id]) - (promised - promised_account)
+        return max(0, min(share, -(-left_by_others // ACCOUNT_SHARE) - own))

@@ -4,6 +4,10 @@
 -- An account's endpoints are made one at a time, so that they stay within their limit.
 SELECT FROM account WHERE account_id = $1 FOR NO KEY UPDATE
 
+-- name: is_full
+-- Whether an account has as many endpoints as it may have, $3. Nothing is locked: create_endpoint counts again.
+SELECT count(*) >= $3 FROM webhook_endpoint WHERE account_id = $1 AND test = $2 AND deleted_at IS NULL
+
 -- name: create_endpoint
 -- After lock_account, in a statement of its own: it counts what another call has committed.
 WITH made AS (
@@ -175,7 +179,7 @@ WITH asked AS MATERIALIZED (
      WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM due))  -- by their keys, however many wait
     RETURNING *
 )
-SELECT claimed.delivery_id, claimed.endpoint_id, claimed.lease, claimed.attempts, claimed.since, due.url, due.was_paused,
+SELECT claimed.delivery_id, claimed.endpoint_id, claimed.account_id, claimed.lease, claimed.attempts, claimed.since, due.url, due.was_paused,
        due.secrets, account.retention_days, said.*
   FROM claimed JOIN due USING (delivery_id) JOIN account USING (account_id)
   LEFT JOIN LATERAL contents_of(claimed.account_id, claimed.event_id, claimed.event_at) AS said ON true

@@ -1,0 +1,181 @@
+"""Happy Eyeballs (RFC 8305 §4–§5): of a name's addresses the first that connects wins, and is the first next time.
+
+Attempts begin a quarter of a second apart, the families by turns; an address that refuses gives way at once, and each
+has a time of its own. Only the addresses that are handed in are dialled, so whoever checks them first has checked all.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import ssl
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from trunkline.egress.public import Address
+
+STAGGER_SECONDS = 0.25  # the Connection Attempt Delay
+MOST_ADDRESSES = 8  # of a name, that are tried
+MOST_REMEMBERED = 4096  # names with their ports
+
+Spoken = TypeVar("Spoken", bound=asyncio.BaseProtocol)
+
+
+class Connected(NamedTuple):
+    socket: socket.socket
+    address: Address
+
+
+# Of a name and port: which address answered last (-1), and which did not since (1).
+_ranks: OrderedDict[tuple[str, int], dict[Address, int]] = OrderedDict()
+
+
+def prefer(host: str, port: int, address: Address) -> None:
+    """It has the first turn next time."""
+    if _ranks.get((host, port)) != {address: -1}:
+        _remember(host, port, {address: -1})
+
+
+def avoid(host: str, port: int, address: Address) -> None:
+    """It has the last turn next time."""
+    ranks = {each: rank for each, rank in _ranks.get((host, port), {}).items() if rank > 0}
+    _remember(host, port, {**ranks, address: 1} if len(ranks) < MOST_ADDRESSES else {address: 1})
+
+
+def _remember(host: str, port: int, ranks: dict[Address, int]) -> None:
+    _ranks[host, port] = ranks
+    _ranks.move_to_end((host, port))
+    if len(_ranks) > MOST_REMEMBERED:
+        _ranks.popitem(last=False)
+
+
+async def dial(
+    factory: Callable[[], Spoken],
+    host: str,
+    port: int,
+    addresses: Sequence[Address],
+    *,
+    tls: ssl.SSLContext | None = None,
+    seconds: float,
+) -> tuple[Spoken, Address]:
+    """A protocol that is connected, and the address that it is connected to. With ``tls`` the name is ``host``.
+
+    ``seconds``: for one address, and as long for its TLS; where that fails too, the others have their turn. Raises
+    OSError.
+    """
+    loop = asyncio.get_running_loop()
+    name = host.removesuffix(".") if tls else None
+    left = _in_order(host, port, addresses)
+    failed: OSError = OSError("the name has no address")
+    while left:
+        address = left[0]
+        try:
+            if len(left) == 1:  # which is most names, and quicker
+                async with _time(address, seconds):
+                    _, protocol = await loop.create_connection(
+                        factory, str(address), port, ssl=tls, server_hostname=name
+                    )
+            else:
+                found = await connect(host, port, left, seconds=seconds)
+                address = found.address
+                async with _time(address, seconds):
+                    _, protocol = await _speak(factory, found.socket, tls, name)
+        except OSError as error:
+            failed = error
+            if len(left) > 1 and not isinstance(error, AllFailed):
+                avoid(host, port, address)
+                left.remove(address)
+                continue
+            break
+        if len(addresses) > 1:
+            prefer(host, port, address)
+        return protocol, address
+    raise failed
+
+
+class AllFailed(OSError):
+    """No address was connected to."""
+
+
+async def connect(host: str, port: int, addresses: Sequence[Address], *, seconds: float) -> Connected:
+    """The first that connects; ``seconds`` for each. Raises AllFailed, with what the last of them said."""
+    waiting = _in_order(host, port, addresses)
+    trying: dict[asyncio.Task[socket.socket], Address] = {}
+    begun: list[Address] = []
+    failed = OSError("the name has no address")
+    won = False
+    try:
+        while waiting or trying:
+            if waiting:
+                address = waiting.pop(0)
+                begun.append(address)
+                trying[asyncio.create_task(_connect(address, port, seconds))] = address
+            timeout = STAGGER_SECONDS if waiting else None
+            done, _ = await asyncio.wait(trying, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = task.exception()
+                if error is None:
+                    won = True
+                    return Connected(task.result(), trying.pop(task))
+                del trying[task]
+                if not isinstance(error, OSError):
+                    raise error
+                failed = error
+        raise AllFailed(failed.errno, failed.strerror) if failed.errno else AllFailed(str(failed))
+    finally:
+        for task in trying:
+            task.cancel()
+            task.add_done_callback(_hang_up)
+        if not won:
+            for address in begun:
+                avoid(host, port, address)
+
+
+def _hang_up(task: "asyncio.Task[socket.socket]") -> None:
+    """Of one that came too late."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+async def _connect(address: Address, port: int, seconds: float) -> socket.socket:
+    found = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+    try:
+        found.setblocking(False)
+        async with _time(address, seconds):
+            await asyncio.get_running_loop().sock_connect(found, (str(address), port))
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+async def _speak(
+    factory: Callable[[], Spoken], found: socket.socket, tls: ssl.SSLContext | None, name: str | None
+) -> tuple[asyncio.BaseTransport, Spoken]:
+    try:
+        return await asyncio.get_running_loop().create_connection(factory, sock=found, ssl=tls, server_hostname=name)
+    except BaseException:
+        found.close()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def _time(address: Address, seconds: float) -> AsyncIterator[None]:
+    """Raises OSError where an address took longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:  # the kernel's own too
+        raise OSError(f"{address} took more than {seconds:g} seconds") from None
+
+
+def _in_order(host: str, port: int, addresses: Sequence[Address]) -> list[Address]:
+    """At most MOST_ADDRESSES: those that answered last first, the families by turns (§4)."""
+    ranks = _ranks.get((host, port), {})
+    ordered = sorted(dict.fromkeys(addresses), key=lambda each: ranks.get(each, 0))
+    if len({each.version for each in ordered}) > 1:
+        first = [each for each in ordered if each.version == ordered[0].version]
+        other = [each for each in ordered if each.version != ordered[0].version]
+        ordered = [each for pair in itertools.zip_longest(first, other) for each in pair if each is not None]
+    return ordered[:MOST_ADDRESSES]
