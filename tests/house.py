@@ -20,6 +20,7 @@ from trunkline.activations.inbox import Outcome
 from trunkline.api.addresses import Addresses
 from trunkline.api.routes import Route
 from trunkline.api.server import Api
+from trunkline.api.strangers import Strangers
 from trunkline.app import Platform
 from trunkline.asgi import Push
 from trunkline.carriers import simulator
@@ -95,6 +96,13 @@ class Buyer:
     async def first_key(self) -> Any:
         """The key of the mode in which they call that came with the account."""
         return data(await self.get("/keys", ended=True))[-1]
+
+    def from_address(self, address: str) -> "Buyer":
+        """The same customer, calling from elsewhere."""
+        other = Buyer(self.account, "", self._api)
+        transport = httpx.ASGITransport(self._api, client=(address, 40_000))  # type: ignore[arg-type]
+        other._http = httpx.AsyncClient(transport=transport, base_url=self._http.base_url, headers=self._http.headers)
+        return other
 
     async def purse(self) -> tuple[float, float]:
         """What can be spent, and what is held."""
@@ -208,6 +216,7 @@ async def opened(url: str, **settings: str) -> AsyncIterator[House]:
             addresses=Addresses(loaded.server.trusted_proxies),
             appeal=loaded.policy.appeal,
             files={},
+            strangers=Strangers(int(settings.get("TRUNKLINE_SERVER__PUBLIC_REQUESTS_PER_MINUTE", 0))),
         )
         tail = asyncio.create_task(pushed.tail.run())
         try:

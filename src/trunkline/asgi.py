@@ -28,6 +28,7 @@ from trunkline.api.addresses import Addresses
 from trunkline.api.probes import Probes
 from trunkline.api.routes import BASE, Route
 from trunkline.api.server import Api
+from trunkline.api.strangers import Strangers
 from trunkline.app import VERSION, Platform
 from trunkline.config import Config
 from trunkline.egress.names import Names
@@ -150,6 +151,7 @@ def api(
     keyring: Keyring,
     limiter: Limiter | SharedLimiter,
     asked: Probes,
+    strangers: Strangers | None = None,
 ) -> Api:
     """The ASGI application."""
     table = routes(config, built, pushed)
@@ -166,4 +168,5 @@ def api(
             **reference.pages(document),
         },
         probes=asked,
+        strangers=strangers,
     )

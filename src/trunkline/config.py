@@ -27,6 +27,8 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     port: int
     requests_per_minute: int
     account_requests_per_minute: int
+    public_requests_per_minute: int
+    account_concurrency: int
     nodes: int
     trusted_proxies: list[str]
     database_connections: int
@@ -37,6 +39,10 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("a port is 0 to 65535")
         if min(self.requests_per_minute, self.account_requests_per_minute) < 1:
             raise ValueError("requests_per_minute and account_requests_per_minute are 1 or more")
+        if self.public_requests_per_minute < 0:
+            raise ValueError("public_requests_per_minute is 1 or more, or 0 for no limit")
+        if self.account_concurrency < 1:
+            raise ValueError("account_concurrency is 1 or more")
         if min(self.nodes, self.database_connections) < 1:
             raise ValueError("nodes and database_connections are 1 or more")
         for network in [*self.trusted_proxies, *self.metrics_from]:

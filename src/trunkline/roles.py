@@ -21,6 +21,7 @@ from trunkline.api.addresses import Addresses
 from trunkline.api.http import HttpProtocol
 from trunkline.api.probes import Probes
 from trunkline.api.server import Api
+from trunkline.api.strangers import Strangers
 from trunkline.app import VERSION, Platform
 from trunkline.asgi import Push
 from trunkline.carriers import links, simulator
@@ -161,7 +162,9 @@ async def serve(
                 keyring = Keyring(built.database)
                 tasks.append(asyncio.create_task(keyring.keep_uses()))
                 async with limiting(config, processes=processes) as limiter:
-                    application = asgi.api(config, built, pushed, keyring, limiter, asked)
+                    parts = processes * config.server.nodes
+                    strangers = Strangers(config.server.public_requests_per_minute, parts=parts)
+                    application = asgi.api(config, built, pushed, keyring, limiter, asked, strangers)
                     _settle_down()
                     await listen(application, pushed, listener, stop, ready)
             else:

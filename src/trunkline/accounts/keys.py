@@ -25,6 +25,7 @@ SQL = queries(__package__)
 ALL_SCOPES = ["numbers", "verify", "account:read", "webhooks", "admin"]
 FRESH_SECONDS = 1.0  # how long a process trusts what it knows of a key: revocation reaches everyone within 2 s
 MOST_REMEMBERED = 20_000
+MOST_GUESSES = 5_000  # secrets that are nobody's
 WRITE_USES_SECONDS = 10.0  # how long a process keeps in memory when a key was last used
 LAST_WRITE_SECONDS = 5.0
 
@@ -87,7 +88,8 @@ class Keyring:
 
     def __init__(self, database: Querier) -> None:
         self._database = database
-        self._known: dict[bytes, tuple[Key | None, float]] = {}
+        self._known: dict[bytes, tuple[Key, float]] = {}
+        self._nobodys: dict[bytes, float] = {}  # apart, so that guesses push no key out
         self._asked: dict[bytes, asyncio.Future[Key | None]] = {}
         self._uses: dict[int, float] = {}  # key id → seconds since the epoch
 
@@ -98,12 +100,16 @@ class Keyring:
             return None
         return self._used(known[0])
 
+    def knows(self, secret: str) -> bool:
+        """Whether this process has seen the secret to be a key's, however long ago."""
+        return self._known.get(hashlib.sha256(secret.encode()).digest(), (None, 0.0))[0] is not None
+
     async def find(self, secret: str) -> Key:
         """Raises NotAuthenticated for a secret that is mistyped, unknown, revoked or past its time."""
         if not ids.looks_like_key(secret):
             raise NotAuthenticated("The API key is mistyped: its checksum does not fit.")
         digest = hashlib.sha256(secret.encode()).digest()
-        key, seen = self._known.get(digest, (None, 0.0))
+        key, seen = self._known.get(digest) or (None, self._nobodys.get(digest, 0.0))
         if time.monotonic() - seen > FRESH_SECONDS:
             key = await self._ask(digest)
         known = self._used(key)
@@ -174,6 +180,12 @@ class Keyring:
                 row["cap_day_micros"],
                 row["cap_month_micros"],
             )
+        if key is None:
+            self._known.pop(digest, None)
+            if len(self._nobodys) >= MOST_GUESSES:
+                self._nobodys.clear()
+            self._nobodys[digest] = seen
+            return None
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[digest] = key, seen

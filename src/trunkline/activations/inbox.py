@@ -54,10 +54,9 @@ class _Text:
 
 
 class _Reader:
-    """What reading needs of the catalog, made anew when that changes."""
+    """What reading needs of the catalog, made anew when its services change."""
 
     def __init__(self, catalog: Snapshot) -> None:
-        self.version = catalog.version
         self.services = catalog.by_id
         self.brands = Brands(
             (service.slug, service.name, service.domain or "", service.aliases)
@@ -84,6 +83,7 @@ class Inbox:
         self._vault = Vault()
         self._retention_days = retention_days  # of texts that are nobody's; a lease has its own
         self._reader: _Reader | None = None
+        self._preparing = asyncio.Lock()
         self._follower: Callable[[Iterable[int]], None] = _nobody
         self._group_size = group_size
         self._backlog = backlog
@@ -164,8 +164,11 @@ class Inbox:
 
     async def _current_reader(self) -> _Reader:
         catalog = await self._catalog.snapshot()
-        if self._reader is None or self._reader.version != catalog.version:
-            self._reader = _Reader(catalog)
+        if self._reader is None or self._reader.services is not catalog.by_id:
+            async with self._preparing:
+                if self._reader is None or self._reader.services is not catalog.by_id:
+                    # thousands of names take a while, in which polls are to be answered
+                    self._reader = await asyncio.to_thread(_Reader, catalog)
         return self._reader
 
     async def _store(self, connection: Querier, reader: _Reader, texts: Sequence[_Text]) -> list[Outcome]:

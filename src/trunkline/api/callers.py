@@ -10,6 +10,7 @@ from trunkline import clock
 from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Decision, Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
+from trunkline.api.strangers import Strangers
 from trunkline.errors import AccountFrozen, InsufficientScope, IpNotAllowed, NotAuthenticated, RateLimited
 
 Headers = list[tuple[bytes, bytes]]
@@ -18,21 +19,20 @@ Headers = list[tuple[bytes, bytes]]
 class Callers:
     """Lets callers in. ``appeal`` is what a frozen customer is told to do."""
 
-    def __init__(self, keyring: Keyring, limiter: Limiter | SharedLimiter, appeal: str) -> None:
+    def __init__(self, keyring: Keyring, limiter: Limiter | SharedLimiter, strangers: Strangers, appeal: str) -> None:
         self._keyring = keyring
+        self._strangers = strangers
         self._limiter = limiter
         self._appeal = appeal
 
     async def admit(self, scope: str, asked: Mapping[bytes, bytes], address: str, headers: Headers) -> Key:
         """The caller's key; what is to be said of the limits is added to ``headers``.
 
-        Counted before anything is refused but an unknown key, so that no refusal is a way round the limit. Raises
+        Counted before anything is refused but an unknown key, which its address pays for, so that no refusal is a way
+        round the limit. Raises
         NotAuthenticated, RateLimited, IpNotAllowed, AccountFrozen, InsufficientScope.
         """
-        scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer" or not secret:
-            raise NotAuthenticated("Send your API key as «Authorization: Bearer KEY».")
-        key = self._keyring.remembered(secret) or await self._keyring.find(secret.strip())
+        key = await self._key(asked, address)
         is_allowed_there = key.allows(address)
         decision = self._limiter.take(key if is_allowed_there else _outsider(key))
         if not isinstance(decision, Decision):
@@ -47,6 +47,23 @@ class Callers:
         if scope not in key.scopes:
             raise InsufficientScope(f"The key lacks the scope {scope!r}.", scope=scope)
         return key
+
+    async def _key(self, asked: Mapping[bytes, bytes], address: str) -> Key:
+        scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
+        is_bearer = scheme.lower() == "bearer" and bool(secret)
+        key = self._keyring.remembered(secret) if is_bearer else None
+        if key is not None:
+            return key
+        secret = secret.strip()
+        if not self._keyring.knows(secret):  # a customer is not shut out by who tries keys beside them
+            await self._strangers.admit_unknown(address)
+        try:
+            if not is_bearer:
+                raise NotAuthenticated("Send your API key as «Authorization: Bearer KEY».")
+            return await self._keyring.find(secret)
+        except NotAuthenticated:
+            self._strangers.failed(address)
+            raise
 
     def recognise(self, scope: str, asked: Mapping[bytes, bytes], address: str) -> Key | None:
         """The caller's key where it is known without a wait and nothing speaks against it; it is not counted yet."""

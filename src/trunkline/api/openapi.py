@@ -147,6 +147,7 @@ def _errors(route: Route) -> list[type[TrunklineError]]:
     }  # fmt: skip
     if route.scope is not None:
         kinds |= {errors.NotAuthenticated, errors.InsufficientScope, errors.IpNotAllowed, errors.AccountFrozen}
+    if not route.is_notice:
         kinds.add(errors.RateLimited)
     if "{" in route.path:
         kinds.add(errors.NotFound)
@@ -164,7 +165,7 @@ def _headers(*names: str) -> Schema:
 
 
 def _responses(route: Route, answer: Schema) -> Schema:
-    limited = ("RateLimit-Policy", "RateLimit") if route.scope is not None else ()
+    limited = ("RateLimit-Policy", "RateLimit") if not route.is_notice else ()
     is_cached = route.scope is None and not route.is_notice
     caching = ("ETag", "Cache-Control") if is_cached else ()
     streaming = ("Cache-Control", "X-Accel-Buffering") if route.streams_events else ()

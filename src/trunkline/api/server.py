@@ -5,6 +5,7 @@ between it and the socket would cost more than the handlers do.
 """
 
 import asyncio
+import dataclasses
 import datetime
 import hashlib
 import logging
@@ -20,15 +21,19 @@ from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.api import idempotency, probes, streaming, wire
 from trunkline.api.addresses import Addresses
 from trunkline.api.callers import Callers, Headers
+from trunkline.api.documents import document
 from trunkline.api.paths import Paths
 from trunkline.api.routes import OVER, Call, Document, Notice, Page, Route, Stream
+from trunkline.api.strangers import Strangers
 from trunkline.api.streaming import Receive, Send
 from trunkline.errors import (
     BodyTooSlow,
     InvalidRequest,
+    InvalidSignature,
     MalformedBody,
     MethodNotAllowed,
     NotAuthenticated,
+    NotFound,
     PathTooLong,
     PayloadTooLarge,
     RateLimited,
@@ -72,11 +77,13 @@ class Api:
         appeal: str,
         files: Mapping[str, tuple[bytes, bytes]],
         probes: probes.Probes | None = None,
+        strangers: Strangers | None = None,
     ) -> None:
         self._database = database
-        self._callers = Callers(keyring, limiter, appeal)
+        self._strangers = strangers or Strangers(0)
+        self._callers = Callers(keyring, limiter, self._strangers, appeal)
         self._addresses = addresses
-        self._files = files  # path → content type, body
+        self._files = {path: (kind, document(body, 0)) for path, (kind, body) in files.items()}
         self._probes = probes
         self._paths = Paths(routes)
         self.refusals = refusals.Refusals(log)
@@ -155,21 +162,26 @@ class Api:
             raise PathTooLong(f"A path and its query have at most {LONGEST_PATH} bytes.")
         path = scope["path"]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        asked = dict(scope["headers"])
+        address = self._addresses.of(scope["client"], scope["headers"])
         file = self._files.get(path)
         if file is not None and method == "GET":
             request.route = path
-            return Answer(200, file[0], file[1], [(b"x-content-type-options", b"nosniff"), *_FILE_HEADERS])
+            await self._strangers.admit(address, headers)
+            return _unless_known(file[0], file[1], asked, [(b"x-content-type-options", b"nosniff"), *_FILE_HEADERS])
         if path in probes.PATHS and self._probes is not None:
+            await self._strangers.slow_probes(address)
             return await self._probe(self._probes, method, path, scope, request)
-        route, values = self._paths.find(method, path)
+        try:
+            route, values = self._paths.find(method, path)
+        except (NotFound, MethodNotAllowed):
+            await self._strangers.admit(address, headers)
+            raise
         request.route = route.path
-        asked = dict(scope["headers"])
-        address = self._addresses.of(scope["client"], scope["headers"])
         if route.is_notice:
-            wire.read_query(scope["query_string"], None)
-            notice = Notice(asked, await _body(receive, asked), address, request.request_id)
-            return Answer(200, wire.JSON, _render(route, await route.handler(notice)), [])
+            return await self._notice(route, scope, receive, Notice(asked, b"", address, request.request_id))
         if route.scope is None:
+            await self._strangers.admit(address, headers)
             return await self._public(route, scope["query_string"], asked)
         key = await self._callers.admit(route.scope, asked, address, headers)
         request.key_id = key.key_id
@@ -218,14 +230,20 @@ class Api:
             return Answer(204, b"", b"", [])
         return Answer(200, wire.JSON, _render(route, answer), [])
 
+    async def _notice(self, route: Route, scope: Scope, receive: Receive, notice: Notice) -> Answer:
+        wire.read_query(scope["query_string"], None)
+        await self._strangers.slow_failures(notice.address)
+        whole = dataclasses.replace(notice, body=await _body(receive, notice.headers))
+        try:
+            return Answer(200, wire.JSON, _render(route, await route.handler(whole)), [])
+        except InvalidSignature:
+            self._strangers.failed(notice.address)
+            raise
+
     async def _public(self, route: Route, query: bytes, asked: Mapping[bytes, bytes]) -> Answer:
-        document: Document = await route.handler(wire.read_query(query, route.query))
-        etag = document.etag.encode()
-        caching = [(b"etag", etag), (b"cache-control", b"public, max-age=%d" % document.max_age_seconds)]
-        known = asked.get(b"if-none-match", b"")
-        if known == b"*" or etag in [tag.strip().removeprefix(b"W/") for tag in known.split(b",")]:
-            return Answer(304, wire.JSON, b"", caching)
-        return Answer(200, wire.JSON, document.body, caching)
+        found: Document = await route.handler(wire.read_query(query, route.query))
+        caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds)]
+        return _unless_known(wire.JSON, found, asked, caching)
 
     async def _once(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
         """The effect and the record of its answer, in one transaction; or the first answer again."""
@@ -300,6 +318,16 @@ _FILE_HEADERS: Headers = [
     ),
     (b"referrer-policy", b"no-referrer"),
 ]
+
+
+def _unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], headers: Headers) -> Answer:
+    """304 for a caller whose copy is still good (RFC 9110 §13.1.2)."""
+    etag = found.etag.encode()
+    headers = [(b"etag", etag), *headers]
+    known = asked.get(b"if-none-match", b"")
+    if known == b"*" or etag in [tag.strip().removeprefix(b"W/") for tag in known.split(b",")]:
+        return Answer(304, kind, b"", headers)
+    return Answer(200, kind, found.body, headers)
 
 
 def _render(route: Route, result: Any) -> bytes:

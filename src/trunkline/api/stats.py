@@ -1,10 +1,5 @@
 """Handlers of /stats: how leases ended, for everybody. Documents are made once a minute, then served from memory."""
 
-import asyncio
-import hashlib
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +7,7 @@ from msgspec import Meta
 
 from trunkline import ids
 from trunkline.api import wire
+from trunkline.api.documents import Documents, Slices, document
 from trunkline.api.routes import Document, Route
 from trunkline.catalog.countries import countries
 from trunkline.catalog.prices import Catalog
@@ -22,12 +18,10 @@ from trunkline.stats.statistics import Column, Mode, Outcomes, Window
 from trunkline.storage.database import Querier
 
 MAX_AGE_SECONDS = 60
-MOST_DOCUMENTS = 200
 MOST_WAITING = 10  # for a document that is not there; each costs the database some tenths of a second
 REST = 3  # times as long as a document took, until the next is made: so at most a quarter of the time is counted
 MOST_REST_SECONDS = 5.0  # also after a database that took long because it was away
 
-Key = tuple[Any, ...]  # what was asked
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Filter = Annotated[str, Meta(max_length=100)]
 
@@ -109,54 +103,11 @@ def _interval(estimate: Estimate | None, digits: int) -> Any:
     return estimate and [end if end is None else round(end, digits) for end in (estimate.low, estimate.high)]
 
 
-class _Documents:
-    """Answers that are made again after a minute. They are made one at a time and with pauses, so that no number of
-    callers, whatever each asks for, takes the database for itself."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[Key, tuple[float, Document]] = OrderedDict()  # the longest unused first
-        self._making = asyncio.Lock()
-        self._rested_at = float("-inf")
-        self._waiting = 0
-
-    async def get(self, key: Key, make: Callable[[], Awaitable[Document]]) -> Document:
-        """Raises Unavailable where too many wait for one that is not there, and what ``make`` raises."""
-        document = self._known(key)
-        if document is not None:
-            return document
-        if self._waiting >= MOST_WAITING:
-            raise Unavailable("Too many ask for statistics at once; ask again in a moment.")
-        self._waiting += 1
-        try:
-            async with self._making:
-                return self._known(key) or await self._make(key, make)
-        finally:
-            self._waiting -= 1
-
-    def _known(self, key: Key) -> Document | None:
-        made_at, document = self._made.get(key, (float("-inf"), None))
-        if time.monotonic() - made_at >= MAX_AGE_SECONDS:
-            return None
-        self._made.move_to_end(key)
-        return document
-
-    async def _make(self, key: Key, make: Callable[[], Awaitable[Document]]) -> Document:
-        await asyncio.sleep(self._rested_at - time.monotonic())
-        began = time.monotonic()
-        try:
-            document = await make()
-        finally:
-            now = time.monotonic()
-            self._rested_at = now + min(REST * (now - began), MOST_REST_SECONDS)
-        self._made[key] = now, document
-        while len(self._made) > MOST_DOCUMENTS:
-            self._made.popitem(last=False)
-        return document
-
-
 def routes(*, database: Querier, catalog: Catalog) -> list[Route]:
     """The table's line of statistics."""
-    documents = _Documents()
+    documents = Documents(
+        good_seconds=MAX_AGE_SECONDS, rest=REST, most_rest_seconds=MOST_REST_SECONDS, most_waiting=MOST_WAITING
+    )
 
     async def list_statistics(query: StatsQuery) -> Document:
         by = statistics.columns(query.by)
@@ -207,5 +158,8 @@ async def _document(
         database, by, query.window, test=query.mode == "test", only=only, limit=query.limit + 1, offset=offset
     )
     next_cursor = ids.cursor(offset + query.limit) if len(found) > query.limit else None
-    body = wire.page([row(each) for each in found[: query.limit]], next_cursor)
-    return Document(body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"', MAX_AGE_SECONDS)
+    rows, slices = [], Slices()
+    for each in found[: query.limit]:
+        rows.append(row(each))
+        await slices.rest()  # intervals of large samples are long sums
+    return document(wire.page(rows, next_cursor), MAX_AGE_SECONDS)

@@ -4,7 +4,6 @@
 """
 
 import datetime
-import hashlib
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from msgspec import Meta
 
 from trunkline import clock
 from trunkline.api import wire
+from trunkline.api.documents import document
 from trunkline.api.routes import Document, Route
 from trunkline.status import components, incidents, page, uptime
 from trunkline.status.components import Impact, State
@@ -156,11 +156,7 @@ def routes(*, board: Board, name: str, url: str) -> list[Route]:
     async def remember(what: str, make: Callable[[Page], bytes]) -> Document:
         current = await board.current()
         if what not in made or made[what][0] is not current:
-            body = make(current)
-            made[what] = (
-                current,
-                Document(body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"', MAX_AGE_SECONDS),
-            )
+            made[what] = current, document(make(current), MAX_AGE_SECONDS)
         return made[what][1]
 
     async def show(_: None) -> Document:

@@ -260,7 +260,7 @@ class Problem(msgspec.Struct, frozen=True):
     scope: str | UnsetType = UNSET
     allow: str | UnsetType = UNSET
     retry_at: str | UnsetType = UNSET
-    limit: Literal["key", "account"] | UnsetType = UNSET
+    limit: Literal["key", "account", "address"] | UnsetType = UNSET
     balance: Decimal | UnsetType = UNSET
     cost: Decimal | UnsetType = UNSET
     min_price: Decimal | UnsetType = UNSET
@@ -280,7 +280,8 @@ HEADERS: dict[str, Schema] = {
         "Names the request in the operator's log.", always=True, examples=["req_6f1d2c9be07a43d58e10"]
     ),
     "RateLimit-Policy": _header(
-        "Requests (`q`) in a window of `w` seconds: of the key (`default`), and of all keys of its account together.",
+        "Requests (`q`) in a window of `w` seconds: of the key (`default`), and of all keys of its account together; "
+        "of a public route, of the address.",
         examples=['"default";q=60;w=60, "account";q=600;w=60'],
     ),
     "RateLimit": _header(

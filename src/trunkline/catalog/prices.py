@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from trunkline.catalog import services
+from trunkline.catalog.rules import Rule, Rules
 from trunkline.catalog.services import Service
 from trunkline.errors import InvalidRequest, UnknownService
 from trunkline.storage.database import Querier
@@ -20,9 +21,7 @@ BUSY_FRESH_SECONDS = 10.0
 
 async def set_price(connection: Querier, slug: str | None, country: str | None, currency: str, micros: int) -> None:
     """Sets a rule; leases that run keep the price they were bought at. Raises UnknownService."""
-    if slug is not None and not any(
-        service.slug == slug and not service.magic for service in await services.load(connection)
-    ):
+    if slug is not None and not await connection.fetchval(SQL.is_service, slug):
         raise UnknownService(f"There is no service {slug!r}.")
     await connection.execute(SQL.put_price, slug, country, currency, micros)
 
@@ -69,34 +68,23 @@ class Snapshot:
     version: int
     services: Mapping[str, Service]  # without the magic ones, which are no part of the public catalog
     by_id: Mapping[int, Service]  # with them
-    rules: Mapping[tuple[int | None, str | None, str], int]  # service, country, currency → micros
+    rules: Rules
     stock: Mapping[str, int]  # country → numbers that live keys can lease
-
-    def price(self, service_id: int, country: str, currency: str) -> int | None:
-        """Micros, by the same order of rules as the database's ``price_of``; None where no rule fits."""
-        for key in ((service_id, country), (service_id, None), (None, country), (None, None)):
-            micros = self.rules.get((*key, currency))
-            if micros is not None:
-                return micros
-        return None
-
-    def lowest_price(self, country: str, currency: str) -> int | None:
-        """The price of the cheapest service in a country."""
-        own = {service for service, where, money in self.rules if service is not None and money == currency}
-        prices = [self.price(service, country, currency) for service in own]
-        if len(own) < len(self.services):
-            prices.append(self.rules.get((None, country, currency), self.rules.get((None, None, currency))))
-        return min((price for price in prices if price is not None), default=None)
 
 
 class Catalog:
-    """The current snapshot, read again when the database counts a change; asked at most once a second."""
+    """The current snapshot, read again when the database counts a change; asked at most once a second.
+
+    While the services stay as they are, so do the objects ``services`` and ``by_id``: what is made of them is good on.
+    """
 
     def __init__(self, database: Querier, carriers: Sequence[str]) -> None:
         self._database = database
         self._carriers = list(carriers)
         self._snapshot: Snapshot | None = None
+        self._services_version = 0
         self._asked = 0.0
+        self._counting = asyncio.Lock()
         self._busy: dict[int, tuple[float, dict[str, int]]] = {}
         self._loading = asyncio.Lock()
 
@@ -106,30 +94,38 @@ class Catalog:
         async with self._loading:
             asked = time.monotonic()
             if self._snapshot is None or asked - self._asked >= FRESH_SECONDS:
-                version = await self._database.fetchval(SQL.version)
-                if self._snapshot is None or self._snapshot.version != version:
-                    self._snapshot = await self._load(version)
+                row = await self._database.fetchrow(SQL.version)
+                assert row is not None
+                if self._snapshot is None or self._snapshot.version != row["version"]:
+                    self._snapshot = await self._load(self._snapshot, row["version"], row["services"])
                 self._asked = asked
         return self._snapshot
 
-    async def _load(self, version: int) -> Snapshot:
-        every = await services.load(self._database)
-        rules = await self._database.fetch(SQL.prices)
+    async def _load(self, before: Snapshot | None, version: int, services_version: int) -> Snapshot:
+        if before is not None and self._services_version == services_version:
+            public, by_id = before.services, before.by_id
+        else:
+            every = await services.load(self._database)
+            public = {service.slug: service for service in every if not service.magic}
+            by_id = {service.service_id: service for service in every}
+            self._services_version = services_version
+        rules = [Rule(*row) for row in await self._database.fetch(SQL.prices)]
         stock = await self._database.fetch(SQL.stock, self._carriers)
-        return Snapshot(
-            version,
-            {service.slug: service for service in every if not service.magic},
-            {service.service_id: service for service in every},
-            {(row["service_id"], row["country"], row["currency"]): row["price_micros"] for row in rules},
-            {row["country"]: row["numbers"] for row in stock},
-        )
+        return Snapshot(version, public, by_id, Rules(rules), {row["country"]: row["numbers"] for row in stock})
 
     async def stock(self, service_id: int) -> dict[str, int]:
         """Country → numbers that could be leased for a service, as of at most ten seconds ago."""
-        seen, busy = self._busy.get(service_id, (-BUSY_FRESH_SECONDS, {}))
-        if time.monotonic() - seen >= BUSY_FRESH_SECONDS:
-            rows = await self._database.fetch(SQL.busy, service_id, self._carriers)
-            busy = {row["country"]: row["busy"] for row in rows}
-            self._busy[service_id] = time.monotonic(), busy
+        busy = self._known_busy(service_id)
+        if busy is None:
+            async with self._counting:  # one service after another, whoever asks for how many
+                busy = self._known_busy(service_id)
+                if busy is None:
+                    rows = await self._database.fetch(SQL.busy, service_id, self._carriers)
+                    busy = {row["country"]: row["busy"] for row in rows}
+                    self._busy[service_id] = time.monotonic(), busy
         numbers = (await self.snapshot()).stock
         return {country: max(0, count - busy.get(country, 0)) for country, count in numbers.items()}
+
+    def _known_busy(self, service_id: int) -> dict[str, int] | None:
+        seen, busy = self._busy.get(service_id, (-BUSY_FRESH_SECONDS, {}))
+        return busy if time.monotonic() - seen < BUSY_FRESH_SECONDS else None

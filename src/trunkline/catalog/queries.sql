@@ -1,8 +1,12 @@
 -- name: version
-SELECT version FROM catalog_version
+SELECT version, services FROM catalog_version
 
 -- name: services
-SELECT service_id, slug, name, domain, senders, aliases, magic FROM service ORDER BY slug
+-- The $2 that follow a slug.
+SELECT service_id, slug, name, domain, senders, aliases, magic FROM service WHERE slug > $1 ORDER BY slug LIMIT $2
+
+-- name: is_service
+SELECT EXISTS (SELECT FROM service WHERE slug = $1 AND NOT magic)
 
 -- name: prices
 SELECT service_id, country, currency, price_micros FROM price_rule

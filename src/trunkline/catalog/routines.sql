@@ -1,6 +1,6 @@
 CREATE OR REPLACE FUNCTION count_catalog_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE catalog_version SET version = version + 1;
+    UPDATE catalog_version SET version = version + 1, services = services + (TG_TABLE_NAME = 'service')::integer;
     RETURN NULL;
 END $$;
 

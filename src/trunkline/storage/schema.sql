@@ -204,7 +204,7 @@ CREATE FUNCTION public.count_catalog_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    UPDATE catalog_version SET version = version + 1;
+    UPDATE catalog_version SET version = version + 1, services = services + (TG_TABLE_NAME = 'service')::integer;
     RETURN NULL;
 END $$;
 
@@ -1529,7 +1529,8 @@ CREATE TABLE public.carrier_link (
 );
 
 CREATE TABLE public.catalog_version (
-    version bigint NOT NULL
+    version bigint NOT NULL,
+    services bigint DEFAULT 1 NOT NULL
 );
 
 CREATE TABLE public.component (
