@@ -14,7 +14,7 @@ import msgspec
 
 from trunkline import errors
 from trunkline.api import wire
-from trunkline.api.http import MalformedRequest
+from trunkline.api.heads import HeaderTooLarge, MalformedRequest, TransferCodingUnknown, VersionNotSupported
 from trunkline.api.routes import BASE, Route
 from trunkline.api.shapes import REF, Shapes, finished, pascal
 from trunkline.api.vocabulary import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, WORDS, Schema, example
@@ -143,7 +143,8 @@ def _errors(route: Route) -> list[type[TrunklineError]]:
     """What a route may answer: its own errors, and those of the server around it."""
     kinds = {
         *route.errors, errors.InvalidRequest, errors.PathTooLong, MalformedRequest,
-        TrunklineError, errors.Unavailable, DatabaseAway,
+        TrunklineError, errors.Unavailable, DatabaseAway, errors.TooManyConnections,
+        HeaderTooLarge, TransferCodingUnknown, VersionNotSupported,
     }  # fmt: skip
     if route.scope is not None:
         kinds |= {errors.NotAuthenticated, errors.InsufficientScope, errors.IpNotAllowed, errors.AccountFrozen}
