@@ -171,7 +171,7 @@ class Server:
 
 def _environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
-    return kept | {"PYTHONUNBUFFERED": "1"} | more
+    return kept | {"PYTHONUNBUFFERED": "1", "TRUNKLINE_SERVER__LAME_DUCK_SECONDS": "0"} | more
 
 
 @pytest.fixture
