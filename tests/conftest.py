@@ -171,8 +171,12 @@ class Server:
 
 def _environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
-    # All tests come from one address; what its limit does has tests of its own.
-    ours = {"PYTHONUNBUFFERED": "1", "TRUNKLINE_SERVER__PUBLIC_REQUESTS_PER_MINUTE": "0"}
+    # All tests come from one address, and none waits for balancers; both have tests of their own.
+    ours = {
+        "PYTHONUNBUFFERED": "1",
+        "TRUNKLINE_SERVER__PUBLIC_REQUESTS_PER_MINUTE": "0",
+        "TRUNKLINE_SERVER__LAME_DUCK_SECONDS": "0",
+    }
     return kept | ours | more
 
 

@@ -33,6 +33,9 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     trusted_proxies: list[str]
     database_connections: int
     metrics_from: list[str]
+    connections: int
+    connections_of_address: int
+    lame_duck_seconds: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -45,6 +48,10 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("account_concurrency is 1 or more")
         if min(self.nodes, self.database_connections) < 1:
             raise ValueError("nodes and database_connections are 1 or more")
+        if self.connections < 1 or self.connections_of_address < 0:
+            raise ValueError("connections is 1 or more, connections_of_address 0 or more")
+        if not 0 <= self.lame_duck_seconds <= 300:
+            raise ValueError("lame_duck_seconds is 0 to 300")
         for network in [*self.trusted_proxies, *self.metrics_from]:
             ip_network(network)
 

@@ -5,6 +5,7 @@ TrunklineError 500 internal_error
 │   ├── MalformedBody 400         not JSON, not UTF-8, a broken header
 │   ├── InvalidSignature 400      a message that does not come from whom it names, or is too old
 │   └── IdempotencyKeyReused 422  the same key with another body
+├── HeaderTooLarge 431 · TransferCodingUnknown 501 · VersionNotSupported 505   (api/heads.py)
 ├── BodyTooSlow 408 · PathTooLong 414 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MethodNotAllowed 405
 ├── NotAuthenticated 401          no key, a mistyped, unknown, expired or revoked one
 ├── PaymentRequired 402           insufficient_balance
@@ -24,7 +25,7 @@ TrunklineError 500 internal_error
 │   ├── KeyEnded · ControlNotProved · DepositMismatch
 │   └── TooManyWebhooks · TooManySecrets · WebhookDisabled
 ├── RateLimited 429
-│   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams
+│   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams · TooManyConnections
 ├── NoAnswer 502                  a URL that was called outside (egress.py, which adds UrlRefused to InvalidRequest)
 ├── Unavailable 503               the database is away; carriers/carrier.py adds StoreAway and SubmitRefused
 └── OperatorError                 a command that cannot be done: one line on stderr, exit 1
@@ -211,6 +212,10 @@ class TooManyCancels(RateLimited):
 
 class TooManyStreams(RateLimited):
     code, title = "too_many_streams", "Too many open streams"
+
+
+class TooManyConnections(RateLimited):
+    code, title = "too_many_connections", "Too many connections"
 
 
 class Unavailable(TrunklineError):

@@ -99,6 +99,13 @@ HTTP_DENIED = Counter(
     "code",
 )
 LOG_DROPPED = Counter("trunkline_log_lines_dropped_total", "Lines of the log that nobody read in time.")
+HTTP_CONNECTIONS = Gauge("trunkline_http_connections", "Connections to the API that are open.")
+CONNECTIONS_REFUSED = Counter(
+    "trunkline_http_connections_refused_total",
+    "Connections not let in: of one address (too_many_connections), in all (unavailable), for want of a descriptor"
+    " (files); made_room: ended for others while they waited for their caller.",
+    "reason",
+)
 STREAMS = Gauge("trunkline_streams_open", "Streamed answers that are under way.")
 HELD_CALLS = Gauge("trunkline_held_calls", "Calls that are held until a text is there.")
 LEASES_REMEMBERED = Gauge("trunkline_leases_remembered", "Live leases whose answer is kept in memory.")
@@ -163,11 +170,10 @@ PROCESS: dict[str, Counter | Gauge] = {
 }
 
 _ALL: tuple[Instrument, ...] = (
-    HTTP_REQUESTS, HTTP_SECONDS, HTTP_ERRORS, HTTP_REFUSED, HTTP_DENIED, LOG_DROPPED, STREAMS, HELD_CALLS,
-    LEASES_REMEMBERED, POLLS, PURCHASES, TEXTS, TEXTS_WAITING, CARRIER_UP, TAIL_LAG, FAN_OUT_LAG, EVENTS_TAKEN,
-    DELIVERY_ATTEMPTS, ATTEMPT_DURATION, DELIVERIES_DUE, DELIVERIES_LAG, DATABASE_UP, CONNECTIONS, CONNECTIONS_MOST,
-    PROCESSES, REPORTED, BUILD,
-    *PROCESS.values(),
+    HTTP_REQUESTS, HTTP_SECONDS, HTTP_ERRORS, HTTP_REFUSED, HTTP_DENIED, HTTP_CONNECTIONS, CONNECTIONS_REFUSED,
+    LOG_DROPPED, STREAMS, HELD_CALLS, LEASES_REMEMBERED, POLLS, PURCHASES, TEXTS, TEXTS_WAITING, CARRIER_UP, TAIL_LAG,
+    FAN_OUT_LAG, EVENTS_TAKEN, DELIVERY_ATTEMPTS, ATTEMPT_DURATION, DELIVERIES_DUE, DELIVERIES_LAG, DATABASE_UP,
+    CONNECTIONS, CONNECTIONS_MOST, PROCESSES, REPORTED, BUILD, *PROCESS.values(),
 )  # fmt: skip
 INSTRUMENTS = {each.name: each for each in _ALL}
 
@@ -175,6 +181,7 @@ for found, labels in (
     (HTTP_ERRORS, ("internal_error", "database_away")),
     (HTTP_REFUSED, ("rate_limited",)),
     (HTTP_DENIED, ("invalid_key", "insufficient_scope")),
+    (CONNECTIONS_REFUSED, ("too_many_connections", "unavailable", "files", "made_room")),
     (POLLS, ("memory", "database")),
     (DELIVERY_ATTEMPTS, ("delivered", "retried", "failed")),
 ):

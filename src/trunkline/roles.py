@@ -8,9 +8,7 @@ import pathlib
 import signal
 import socket
 from collections.abc import AsyncIterator
-from typing import Literal
-
-import uvicorn
+from typing import Any, Literal
 
 from trunkline import app, asgi, egress
 from trunkline.accounts.keys import Keyring
@@ -18,7 +16,7 @@ from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.activations import sweeper
 from trunkline.api.addresses import Addresses
-from trunkline.api.http import HttpProtocol
+from trunkline.api.door import Door, raise_file_limit
 from trunkline.api.probes import Probes
 from trunkline.api.server import Api
 from trunkline.api.strangers import Strangers
@@ -36,6 +34,7 @@ from trunkline.webhooks.delivery import Dispatcher
 
 RESTART_SECONDS = 5
 DRAIN_SECONDS = 35  # longer than the longest held call
+FILES_KEPT = 96  # descriptors that connections never get: for the log, the carriers, look-ups, commands
 
 Role = Literal["all", "api", "carrier", "worker"]
 
@@ -43,11 +42,11 @@ log = logging.getLogger("trunkline")
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OperatorError where it cannot be had."""
+    """A listening socket; ``::`` is every address, of IPv4 too. Raises OperatorError where it cannot be had."""
+    is_everything = host == "::" and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
-        )
+        return socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=is_everything)
     except (OSError, OverflowError) as error:
         raise OperatorError(f"Cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}.") from None
 
@@ -68,7 +67,14 @@ async def limiting(config: Config, *, processes: int = 1) -> AsyncIterator[Limit
         await shared.close()
 
 
-def probes(config: Config, built: Platform, pushed: Push, role: Role, folder: pathlib.Path | None) -> Probes:
+def probes(
+    config: Config,
+    built: Platform,
+    pushed: Push,
+    role: Role,
+    folder: pathlib.Path | None,
+    stop: asyncio.Event | None = None,
+) -> Probes:
     return Probes(
         database=built.database,
         inbox=built.inbox,
@@ -78,6 +84,7 @@ def probes(config: Config, built: Platform, pushed: Push, role: Role, folder: pa
         metrics_from=config.server.metrics_from,
         version=VERSION,
         folder=folder,
+        stop=stop,
     )
 
 
@@ -130,9 +137,10 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    bounds = _bounds(config, raise_file_limit())
     async with app.platform(config, data_dir) as built:
         pushed = asgi.push(config, built)
-        asked = probes(config, built, pushed, role, metrics_folder)
+        asked = probes(config, built, pushed, role, metrics_folder, stop)
         tasks = [asyncio.create_task(asked.exposition.run())]
         if role in ("all", "carrier"):
             carriers = built.registry.carriers.values()
@@ -157,7 +165,7 @@ async def serve(
         try:
             if listener is not None and role in ("carrier", "worker"):
                 _settle_down()
-                await listen(probes_alone(config, built, asked), pushed, listener, stop, ready)
+                await listen(probes_alone(config, built, asked), pushed, listener, stop, ready, **bounds)
             elif listener is not None:
                 keyring = Keyring(built.database)
                 tasks.append(asyncio.create_task(keyring.keep_uses()))
@@ -166,7 +174,7 @@ async def serve(
                     strangers = Strangers(config.server.public_requests_per_minute, parts=parts)
                     application = asgi.api(config, built, pushed, keyring, limiter, asked, strangers)
                     _settle_down()
-                    await listen(application, pushed, listener, stop, ready)
+                    await listen(application, pushed, listener, stop, ready, **bounds)
             else:
                 _settle_down()
                 print(ready, flush=True)  # noqa: T201 - the one line that whoever started us waits for
@@ -177,45 +185,50 @@ async def serve(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _bounds(config: Config, files: int | None) -> dict[str, Any]:
+    """How many connections there may be: what is left of the files once everybody else in the process has theirs."""
+    options = config.server
+    kept = FILES_KEPT + options.database_connections + config.webhooks.concurrency
+    most = options.connections if files is None else min(options.connections, max(files - kept, files // 4))
+    return {
+        "connections": most,
+        "connections_of_address": min(options.connections_of_address, most // 2),
+        "lame_duck_seconds": options.lame_duck_seconds,
+        "proxies": Addresses(options.trusted_proxies),
+    }
+
+
 def _settle_down() -> None:
     """What is in memory once everything is built stays there: no later collection of garbage need look at it."""
     gc.collect()
     gc.freeze()
 
 
-class _Server(uvicorn.Server):
-    """Signals are ours: held calls are answered before the sockets close."""
+async def listen(
+    application: Api,
+    pushed: Push,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    ready: str,
+    *,
+    connections: int = 10_000,
+    connections_of_address: int = 0,
+    lame_duck_seconds: float = 0,
+    proxies: Addresses | None = None,
+) -> None:
+    """Serves HTTP on a bound socket until ``stop`` is set, then lets what is under way come to its end.
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
-        return contextlib.nullcontext()
-
-
-async def listen(application: Api, pushed: Push, listener: socket.socket, stop: asyncio.Event, ready: str) -> None:
-    """Serves HTTP on a bound socket until ``stop`` is set, then lets what is under way come to its end."""
-    server = _Server(
-        uvicorn.Config(
-            application,
-            http=HttpProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.005)
+    First comes the lame duck: for some seconds everybody is still let in and answered, each for the last time, so that
+    balancers and callers go elsewhere without losing a request.
+    """
+    door = Door(application, most=connections, most_of_address=connections_of_address, proxies=proxies or Addresses([]))
+    door.open(listener)
     print(ready, flush=True)  # noqa: T201
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await stop.wait()
+    door.is_leaving = True
+    await asyncio.sleep(lame_duck_seconds)
     pushed.drain()
-    server.should_exit = True
-    await serving
+    await door.close(seconds=DRAIN_SECONDS)
     application.refusals.close()
 
 

@@ -188,7 +188,7 @@ async def test_a_stream_says_how_it_is_to_be_handled(served: Served) -> None:
     async with served.listening(buyer) as stream:
         headers = stream.answer.headers
         assert headers["content-type"] == "text/event-stream; charset=utf-8"
-        assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-cache", "no")
+        assert (headers["cache-control"], headers["x-accel-buffering"]) == ("no-store", "no")
         assert {"x-request-id", "ratelimit", "ratelimit-policy"} <= set(headers)
         assert stream.retry == "2000"
     await served.nobody_listens()

@@ -15,7 +15,7 @@ from trunkline.events.contents import from_shown_id
 from trunkline.events.hub import Hub, Listener
 from trunkline.events.tail import SQL
 
-HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))  # nginx would keep events back
+HEADERS = ((b"x-accel-buffering", b"no"),)  # nginx would keep events back
 OPEN_GROUPS = ("sms", "activation")  # what is told to every key; the rest is for keys with the scope `webhooks` too
 
 LastEventId = Annotated[

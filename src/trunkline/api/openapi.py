@@ -14,12 +14,21 @@ import msgspec
 
 from trunkline import errors
 from trunkline.api import wire
-from trunkline.api.http import MalformedRequest
+from trunkline.api.heads import HeaderTooLarge, MalformedRequest, TransferCodingUnknown, VersionNotSupported
 from trunkline.api.routes import BASE, Route
 from trunkline.api.shapes import REF, Shapes, finished, pascal
 from trunkline.api.vocabulary import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, WORDS, Schema, example
 from trunkline.errors import TrunklineError
 from trunkline.storage.database import DatabaseAway
+
+_ALWAYS = ("X-Request-Id", "X-Content-Type-Options", "Cache-Control")
+_OWN = {
+    401: ("WWW-Authenticate",),
+    415: ("Accept-Encoding",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+_UNLIMITED = (401, 414, 431, 501, 505)  # refused before it is known whose the request is
 
 
 def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
@@ -143,7 +152,8 @@ def _errors(route: Route) -> list[type[TrunklineError]]:
     """What a route may answer: its own errors, and those of the server around it."""
     kinds = {
         *route.errors, errors.InvalidRequest, errors.PathTooLong, MalformedRequest,
-        TrunklineError, errors.Unavailable, DatabaseAway,
+        TrunklineError, errors.Unavailable, DatabaseAway, errors.TooManyConnections,
+        HeaderTooLarge, TransferCodingUnknown, VersionNotSupported,
     }  # fmt: skip
     if route.scope is not None:
         kinds |= {errors.NotAuthenticated, errors.InsufficientScope, errors.IpNotAllowed, errors.AccountFrozen}
@@ -167,29 +177,29 @@ def _headers(*names: str) -> Schema:
 def _responses(route: Route, answer: Schema) -> Schema:
     limited = ("RateLimit-Policy", "RateLimit") if not route.is_notice else ()
     is_cached = route.scope is None and not route.is_notice
-    caching = ("ETag", "Cache-Control") if is_cached else ()
-    streaming = ("Cache-Control", "X-Accel-Buffering") if route.streams_events else ()
+    caching = ("ETag",) if is_cached else ()
+    streaming = ("X-Accel-Buffering",) if route.streams_events else ()
     replayed = ("Idempotent-Replayed",) if route.idempotent else ()
     responses: Schema = {
         "200": {
             "description": "Done.",
-            "headers": _headers("X-Request-Id", *limited, *caching, *streaming, *replayed),
+            "headers": _headers(*_ALWAYS, *limited, *caching, *streaming, *replayed),
             "content": {route.content_type: {"schema": answer}},
         }
     }
     if route.may_be_over:
         responses["204"] = {
             "description": "Nothing more will come: do not ask again.",
-            "headers": _headers("X-Request-Id", *limited),
+            "headers": _headers(*_ALWAYS, *limited),
         }
     if is_cached:
-        responses["304"] = {"description": "Your copy is still good.", "headers": _headers("X-Request-Id", *caching)}
+        responses["304"] = {"description": "Your copy is still good.", "headers": _headers(*_ALWAYS, *caching)}
     for status, group in itertools.groupby(_errors(route), key=lambda kind: kind.status):
         kinds = list(group)
-        own = {401: ("WWW-Authenticate",), 429: ("Retry-After",)}.get(status, ())
+        own = _OWN.get(status, ())
         responses[str(status)] = {
             "description": ", or ".join(kind.title for kind in kinds) + ".",
-            "headers": _headers("X-Request-Id", *(() if status in (401, 414) else limited), *own),
+            "headers": _headers(*_ALWAYS, *(() if status in _UNLIMITED else limited), *own),
             "content": {
                 wire.PROBLEM.decode(): {
                     "schema": {
@@ -212,7 +222,7 @@ def _shared_responses(paths: Schema) -> Schema:
         for status, response in responses.items():
             if int(status) >= 400 and counts[wire.encode(response)] > 1:
                 codes = response["content"][wire.PROBLEM.decode()]["examples"]
-                public = "" if "RateLimit" in response["headers"] or status in ("401", "414") else "Public"
+                public = "" if "RateLimit" in response["headers"] or int(status) in _UNLIMITED else "Public"
                 name = public + "Or".join(pascal(code) for code in codes)
                 shared[name] = response
                 responses[status] = {"$ref": f"#/components/responses/{name}"}

@@ -50,6 +50,7 @@ class Paths:
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route, and the values of the {names} in its path. Raises NotFound and MethodNotAllowed."""
         # Most requests name one thing at the end of a path that is known as a whole.
+        path = path.replace("\0", "\ufffd")  # which no name holds either: the database cannot be asked for a NUL
         before, _, last = path.rpartition("/")
         end = self._ends.get(before)
         if end is not None and end.named is not None and last and last not in end.literals:

@@ -67,7 +67,10 @@ class _Asked(Generic[Result]):
 
 
 class Probes:
-    """Of one process. ``tail`` None: it reads none; ``metrics_from`` are CIDRs; ``folder``: see Exposition."""
+    """Of one process. ``tail`` None: it reads none; ``metrics_from`` are CIDRs; ``folder``: see Exposition.
+
+    ``stop`` is set once the process is told to end.
+    """
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Probes:
         metrics_from: Sequence[str],
         version: str,
         folder: pathlib.Path | None = None,
+        stop: asyncio.Event | None = None,
     ) -> None:
         self._database = database
         self._inbox = inbox
@@ -87,6 +91,7 @@ class Probes:
         self._tail = tail
         self._carriers = carriers
         self._metrics_from = [ip_network(each) for each in metrics_from]
+        self._stop = stop
         self._pinged = _Asked(database.ping, good_seconds=READY_SECONDS)
         self._lying = _Asked(self._ask_what_lies, good_seconds=SHOWN_SECONDS)
         self.exposition = Exposition(self._look, version=version, folder=folder)
@@ -110,6 +115,8 @@ class Probes:
 
     async def amiss(self) -> dict[str, str]:
         """Why this process should not be sent requests, by what it is about; empty: it should."""
+        if self._stop is not None and self._stop.is_set():
+            return {"process": "It is being stopped."}
         found = {}
         if not await self._pinged.answer():
             found["database"] = "It cannot be reached, or may not be written."

@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import logging
 import math
+import random
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -47,6 +48,7 @@ log = logging.getLogger("trunkline.api")
 LARGEST_BODY = 64 * 1024
 LONGEST_PATH = 8 * 1024
 BODY_SECONDS = 20
+AGAIN_SECONDS = 5  # at most, until who was refused with 503 should try again
 SLOW_SECONDS = 1.0  # from when on a request gets a line in the log
 
 Scope = dict[str, Any]
@@ -57,6 +59,10 @@ class Answer(NamedTuple):
     content_type: bytes
     body: bytes | Stream
     headers: Headers
+
+
+class ContentCodingUnknown(UnsupportedMediaType):
+    """RFC 9110 §15.5.16: the answer says which coding there is."""
 
 
 class Disconnected(Exception):
@@ -109,6 +115,7 @@ class Api:
         if key is None or body is None or not self._callers.count(key, headers):
             return None
         headers += (
+            *_PRIVATE,
             (b"x-request-id", ids.request_id().encode()),
             (b"content-type", wire.JSON),
             (b"content-length", b"%d" % len(body)),
@@ -130,7 +137,7 @@ class Api:
             return
         except TrunklineError as error:
             status, content_type, body = error.status, wire.PROBLEM, wire.problem(error, request_id)
-            headers += _error_headers(error, headers)
+            headers += (*_error_headers(error, headers), *_PRIVATE)
             _count(error)
             if status in (401, 403):
                 self.refusals.note(self._addresses.of(scope["client"], scope["headers"]), f"{status} {error.code}")
@@ -138,6 +145,7 @@ class Api:
             log.exception("the request failed")
             crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
             status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
+            headers += _PRIVATE
             _count(crash)
         _note(request, scope["method"], status, time.perf_counter() - started)
         headers.append((b"x-request-id", request_id.encode()))
@@ -168,7 +176,7 @@ class Api:
         if file is not None and method == "GET":
             request.route = path
             await self._strangers.admit(address, headers)
-            return _unless_known(file[0], file[1], asked, [(b"x-content-type-options", b"nosniff"), *_FILE_HEADERS])
+            return _unless_known(file[0], file[1], asked, _FILE_HEADERS)
         if path in probes.PATHS and self._probes is not None:
             await self._strangers.slow_probes(address)
             return await self._probe(self._probes, method, path, scope, request)
@@ -188,7 +196,7 @@ class Api:
         if route.quick is not None and not scope["query_string"]:
             known = route.quick(key, next(iter(values.values())))
             if known is not None:
-                return Answer(200, wire.JSON, known, [])
+                return Answer(200, wire.JSON, known, _PRIVATE)
         raw = await _body(receive, asked) if method != "GET" else b""
         query = wire.read_query(scope["query_string"], route.query)
         request.held = bool(getattr(query, "wait", 0))
@@ -219,30 +227,34 @@ class Api:
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
         status, content_type, body = await asked.answer(path, method, address, accept)
         request.route = path
-        return Answer(status, content_type, body, [(b"cache-control", b"no-store")])
+        again = [_soon()] if status == 503 else []
+        return Answer(status, content_type, body, [*_PRIVATE, *again])
 
     async def _handle(self, route: Route, call: Call, connection: Querier) -> Answer:
         call.connection = connection
         answer = await route.handler(call)
         if isinstance(answer, Stream):
-            return Answer(200, answer.content_type.encode(), answer, [])
+            return Answer(200, answer.content_type.encode(), answer, _PRIVATE)
         if answer is OVER:
-            return Answer(204, b"", b"", [])
-        return Answer(200, wire.JSON, _render(route, answer), [])
+            return Answer(204, b"", b"", _PRIVATE)
+        return Answer(200, wire.JSON, _render(route, answer), _PRIVATE)
 
     async def _notice(self, route: Route, scope: Scope, receive: Receive, notice: Notice) -> Answer:
         wire.read_query(scope["query_string"], None)
         await self._strangers.slow_failures(notice.address)
-        whole = dataclasses.replace(notice, body=await _body(receive, notice.headers))
+        raw = await _body(receive, notice.headers)
+        if rb"\u0000" in raw:
+            raise MalformedBody("The body holds a NUL character.")
+        whole = dataclasses.replace(notice, body=raw)
         try:
-            return Answer(200, wire.JSON, _render(route, await route.handler(whole)), [])
+            return Answer(200, wire.JSON, _render(route, await route.handler(whole)), _PRIVATE)
         except InvalidSignature:
             self._strangers.failed(notice.address)
             raise
 
     async def _public(self, route: Route, query: bytes, asked: Mapping[bytes, bytes]) -> Answer:
         found: Document = await route.handler(wire.read_query(query, route.query))
-        caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds)]
+        caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds), _NOSNIFF]
         return _unless_known(wire.JSON, found, asked, caching)
 
     async def _once(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
@@ -251,7 +263,7 @@ class Api:
         async def once(connection: Querier) -> Answer:
             call.once_committed = None  # of an attempt that lost a race
             earlier = await idempotency.take(connection, claim)
-            replayed = [(b"idempotent-replayed", b"true")] if earlier is not None else []
+            replayed = [*_PRIVATE, (b"idempotent-replayed", b"true")] if earlier is not None else _PRIVATE
             if earlier is not None and not route.repeatable:
                 return Answer(200, wire.JSON, earlier, replayed)
             call.connection = connection
@@ -280,8 +292,8 @@ class Api:
             rendered = _render(route, await route.handler(call))
             earlier = await self._database.transact(lambda connection: claimed(connection, rendered))
             if earlier is None:  # nobody else with this key was faster
-                return Answer(200, wire.JSON, rendered, [])
-        return Answer(200, wire.JSON, earlier, [(b"idempotent-replayed", b"true")])
+                return Answer(200, wire.JSON, rendered, _PRIVATE)
+        return Answer(200, wire.JSON, earlier, [*_PRIVATE, (b"idempotent-replayed", b"true")])
 
 
 def _count(error: TrunklineError) -> None:
@@ -310,7 +322,10 @@ def _note(request: logs.Request, method: str, status: int, seconds: float) -> No
         log.warning("%s %s: %d after %d ms, %s", method, request.route, status, facts["ms"], by, extra={"facts": facts})
 
 
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_PRIVATE: Headers = [(b"cache-control", b"no-store"), _NOSNIFF]  # codes, secrets, and what is only true now
 _FILE_HEADERS: Headers = [
+    _NOSNIFF,
     (b"cache-control", b"no-cache"),
     (
         b"content-security-policy",
@@ -344,6 +359,8 @@ def _read_body(route: Route, raw: bytes, asked: Mapping[bytes, bytes]) -> Any:
         return None
     if not raw and route.may_be_empty:
         return wire.read_body(b"{}", route.body)
+    if asked.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+        raise ContentCodingUnknown("Send the body as it is, without a Content-Encoding.")
     kind = asked.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
     if kind != b"application/json":
         raise UnsupportedMediaType("Send the body as application/json.")
@@ -377,9 +394,21 @@ def _error_headers(error: TrunklineError, sent: Headers) -> Headers:
         return [(b"www-authenticate", b'Bearer realm="trunkline"')]
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", str(error.extra["allow"]).encode())]
+    if isinstance(error, ContentCodingUnknown):
+        return [(b"accept-encoding", b"identity")]
     if isinstance(error, (BodyTooSlow, PayloadTooLarge, PathTooLong)):
         return [(b"connection", b"close")]
-    if isinstance(error, RateLimited) and "retry_at" in error.extra and b"retry-after" not in dict(sent):
-        wait = datetime.datetime.fromisoformat(error.extra["retry_at"]) - clock.now()
-        return [(b"retry-after", b"%d" % max(1, math.ceil(wait.total_seconds())))]
+    if error.status == 503 or (isinstance(error, RateLimited) and "retry_at" in error.extra):
+        return [] if b"retry-after" in dict(sent) else [_soon(error.extra.get("retry_at"))]
     return []
+
+
+def _soon(retry_at: str | None = None) -> tuple[bytes, bytes]:
+    """Retry-After (RFC 9110 §10.2.3), in seconds.
+
+    Where nobody knows, it is drawn: those who were refused together do not come back together.
+    """
+    if retry_at is None:
+        return b"retry-after", b"%d" % random.randint(1, AGAIN_SECONDS)  # noqa: S311 - no secret
+    wait = datetime.datetime.fromisoformat(retry_at) - clock.now()
+    return b"retry-after", b"%d" % max(1, math.ceil(wait.total_seconds()))

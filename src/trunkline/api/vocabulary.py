@@ -291,7 +291,15 @@ HEADERS: dict[str, Schema] = {
     "Retry-After": _header("Seconds until the next request is let through.", always=True, type="integer", minimum=1),
     "Idempotent-Replayed": _header("Present where this is the first answer again.", const="true"),
     "ETag": _header("Names this version of the answer.", always=True),
-    "Cache-Control": _header("How long the answer may be kept.", always=True, examples=["public, max-age=3600"]),
+    "Cache-Control": _header(
+        "How long the answer may be kept; `no-store`, not at all, but for what is public.",
+        always=True,
+        examples=["no-store", "public, max-age=3600"],
+    ),
+    "X-Content-Type-Options": _header(
+        "A browser takes the answer for what it says it is.", always=True, const="nosniff"
+    ),
+    "Accept-Encoding": _header("How a body may be coded, where it was refused for its coding.", const="identity"),
     "X-Accel-Buffering": _header("Asks a proxy to hold nothing back.", always=True, const="no"),
     "WWW-Authenticate": _header("How to send a key.", always=True),
 }

@@ -1,5 +1,6 @@
 """Bytes in and out: JSON bodies, query strings, the success envelope, and the one rendering of every error."""
 
+import json
 import re
 import urllib.parse
 from typing import Any
@@ -58,11 +59,24 @@ def read_body(raw: bytes, shape: Any) -> Any:
     if decoder is None:
         decoder = _decoders[shape] = msgspec.json.Decoder(shape)
     try:
-        return decoder.decode(raw)
+        read = decoder.decode(raw)
+        _names.decode(raw.decode())
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBody(f"The body is not JSON: {error}.") from None
+    return read
+
+
+def _once(members: list[tuple[str, object]]) -> None:
+    """An object of JSON in which each name stands once: readers differ in which of two they take (RFC 8259 §4)."""
+    names = [name for name, _ in members]
+    if len(set(names)) != len(names):
+        name = next(name for at, name in enumerate(names) if name in names[:at])
+        raise InvalidRequest(f"The field {name!r} is given twice.", field=name)
+
+
+_names = json.JSONDecoder(object_pairs_hook=_once, parse_int=len, parse_float=len)
 
 
 def read_query(raw: bytes, shape: Any) -> Any:
@@ -75,7 +89,7 @@ def read_query(raw: bytes, shape: Any) -> Any:
         raise InvalidRequest("The query string is not UTF-8, percent-encoded.") from None
     values: dict[str, Any] = {}
     for name, value in pairs:
-        if "\0" in value:
+        if "\0" in value or "\0" in name:
             raise InvalidRequest("A parameter holds a NUL character.", field=name)
         if value == "null":  # msgspec would take it for "not given"
             raise InvalidRequest(f"{name}: not a value.", field=name)

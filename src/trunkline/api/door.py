@@ -1,0 +1,268 @@
+"""The listening socket: who is let in, for how long a connection may wait, and how everybody is seen out.
+
+Descriptors are what strangers can use up, so there is a bound on connections, in all and for each address, below the
+number of files that the process may open: the database, the log and the carriers always find one. Where all are taken,
+those that have waited longest for their caller make room (docs/decisions/0018).
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import socket
+import struct
+import termios
+import time
+from collections import Counter
+from email.utils import formatdate
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+from trunkline import metrics
+from trunkline.api import addresses
+from trunkline.api.addresses import Addresses
+from trunkline.api.door_log import DoorLog
+from trunkline.api.exchange import Application, Exchange
+from trunkline.api.http import HttpProtocol, refusal
+from trunkline.errors import TooManyConnections, TrunklineError, Unavailable
+
+try:
+    import resource
+except ImportError:  # there is none on Windows
+    resource = None  # type: ignore[assignment]
+
+log = logging.getLogger("trunkline.api")
+
+MOST_FILES = 65_536  # that are asked for
+BACKLOG = 1024  # connections that wait to be taken in
+AT_A_TIME = 32  # connections taken in before others have their turn
+REST_SECONDS = 0.2  # without a descriptor for a connection; for those turned away to hear why
+MOST_TURNED_AWAY = 64  # of whom so much is waited for
+
+
+def raise_file_limit() -> int | None:
+    """Lets this process, and those that it starts, open as many files as the system allows; how many that is.
+
+    A login shell and systemd give 1,024 and allow far more.
+    """
+    if resource is None:
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS has a bound of its own besides
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+class Door:
+    """``most`` connections in all, and ``most_of_address`` of one address (0: as many), proxies not counted."""
+
+    def __init__(self, application: Application, *, most: int, most_of_address: int, proxies: Addresses) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.at_once = getattr(application, "at_once", None)
+        self.date = b""
+        self.is_leaving = False  # every answer is the last one of its connection
+        self._application = application
+        self._most = most
+        self._most_of_address = min(most_of_address or most, most)
+        self._proxies = proxies
+        self._connections: set[HttpProtocol] = set()
+        self._of_address: Counter[str] = Counter()
+        self._inside = 0  # with those who are on their way in
+        self._turned_away = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._log = DoorLog()
+        self._listener: socket.socket | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    def open(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        self._listener = listener
+        self._tell_date()
+        self._keeping = asyncio.create_task(self._keep())
+        self.loop.add_reader(listener.fileno(), self._let_in)
+
+    async def close(self, *, seconds: float) -> None:
+        """Lets nobody in any more, and waits for those inside; after so many seconds they are sent away."""
+        self.is_leaving = True
+        if self._listener is not None:
+            self.loop.remove_reader(self._listener.fileno())
+            for _ in range(BACKLOG // AT_A_TIME):  # who has knocked is heard
+                if self._let_in() < AT_A_TIME:
+                    break
+            self._listener.close()
+            self._listener = None
+        try:
+            async with asyncio.timeout(seconds):
+                while self._connections or self._tasks:
+                    for connection in list(self._connections):
+                        connection.leave(_has_unread(connection))
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            log.warning("%d connections are cut off: they have not ended in %d s", len(self._connections), seconds)
+            for connection in list(self._connections):
+                connection.abort()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._keeping is not None:
+            self._keeping.cancel()
+        self._log.tell()
+
+    # Coming in
+
+    def _let_in(self) -> int:
+        """Takes in those who wait at the door; how many."""
+        assert self._listener is not None
+        for count in range(AT_A_TIME):
+            try:
+                accepted, peer = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return count
+            except ConnectionError:  # gone already
+                continue
+            except OSError as error:
+                self._go_without(error)
+                return count
+            address = _plain(peer)
+            counted = self._counted(address)
+            reason = self._refusal(address, counted)
+            if reason is None:
+                self._inside += 1
+                self._of_address[counted] += 1
+                self._run(self._enter(accepted, HttpProtocol(self, address, counted)))
+            else:
+                self._turn_away(accepted, reason)
+        return AT_A_TIME
+
+    async def _enter(self, accepted: socket.socket, connection: HttpProtocol) -> None:
+        try:
+            accepted.setblocking(False)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self.loop.connect_accepted_socket(lambda: connection, accepted)
+        except OSError:  # gone already
+            accepted.close()
+            self.left(connection)
+
+    def _refusal(self, address: str, counted: str) -> TrunklineError | None:
+        """Why somebody is not let in; None: they are, and room is made for them."""
+        if counted and self._of_address[counted] >= self._most_of_address:
+            reason: TrunklineError = TooManyConnections("There are too many connections from this address already.")
+        elif self._inside >= self._most and not self._make_room():
+            reason = Unavailable("There are too many connections at the moment.")
+        else:
+            return None
+        metrics.CONNECTIONS_REFUSED.add(1, reason.code)
+        self._log.refused(counted or address)
+        return reason
+
+    def _turn_away(self, accepted: socket.socket, reason: TrunklineError) -> None:
+        """With a word, which is not waited for."""
+        with contextlib.suppress(OSError):
+            accepted.setblocking(False)
+            accepted.send(refusal(reason, self.date))
+            accepted.shutdown(socket.SHUT_WR)
+        if self._turned_away >= MOST_TURNED_AWAY:
+            accepted.close()
+            return
+
+        def forget() -> None:
+            self._turned_away -= 1
+            accepted.close()
+
+        self._turned_away += 1  # closed at once, with what they have sent unread, it would be taken back
+        self.loop.call_later(REST_SECONDS, forget)
+
+    def _make_room(self) -> bool:
+        """Ends some of the connections that wait for their callers: those that have waited longest."""
+        waiting = sorted(
+            (each for each in self._connections if each.is_waiting and not each.transport.is_closing()),
+            key=lambda each: each.since,
+        )
+        chosen = waiting[: max(1, self._most // 20)]
+        for each in chosen:
+            each.abort()
+            self.left(each)  # its descriptor is free within this turn of the loop
+        metrics.CONNECTIONS_REFUSED.add(len(chosen), "made_room")
+        self._log.made_room(len(chosen))
+        return bool(chosen)
+
+    def _go_without(self, error: OSError) -> None:
+        """No descriptor is left, in this process or on this machine."""
+        assert self._listener is not None
+        metrics.CONNECTIONS_REFUSED.add(1, "files")
+        self._log.not_accepted(error)
+        self._make_room()
+        self.loop.remove_reader(self._listener.fileno())
+        self.loop.call_later(REST_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        if self._listener is not None:
+            self.loop.add_reader(self._listener.fileno(), self._let_in)
+
+    def _counted(self, address: str) -> str:
+        """What connections are counted by; "" for a proxy, which brings many callers.
+
+        Of IPv6 it is the network of 64 bits: one customer has all of its addresses.
+        """
+        if not address or self._proxies.is_proxy(address):
+            return ""
+        found = ip_address(address)
+        return str(ip_network((int(found) >> 64 << 64, 64))) if isinstance(found, IPv6Address) else address
+
+    # Inside
+
+    def entered(self, connection: HttpProtocol) -> None:
+        self._connections.add(connection)
+
+    def left(self, connection: HttpProtocol) -> None:
+        """Does nothing for one who has left before."""
+        if connection.has_left:
+            return
+        connection.has_left = True
+        self._connections.discard(connection)
+        self._inside -= 1
+        self._of_address[connection.counted] -= 1
+        if not self._of_address[connection.counted]:
+            del self._of_address[connection.counted]
+
+    def work(self, exchange: Exchange) -> None:
+        self._run(exchange.run(self._application))
+
+    def malformed(self, address: str) -> None:
+        self._log.malformed(address)
+
+    def _run(self, work: Any) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self) -> None:
+        """Looks once a second whose time is up: a timer for each connection and request would cost more."""
+        while True:
+            await asyncio.sleep(1)
+            self._tell_date()
+            now = self.loop.time()
+            for connection in [each for each in self._connections if each.due <= now]:
+                connection.overdue(now)
+            metrics.HTTP_CONNECTIONS.set(len(self._connections))
+            self._log.tell_in_time()
+
+    def _tell_date(self) -> None:
+        self.date = b"date: " + formatdate(time.time(), usegmt=True).encode() + b"\r\n"
+
+
+def _plain(peer: Any) -> str:
+    """The address of a peer; "" where it has none."""
+    return addresses.plain(str(peer[0])) or "" if isinstance(peer, tuple) else ""
+
+
+def _has_unread(connection: HttpProtocol) -> bool:
+    """Whether octets have come that the loop has not looked at yet."""
+    found = connection.transport.get_extra_info("socket")
+    if found is None or connection.transport.is_closing():
+        return False
+    count = fcntl.ioctl(found.fileno(), termios.FIONREAD, struct.pack("i", 0))
+    return bool(struct.unpack("i", count)[0])
