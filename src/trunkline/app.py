@@ -46,6 +46,7 @@ async def platform(
     Raises OperatorError and DatabaseAway.
     """
     server = None if config.database_url else await asyncio.to_thread(embedded.start, data_dir)
+    healing = asyncio.create_task(server.watch(), name="the embedded PostgreSQL's watch") if server else None
     try:
         database = await Database.open(
             server.url if server else config.database_url, connections=connections or config.server.database_connections
@@ -72,7 +73,8 @@ async def platform(
         finally:
             await database.close()
     finally:
-        if server:
+        if server and healing:
+            healing.cancel()
             server.release()
 
 

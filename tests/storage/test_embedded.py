@@ -6,12 +6,13 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import asyncpg
 import pytest
 
 from trunkline.errors import OperatorError
-from trunkline.storage import embedded
+from trunkline.storage import embedded, keeper
 
 USER = """
 import pathlib, sys, time
@@ -61,6 +62,8 @@ def test_a_server_that_was_killed_itself_is_started_again(tmp_path: pathlib.Path
     server = embedded.start(tmp_path / "data")
     pid = int((tmp_path / "data" / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGKILL)
+    while keeper.is_postmaster(pid):
+        time.sleep(0.01)
     server.release()
     again = embedded.start(tmp_path / "data")
     assert asyncio.run(_ask(again.url)) == 1

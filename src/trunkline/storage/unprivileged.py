@@ -1,0 +1,112 @@
+"""The user under whom PostgreSQL runs where we are root, and what root does in folders that belong to that user.
+
+Whoever owns a folder can put a link where a file was. So root opens what is there by handle, never through a link
+(``O_NOFOLLOW``), looks at what it has opened, and changes owner and mode of that alone. Everything else in such a
+folder is done by a process that has become the user (``keeper.py``).
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import pwd
+import stat
+import subprocess
+
+from trunkline.errors import OperatorError
+
+SYSTEM_USER = "trunkline"  # PostgreSQL refuses to run as root
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class User:
+    uid: int
+    gid: int
+
+
+def owner_of(folder: int) -> User:
+    """Who PostgreSQL runs as over an open folder: ourselves; as root the folder's owner.
+
+    Where that is root, the system's user gets the folder. Raises OperatorError where the user cannot be made.
+    """
+    if os.geteuid() != 0:
+        return User(os.geteuid(), os.getegid())
+    status = os.fstat(folder)
+    if status.st_uid != 0:  # given away before, or an ordinary user's own
+        return User(status.st_uid, status.st_gid)
+    made = _system_user()
+    os.fchown(folder, made.uid, made.gid)
+    return made
+
+
+def _system_user() -> User:
+    try:
+        found = pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+        try:
+            made = subprocess.run(command, capture_output=True, text=True, check=False)
+            why = made.stderr.strip()
+        except OSError as error:
+            why = f"useradd: {error.strerror}"
+        try:  # two may make it at once
+            found = pwd.getpwnam(SYSTEM_USER)
+        except KeyError:
+            raise OperatorError(
+                f"PostgreSQL does not run as root, and the user {SYSTEM_USER} cannot be made: {why}"
+            ) from None
+    return User(found.pw_uid, found.pw_gid)
+
+
+def open_folder(path: pathlib.Path, name: str) -> int:
+    """A handle of the folder ``name`` in the folder ``path``, both made where they are not. Raises OSError.
+
+    A link in its place is followed only where nobody but root and ourselves could have put it there.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    parent = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=parent)
+        trusted = os.fstat(parent).st_uid in (0, os.geteuid())
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | (0 if trusted else os.O_NOFOLLOW), dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def lock_file(folder: int, name: str, user: User) -> int:
+    """A handle of an empty file to be locked, which the user can open too. Raises OSError, OperatorError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    handle = os.open(name, flags, 0o600, dir_fd=folder)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_size or status.st_nlink != 1:
+            raise OperatorError(f"{name} in the folder of the embedded PostgreSQL is not the empty file that it was.")
+        if status.st_uid != user.uid and os.geteuid() == 0:
+            os.fchown(handle, user.uid, user.gid)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def open_the_way(folder: pathlib.Path, user: User) -> None:
+    """Lets the user pass through (not list, not read) a folder and those above; only where they cannot yet."""
+    if os.geteuid() != 0:
+        return
+    handle = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in folder.resolve().parts[1:]:
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+            os.close(handle)
+            handle = below
+            status = os.fstat(handle)
+            needed = stat.S_IXOTH
+            if status.st_uid == user.uid:
+                needed = stat.S_IXUSR
+            elif status.st_gid == user.gid:
+                needed = stat.S_IXGRP
+            if not status.st_mode & needed:
+                os.fchmod(handle, stat.S_IMODE(status.st_mode) | needed)
+    finally:
+        os.close(handle)
