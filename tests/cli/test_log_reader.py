@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-
 from tests.conftest import END_SECONDS, Trunkline
+
 from trunkline import log_queue, metrics
 from trunkline.log_queue import LogQueue
 
