@@ -20,6 +20,8 @@ class Line:
         self.refused = 0  # connections that broke at once
         self._writers: set[asyncio.StreamWriter] = set()
         self.url = ""
+        self._open: set[asyncio.StreamReader] = set()
+        self._hushed: set[asyncio.StreamReader] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -46,6 +48,11 @@ class Line:
     def mend(self) -> None:
         self._whole = True
 
+    def hush(self) -> None:
+        """The connections that are open carry nothing any more, without an end; new ones do."""
+        self._hushed |= self._open
+        self._open.clear()
+
     def swallow_answers(self, after: int) -> None:
         """After so many answers more, the database hears everything and nobody hears the database."""
         self._swallowed.clear()
@@ -70,16 +77,20 @@ class Line:
             database_writer.transport.abort()
             return
         self._writers |= {writer, database_writer}
+        self._open |= {reader, database_reader}
         with contextlib.suppress(ConnectionError):
             await asyncio.gather(
                 self._pump(reader, database_writer), self._pump(database_reader, writer, from_database=True)
             )
         self._writers -= {writer, database_writer}
+        self._open -= {reader, database_reader}
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_database: bool = False
     ) -> None:
         while octets := await reader.read(65536):
+            if reader in self._hushed:
+                continue
             if from_database and self._heard is not None:
                 if self._heard == 0:
                     self._swallowed.set()
@@ -87,4 +98,5 @@ class Line:
                 self._heard -= 1
             writer.write(octets)
             await writer.drain()
-        writer.close()
+        if reader not in self._hushed:
+            writer.close()
