@@ -1,4 +1,4 @@
-"""A line to the database that can be cut and mended, fall silent, or be made to swallow what the database answers."""
+"""A line to the database that can be cut and mended, or be made to swallow what the database answers."""
 
 import asyncio
 import contextlib
@@ -19,8 +19,9 @@ class Line:
         self._swallowed = asyncio.Event()
         self.refused = 0  # connections that broke at once
         self._writers: set[asyncio.StreamWriter] = set()
-        self._silent: set[asyncio.StreamWriter] = set()
         self.url = ""
+        self._open: set[asyncio.StreamReader] = set()
+        self._hushed: set[asyncio.StreamReader] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -47,9 +48,10 @@ class Line:
     def mend(self) -> None:
         self._whole = True
 
-    def silence(self) -> None:
-        """What is open says and hears nothing any more, and does not end; new connections are as always."""
-        self._silent |= self._writers
+    def hush(self) -> None:
+        """The connections that are open carry nothing any more, without an end; new ones do."""
+        self._hushed |= self._open
+        self._open.clear()
 
     def swallow_answers(self, after: int) -> None:
         """After so many answers more, the database hears everything and nobody hears the database."""
@@ -75,18 +77,19 @@ class Line:
             database_writer.transport.abort()
             return
         self._writers |= {writer, database_writer}
+        self._open |= {reader, database_reader}
         with contextlib.suppress(ConnectionError):
             await asyncio.gather(
                 self._pump(reader, database_writer), self._pump(database_reader, writer, from_database=True)
             )
         self._writers -= {writer, database_writer}
-        self._silent -= {writer, database_writer}
+        self._open -= {reader, database_reader}
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_database: bool = False
     ) -> None:
         while octets := await reader.read(65536):
-            if writer in self._silent:
+            if reader in self._hushed:
                 continue
             if from_database and self._heard is not None:
                 if self._heard == 0:
@@ -95,4 +98,5 @@ class Line:
                 self._heard -= 1
             writer.write(octets)
             await writer.drain()
-        writer.close()
+        if reader not in self._hushed:
+            writer.close()

@@ -6,6 +6,8 @@ import dataclasses
 import pathlib
 from collections.abc import AsyncIterator
 
+import asyncpg
+
 from trunkline import money
 from trunkline.activations.inbox import Inbox
 from trunkline.carriers import registry, simulator
@@ -19,12 +21,13 @@ from trunkline.config import CarrierOptions, Config, PoolOptions
 from trunkline.errors import OperatorError
 from trunkline.events import tail as outbox
 from trunkline.pool import numbers
-from trunkline.storage import embedded
-from trunkline.storage.database import Database
+from trunkline.storage import embedded, first_contact
+from trunkline.storage.database import SERVING, Budget, Database
 from trunkline.storage.migrate import migrate
 
 VERSION = "0.1.0"
 SEED_LOCK = 0x73656564
+START_SECONDS = 120.0  # for what a start does to a new database, or to one that has been off for long
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,21 +42,23 @@ class Platform:
 
 @contextlib.asynccontextmanager
 async def platform(
-    config: Config, data_dir: pathlib.Path, *, connections: int | None = None
+    config: Config, data_dir: pathlib.Path, *, connections: int | None = None, budget: Budget = SERVING
 ) -> AsyncIterator[Platform]:
     """Opens the database (starting the embedded one where none is named), brings it up to date, and wires the slices.
 
-    Raises OperatorError and DatabaseAway.
+    ``budget``: the time that a statement has. Raises OperatorError and DatabaseAway.
     """
     server = None if config.database_url else await asyncio.to_thread(embedded.start, data_dir)
     healing = asyncio.create_task(server.watch(), name="the embedded PostgreSQL's watch") if server else None
     try:
+        url = server.url if server else config.database_url
+        await migrate(url)
         database = await Database.open(
-            server.url if server else config.database_url, connections=connections or config.server.database_connections
+            url, connections=connections or config.server.database_connections, budget=budget
         )
         try:
-            await migrate(server.url if server else config.database_url)
-            await database.fetchval(outbox.SQL.keep_days, config.events.days)
+            async with database.transaction(seconds=START_SECONDS) as connection:
+                await connection.fetchval(outbox.SQL.keep_days, config.events.days)
             await _seed(database, config)
             real = {
                 name: _real(name, options, config.pool)
@@ -70,6 +75,8 @@ async def platform(
                 retention_days=config.retention.days,
             )
             yield Platform(database, catalog, everyone, inbox)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise OperatorError(f"The role of the database URL lacks rights: {error}. {first_contact.OWN}") from error
         finally:
             await database.close()
     finally:
@@ -83,7 +90,8 @@ async def _seed(database: Database, config: Config) -> None:
     if await database.fetchval(numbers.SQL.has_numbers, simulator.NAME):
         return
     live, test = await asyncio.to_thread(simulator.numbers, config.pool.simulated_seed)
-    async with database.transaction() as connection:
+    async with database.transaction(seconds=START_SECONDS) as connection:
+        await connection.execute("SET LOCAL lock_timeout = 0")  # whoever starts at the same time waits for one of them
         await connection.execute("SELECT pg_advisory_xact_lock($1)", SEED_LOCK)
         if await connection.fetchval(numbers.SQL.has_numbers, simulator.NAME):
             return

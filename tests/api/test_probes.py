@@ -1,6 +1,7 @@
 """/healthz, /readyz and /metrics, asked as supervisors and Prometheus ask them."""
 
 import asyncio
+import dataclasses
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ from trunkline.api.server import Api
 from trunkline.events import tail as outbox
 from trunkline.events.fan_out import FanOut
 from trunkline.events.tail import Tail
+from trunkline.storage import breaker
 from trunkline.storage import database as storage
 from trunkline.storage.database import Database
 
@@ -411,9 +413,10 @@ async def test_an_order_is_counted_once_it_is_committed_and_not_again_when_its_a
 async def test_many_probes_at_once_ask_the_database_once_and_wait_two_seconds_at_most(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "COMMAND_TIMEOUT_SECONDS", 200)  # the question would wait so long for its answer
+    monkeypatch.setattr(breaker, "SILENT_SECONDS", 200)  # the question would wait so long for its answer,
+    patient = dataclasses.replace(storage.SERVING, seconds=200)  # and the pool too
     async with Line.laid(url) as line, opened(url) as house:
-        database = await Database.open(line.url)
+        database = await Database.open(line.url, budget=patient)
         asked = Probes(
             database=database, inbox=house.platform.inbox, live=house.pushed.live, tail=None, carriers=[],
             metrics_from=[], version="1",

@@ -56,7 +56,7 @@ def freeze_the_database(world: World, seconds: float) -> None:
 def silence_the_database(world: World, seconds: float) -> None:
     """As a firewall that forgot the connections does it, or a node that is gone."""
     assert world.line is not None
-    world.line.silence()
+    world.line.hush()
 
 
 def fill_the_disk(world: World, seconds: float) -> None:

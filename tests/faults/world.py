@@ -84,8 +84,8 @@ class BackgroundLine:
         self._line = line
         self._loop = loop
 
-    def silence(self) -> None:
-        self._loop.call_soon_threadsafe(self._line.silence)
+    def hush(self) -> None:
+        self._loop.call_soon_threadsafe(self._line.hush)
 
     @classmethod
     @contextlib.contextmanager

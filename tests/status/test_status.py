@@ -17,7 +17,7 @@ from tests.status.test_health import later, link, look, watched
 from trunkline.api import openapi
 from trunkline.api.routes import BASE
 from trunkline.status import incidents, page
-from trunkline.storage.database import COMMAND_TIMEOUT_SECONDS
+from trunkline.storage.database import SERVING
 
 pytestmark = pytest.mark.asyncio
 
@@ -276,7 +276,7 @@ async def test_a_database_that_does_not_answer_holds_nobody_up(url: str) -> None
         line.swallow_answers(after=0)
         began = time.monotonic()
         status = await everybody.status()
-        assert time.monotonic() - began < COMMAND_TIMEOUT_SECONDS
+        assert time.monotonic() - began < 4 * SERVING.seconds
         assert states(status) == {"api": "major_outage", "database": "major_outage"}
         assert all(day["uptime"] is None for day in status["components"][0]["days"])
         took = []

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -52,6 +53,25 @@ class PlainServer:
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-t", str(SECONDS), "-m", mode, "stop")
 
+    def processes(self) -> list[int]:
+        """Of the whole cluster: the postmaster and its children."""
+        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(postmaster)], capture_output=True, text=True, check=False
+        )
+        return [postmaster, *map(int, found.stdout.split())]
+
+    def freeze(self) -> None:
+        """Connections stay, and new ones are accepted by the system, and nobody answers."""
+        for process_id in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for process_id in reversed(self.processes()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGCONT)
+
     def _run(self, program: str, *words: str) -> None:
         subprocess.run(
             [str(self._programs / program), *words],
@@ -81,6 +101,7 @@ def running(folder: pathlib.Path) -> Iterator[PlainServer]:
     try:
         yield server
     finally:
-        with contextlib.suppress(subprocess.CalledProcessError):
+        with contextlib.suppress(subprocess.CalledProcessError, OSError):
+            server.thaw()
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,6 +14,7 @@ log = logging.getLogger("trunkline.sweeper")
 EVERY_SECONDS = 1.0
 GROUP = 500
 CLEAN_EVERY = 600  # rounds
+FORGET_SECONDS = 60.0  # that forgetting may take, of however much there is
 
 
 async def expire_due(database: Database) -> int:
@@ -34,8 +35,9 @@ async def sweep(database: Database) -> None:
             if erased := await erasure.erase_due(database):
                 log.info("the texts of %d leases and numbers erased", erased)
             if rounds % CLEAN_EVERY == 0:
-                await database.execute(SQL.forget_stale_parts)
-                await database.execute(SQL.forget_old_answers)
+                for statement in (SQL.forget_stale_parts, SQL.forget_old_answers):
+                    async with database.transaction(seconds=FORGET_SECONDS) as connection:
+                        await connection.execute(statement)
                 if thrown := await erasure.throw_keys_away(database):
                     log.info("%d keys of erased texts thrown away", thrown)
         except Unavailable as error:

@@ -15,6 +15,7 @@ from trunkline.api import wire
 from trunkline.app import Platform
 from trunkline.config import Config
 from trunkline.ledger.audit import Actor
+from trunkline.storage.database import COMMAND
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -43,7 +44,8 @@ def run(main: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
 async def opened(data_dir: pathlib.Path | None) -> AsyncIterator[tuple[Config, Platform]]:
     """The settings and the platform that they describe, for one command."""
     settings = config.load()
-    async with app.platform(settings, settings.directory(str(data_dir) if data_dir else None), connections=2) as built:
+    directory = settings.directory(str(data_dir) if data_dir else None)
+    async with app.platform(settings, directory, connections=2, budget=COMMAND) as built:
         yield settings, built
 
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from trunkline import metrics
 from trunkline.errors import Unavailable
 from trunkline.events.tail import SQL, Event, Gap
-from trunkline.storage.database import Querier, Row
+from trunkline.storage.database import Database, Row
 
 log = logging.getLogger("trunkline.events")
 
 STEP = 1_000  # events in one transaction
 LOOK_ANYWAY_SECONDS = 1.0  # for what came while nobody read
 KEEP_DAYS_SECONDS = 3600.0
+DAYS_SECONDS = 60.0  # that it may take
 
 Planned = Callable[[Sequence[int]], None]
 
@@ -22,7 +23,7 @@ Planned = Callable[[Sequence[int]], None]
 class FanOut:
     """Takes events when the process's tail tells of some. One process at a time has something to do."""
 
-    def __init__(self, database: Querier, planned: Planned, *, keep_days: int) -> None:
+    def __init__(self, database: Database, planned: Planned, *, keep_days: int) -> None:
         self._database = database
         self._planned = planned  # told which endpoints have something new to send
         self._keep_days = keep_days
@@ -54,7 +55,8 @@ class FanOut:
                 await self.take()
                 if time.monotonic() - days_kept > KEEP_DAYS_SECONDS:
                     days_kept = time.monotonic()  # also where it fails: it holds up everybody
-                    await self._database.fetchval(SQL.keep_days, self._keep_days)
+                    async with self._database.transaction(seconds=DAYS_SECONDS) as connection:
+                        await connection.fetchval(SQL.keep_days, self._keep_days)
             except Unavailable as error:
                 log.warning("events wait: %s", error.detail)
             except Exception:

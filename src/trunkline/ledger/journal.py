@@ -1,6 +1,7 @@
 """The books: double entry in whole micros. What a lease moves is moved by the statement that changes the lease."""
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -51,9 +52,8 @@ async def verify(database: Database, progress: Callable[[int, int], object] = la
 
     ``progress`` is told how many rows of how many are looked at. The snapshot writes nothing, so nobody waits for it.
     """
-    async with database.transaction() as connection:
+    async with database.transaction(seconds=math.inf) as connection:
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("SET LOCAL enable_seqscan = on")  # here whole tables are what is asked for
 
         async def ask(query: str, *args: int) -> list[Any]:

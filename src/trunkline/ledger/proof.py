@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import itertools
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -101,10 +102,8 @@ async def dump(database: Database) -> AsyncIterator[bytes]:
 
 @contextlib.asynccontextmanager
 async def _snapshot(database: Database) -> AsyncIterator[Connection]:
-    async with database.transaction() as connection:
+    async with database.transaction(seconds=math.inf) as connection:
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        await connection.execute("SET LOCAL statement_timeout = 0")
-        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield connection
 
 

@@ -11,6 +11,8 @@ from importlib.resources.abc import Traversable
 import asyncpg
 
 from trunkline.errors import OperatorError
+from trunkline.storage import first_contact, trouble
+from trunkline.storage.trouble import DatabaseAway
 
 LOCK = 0x7472756E6B  # one process migrates, the others wait
 
@@ -47,12 +49,10 @@ def _sql(folder: Traversable) -> list[Traversable]:
 async def migrate(url: str) -> list[str]:
     """Applies what is missing, all of it in one transaction; the names of the scripts that ran.
 
-    Raises OperatorError where the server is older than PostgreSQL 15, or the database newer than this program.
+    Raises OperatorError where the database is newer than this program, does not suit, or is not the role's to change.
     """
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await (await first_contact.reach(url, {}, wait_seconds=10)).connect()
     try:
-        if connection.get_server_version().major < 15:
-            raise OperatorError("PostgreSQL 15 or newer is needed.")
         every = scripts()
         digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text, _ in every}
         if await _applied(connection) == digests:
@@ -61,8 +61,16 @@ async def migrate(url: str) -> list[str]:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
             await connection.execute(PREPARE)
             return await _apply(connection, every, digests)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise OperatorError(
+            f"The role of the database URL may not make the tables: {error}. {first_contact.OWN}"
+        ) from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        if not (trouble.is_away(error) or trouble.is_short(error)):
+            raise
+        raise DatabaseAway(f"The database went away while it was brought up to date: {trouble.words(error)}") from error
     finally:
-        await connection.close()
+        connection.terminate()
 
 
 async def _applied(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:
