@@ -120,6 +120,7 @@ def _real(name: str, options: CarrierOptions, pool: PoolOptions) -> tuple[Carrie
                 enquire_link_seconds=options.enquire_link_seconds,
                 response_timeout_seconds=options.response_timeout_seconds,
                 alphabets={int(coding): alphabet for coding, alphabet in options.alphabets.items()},
+                destination_prefixes=options.destination_prefixes,
                 tls_ca=pathlib.Path(options.tls_ca) if options.tls_ca else None,
                 tls_verify=options.tls_verify,
             ),

@@ -227,6 +227,7 @@ class CarrierOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     enquire_link_seconds: float = 30
     response_timeout_seconds: float = 10
     alphabets: dict[str, str] = {}
+    destination_prefixes: dict[str, str] = {}
     tls_ca: str | None = None
     tls_verify: bool = True
 

@@ -13,6 +13,8 @@ from trunkline.errors import InvalidRequest
 _SHAPE = re.compile(r"\+[1-9][0-9]{6,14}")
 _NUMBERS = re.compile(r"\+[1-9][0-9]{7,}")
 
+_LOCAL_DIGITS = 6
+
 # What phonenumbers calls a region and ISO 3166-1 does not. Ascension and Tristan da Cunha are parts of sh; Kosovo's
 # XK is a user-assigned code, so its numbers have no ISO country.
 _ISO_OF_REGION: dict[str, str | None] = {"AC": "sh", "TA": "sh", "XK": None, "001": None, "ZZ": None}
@@ -63,6 +65,23 @@ def region_of(e164: str) -> str | None:
     if region is None:
         region = phonenumbers.region_code_for_country_code(number.country_code or 0)
     return _ISO_OF_REGION.get(region, region.lower())
+
+
+def is_dialled_as(e164: str, digits: str, *, in_town: bool = False) -> bool:
+    """Whether ``digits`` are the number as it is dialled in its own country, with or without the trunk prefix; with
+    ``in_town`` also where they are its end, at least six digits of it."""
+    region = region_of(e164)
+    if region is None:
+        return False
+    bare = digits.removeprefix("+")
+    for spelling in dict.fromkeys((digits, bare)):
+        try:
+            read = phonenumbers.parse(spelling, region.upper())
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.format_number(read, PhoneNumberFormat.E164) == e164:
+            return True
+    return in_town and len(bare) >= _LOCAL_DIGITS and e164.endswith(bare)
 
 
 def mask(e164: str) -> str:

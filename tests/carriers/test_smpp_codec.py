@@ -86,7 +86,7 @@ def test_random_octets_are_a_message_or_refused(body: bytes) -> None:
         cut_header(message.payload)
         sar_part(message.tlvs)
         assert addresses.sender(message.source_ton, message.source).isprintable()
-        assert addresses.recipient(message.destination_ton, message.destination).isprintable()
+        assert addresses.destination(message.destination_ton, message.destination).recipient.isprintable()
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.data())
@@ -215,7 +215,7 @@ def test_sar_parameters_count_only_together() -> None:
 )
 def test_addresses_are_kept_as_the_platform_keeps_them(ton: int, octets: bytes, sender: str, recipient: str) -> None:
     assert addresses.sender(ton, octets) == sender
-    assert addresses.recipient(ton, octets) == recipient
+    assert addresses.destination(ton, octets).recipient == recipient
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import datetime
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from trunkline import metrics, phone
 from trunkline.activations.codes import Brands, extract
@@ -21,6 +21,8 @@ from trunkline.carriers import alphabets, simulator
 from trunkline.carriers.carrier import Alphabet, InboundText, StoreAway
 from trunkline.catalog.prices import Catalog, Snapshot
 from trunkline.errors import Unavailable
+from trunkline.pool import recipients
+from trunkline.pool.recipients import Found
 from trunkline.storage.database import Database, Querier, Row
 from trunkline.storage.queries import queries
 
@@ -48,6 +50,10 @@ class _Text:
     recipient: str
     body: str
     activation_id: int | None  # the one lease that it is for; None: matching decides
+    others: tuple[str, ...] = ()  # as InboundText has them
+    written: str = ""
+    local: bool = False
+    machine: str | None = None  # why it is for no person; no lease gets it
 
     def fingerprint(self, key: TextKey) -> bytes:
         return key.fingerprint(self.carrier, self.sender, self.recipient, self.body)
@@ -158,7 +164,7 @@ class Inbox:
                 stored = iter(await self._store(connection, reader, [text for text in whole if text is not None]))
                 outcomes = [next(stored) if text is not None else Outcome("part", None) for text in whole]
         for text, outcome in zip(texts, outcomes, strict=True):
-            metrics.TEXTS.add(1, text.carrier, outcome.what)
+            metrics.TEXTS.add(1, text.carrier, outcome.what if text.machine is None else "machine")
         self._follower({outcome.activation_id for outcome in outcomes if outcome.activation_id is not None})
         return outcomes
 
@@ -179,7 +185,12 @@ class Inbox:
         frozen: set[str] = set()
         leases: dict[str, list[Candidate]] = {}
         kept: dict[int | None, tuple[datetime.date | None, int]] = {None: (None, self._retention_days)}
-        for row in await connection.fetch(SQL.candidates, list({text.recipient for text in texts})):
+        rows = await connection.fetch(SQL.candidates, list({text.recipient for text in texts}))
+        meant = await recipients.elsewhere(connection, texts, {row["e164"]: row["carrier"] for row in rows})
+        if meant:
+            texts = [_addressed(text, meant) for text in texts]
+            rows = await connection.fetch(SQL.candidates, list({text.recipient for text in texts}))
+        for row in rows:
             numbers[row["e164"]] = row["number_id"]
             if row["carrier"] == simulator.NAME:
                 simulated.add(row["e164"])
@@ -193,9 +204,11 @@ class Inbox:
                 kept[row["activation_id"]] = (row["day"], row["retain_days"])
         matches, codes = [], []
         for text in texts:
-            found = extract(text.body, reader.brands)
+            found = extract(text.body if text.machine is None else "", reader.brands)
             codes.append(found.code)
-            if text.recipient not in numbers:
+            if text.machine is not None:
+                matches.append(Match(None, text.machine))
+            elif text.recipient not in numbers:
                 matches.append(Match(None, "the number is not in the pool"))
             elif text.recipient in frozen:
                 matches.append(Match(None, "the number is frozen"))
@@ -271,7 +284,16 @@ def _read(text: InboundText) -> _Text:
 def _text(text: InboundText, body: str) -> _Text:
     """NUL is the one character that PostgreSQL cannot keep."""
     kept = body.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
-    return _Text(text.carrier, text.sender.replace("\0", ""), text.recipient, kept, text.activation_id)
+    sender = text.sender.replace("\0", "")
+    read_as = (text.others, text.written, text.local)
+    return _Text(text.carrier, sender, text.recipient, kept, text.activation_id, *read_as, text.machine)
+
+
+def _addressed(text: _Text, meant: Mapping[tuple[str, str], Found]) -> _Text:
+    found = meant.get((text.carrier, text.written))
+    if found is None:
+        return text
+    return dataclasses.replace(text, recipient=found.e164 or text.recipient, machine=text.machine or found.reason)
 
 
 def _payload(row: Row) -> bytes:

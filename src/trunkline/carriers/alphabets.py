@@ -1,12 +1,13 @@
 """Octets to characters and back, for every alphabet that a text can come in; and cutting a long text for sending.
 
 Pure functions. The GSM alphabet and its extension table are 3GPP TS 23.038 §6.2.1, one septet in each octet, which is
-how SMPP peers and HTTP providers hand it over.
+how SMPP peers and HTTP providers hand it over; ``readers`` has the other alphabets.
 """
 
 import codecs
 import re
 
+from trunkline.carriers import readers
 from trunkline.carriers.carrier import Alphabet
 
 _BASIC = (
@@ -47,19 +48,11 @@ def decode(payload: bytes, alphabet: Alphabet) -> str:
     NUL is dropped: it is padding where it occurs, and PostgreSQL refuses it in a text.
     """
     if alphabet is Alphabet.GSM7:
+        if not payload.isascii() and (utf8 := readers.utf8(payload)) is not None:
+            return utf8
         text = codecs.charmap_decode(payload, "strict", _DECODING)[0]
         return _ESCAPE_SEQUENCE.sub(_unescape, text) if "\x1b" in text else text
-    if alphabet is Alphabet.BINARY:
-        return payload.hex()
-    if alphabet is Alphabet.UCS2:
-        even = payload[:-1] if len(payload) % 2 else payload  # half a character says nothing
-        text = even.decode("utf-16-be", "replace")
-    elif alphabet is Alphabet.UTF8:
-        text = payload.decode("utf-8", "replace")
-    elif alphabet is Alphabet.LATIN1:
-        text = payload.decode("latin-1")
-    else:
-        text = payload.decode("ascii", "replace")
+    text = readers.READERS[alphabet](payload)
     return text.replace("\0", "") if "\0" in text else text
 
 

@@ -21,7 +21,11 @@ class Alphabet(enum.StrEnum):
     LATIN1 = "latin1"
     ASCII = "ascii"
     UTF8 = "utf8"
-    BINARY = "binary"  # no text: kept, shown as hexadecimal, never read for a code
+    CYRILLIC = "cyrillic"  # ISO 8859-5
+    HEBREW = "hebrew"  # ISO 8859-8
+    JIS = "jis"  # JIS X 0208 and X 0212, in whichever of their encodings: ISO 2022-JP, Shift_JIS, EUC-JP
+    KOREAN = "korean"  # KS C 5601, as EUC-KR with what Windows added
+    BINARY = "binary"  # octets that may be no text at all: then shown as hexadecimal, and never read for a code
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,11 +43,15 @@ class InboundText:
 
     carrier: str
     sender: str  # "+4915112345678" for an international number, else as the carrier gave it: "WhatsApp", "72000"
-    recipient: str  # E.164 with +
+    recipient: str  # E.164 with +, the likeliest reading where the carrier writes numbers in another form
     payload: bytes
     alphabet: Alphabet
     part: Part | None = None
     activation_id: int | None = None  # the one lease that it is for, where the simulated network sends of itself
+    others: tuple[str, ...] = dataclasses.field(default=(), compare=False)  # other readings of the recipient
+    written: str = dataclasses.field(default="", compare=False)  # the recipient's digits as the carrier wrote them
+    local: bool = dataclasses.field(default=False, compare=False)  # they may lack the area code too
+    machine: str | None = None  # why it is for a device and no person: kept, and no lease gets it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

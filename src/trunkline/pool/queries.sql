@@ -13,6 +13,13 @@ SELECT number.number_id, number.e164, shelf.country, shelf.carrier, shelf.operat
    AND ($2::text IS NULL OR shelf.carrier = $2) AND ($3::text IS NULL OR shelf.country = $3)
  ORDER BY number_id LIMIT $4
 
+-- name: alike
+SELECT number.e164, shelf.carrier FROM number JOIN shelf USING (shelf_id)
+ WHERE number.e164 = ANY ($1::text[])
+UNION
+SELECT number.e164, shelf.carrier FROM number JOIN shelf USING (shelf_id)
+ WHERE right(number.e164, 6) = ANY ($2::text[]) AND shelf.carrier <> 'simulated'
+
 -- name: freeze
 SELECT number_id FROM freeze_number($1, $2) AS frozen (number_id)
 

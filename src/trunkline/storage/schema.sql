@@ -2193,6 +2193,8 @@ CREATE UNIQUE INDEX message_revision ON public.message USING btree (activation_i
 
 CREATE INDEX message_unmatched ON public.message USING btree (number_id, received_at) WHERE (activation_id IS NULL);
 
+CREATE INDEX number_ending ON public.number USING btree ("right"(e164, 6));
+
 CREATE INDEX simulated_text_due ON public.simulated_text USING btree (due_at);
 
 CREATE INDEX slot_aside ON public.slot USING btree (number_id) WHERE ((rested_at = 'infinity'::timestamp with time zone) AND (open_at <> 'infinity'::timestamp with time zone));

@@ -12,15 +12,13 @@ _SMPP = {
     3: Alphabet.LATIN1,
     4: Alphabet.BINARY,
     8: Alphabet.UCS2,
-    9: Alphabet.BINARY,  # pictograms
-    # JIS, ISO 8859-5 and -8, ISO 2022-JP, extended Kanji, KS C 5601: no alphabet here has them, but ASCII is half of
-    # each, so a code in digits is read all the same.
-    5: Alphabet.LATIN1,
-    6: Alphabet.LATIN1,
-    7: Alphabet.LATIN1,
-    10: Alphabet.LATIN1,
-    13: Alphabet.LATIN1,
-    14: Alphabet.LATIN1,
+    5: Alphabet.JIS,
+    6: Alphabet.CYRILLIC,
+    7: Alphabet.HEBREW,
+    9: Alphabet.JIS,  # with pictograms, which are shown as U+FFFD
+    10: Alphabet.JIS,
+    13: Alphabet.JIS,
+    14: Alphabet.KOREAN,
 }
 
 

@@ -16,9 +16,9 @@ from trunkline.carriers.carrier import (
     Report,
     SubmitRefused,
 )
-from trunkline.carriers.smpp import addresses
+from trunkline.carriers.smpp import addresses, machines
 from trunkline.carriers.smpp.data_coding import alphabet_table
-from trunkline.carriers.smpp.message import ESM_UDHI, ShortMessage
+from trunkline.carriers.smpp.message import ESM_UDHI, TON_SUBSCRIBER, ShortMessage
 from trunkline.carriers.smpp.options import SmppOptions
 from trunkline.carriers.smpp.parts import concatenation_header, cut_header, sar_part
 from trunkline.carriers.smpp.receipts import read_receipt
@@ -144,6 +144,8 @@ class SmppCarrier:
     def _receiver(self, deliver: Deliver, report: Report) -> Receive:
         name = self.name
         table = self._alphabets
+        prefixes = self._options.destination_prefixes
+        discarded = machines.DISCARDED - set(self._options.data_codings)
 
         def receive(message: ShortMessage) -> "asyncio.Future[None]":
             alphabet = table[message.data_coding]
@@ -151,20 +153,31 @@ class SmppCarrier:
                 receipt = read_receipt(message, alphabet, name)
                 if receipt is not None:
                     return report(receipt)
+            machine = machines.reason(message, discarded)
             payload = message.payload
             part: Part | None = None
             if message.esm_class & ESM_UDHI:
                 payload, part = cut_header(payload)
             if part is None and message.tlvs:
                 part = sar_part(message.tlvs)
+            if machine:
+                part = None  # what is for nobody is kept part by part
+            elif part is None:
+                machine = machines.unreadable(payload, alphabet)
+            destination = addresses.destination(message.destination_ton, message.destination, prefixes)
             return deliver(
                 InboundText(
                     name,
                     addresses.sender(message.source_ton, message.source),
-                    addresses.recipient(message.destination_ton, message.destination),
+                    destination.recipient,
                     payload,
                     alphabet,
                     part,
+                    None,
+                    destination.others,
+                    destination.written,
+                    message.destination_ton == TON_SUBSCRIBER,
+                    machine,
                 )
             )
 

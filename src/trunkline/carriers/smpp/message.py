@@ -16,6 +16,7 @@ from trunkline.carriers.smpp.pdu import (
 # Type of number, SMPP 3.4 §5.2.5
 TON_UNKNOWN: Final = 0
 TON_INTERNATIONAL: Final = 1
+TON_SUBSCRIBER: Final = 4
 TON_ALPHANUMERIC: Final = 5
 
 # esm_class, SMPP 3.4 §5.2.12
@@ -30,7 +31,7 @@ _LONGEST_SHORT_MESSAGE: Final = 254
 class ShortMessage:
     """What a submit_sm, deliver_sm or data_sm says, less the fields that nobody here reads.
 
-    ``payload`` is short_message, or message_payload where short_message is empty; its user data header is still in it.
+    ``payload`` is short_message or message_payload, whichever has the text; its user data header is still in it.
     """
 
     source_ton: int
@@ -44,6 +45,7 @@ class ShortMessage:
     data_coding: int
     payload: bytes
     tlvs: Mapping[int, bytes]
+    protocol_id: int = 0
 
 
 def read_short_message(pdu: bytes) -> ShortMessage:
@@ -77,9 +79,18 @@ def read_short_message(pdu: bytes) -> ShortMessage:
         pdu[destination_end + 1],
         pdu[flags_at],
         pdu[flags_at + 2],
-        payload or tlvs.get(TLV_MESSAGE_PAYLOAD, b""),
+        _text_of(payload, tlvs.get(TLV_MESSAGE_PAYLOAD)) if tlvs else payload,
         tlvs,
+        pdu[destination_end + 2],
     )
+
+
+def _text_of(short_message: bytes, message_payload: bytes | None) -> bytes:
+    """Both may not be there (§5.3.2.32). Where they are the longer field counts, which nobody uses without need, unless
+    it is blank."""
+    if message_payload is None or (short_message and not message_payload.strip(b"\0 ")):
+        return short_message
+    return message_payload
 
 
 def read_data_sm(pdu: bytes) -> ShortMessage:

@@ -1,6 +1,7 @@
 """What an operator says about one SMPP link."""
 
 import dataclasses
+import re
 import ssl
 import urllib.parse
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from trunkline.carriers.carrier import Alphabet
 from trunkline.carriers.smpp import pdu
 
 _DEFAULT_PORTS: Final = {"smpp": 2775, "smpps": 3550}
+_PREFIX: Final = re.compile(r"\+?[0-9]{0,14}")
 _BINDS: Final = {
     "transceiver": pdu.BIND_TRANSCEIVER,
     "receiver": pdu.BIND_RECEIVER,
@@ -34,6 +36,9 @@ class SmppOptions:
     alphabets: Mapping[int, str] = dataclasses.field(
         default_factory=dict
     )  # data_coding → Alphabet, where the peer means another
+    destination_prefixes: Mapping[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # how the peer begins a number → how E.164 does
     tls_ca: Path | None = None  # PEM; the system's authorities without it
     tls_verify: bool = True
 
@@ -66,6 +71,9 @@ class SmppOptions:
                 pdu.c_octets(getattr(self, name), pdu.LONGEST_CREDENTIAL)
             except ValueError as error:
                 raise ValueError(f"the {name} of an SMPP link is {error}") from None
+        for written, instead in self.destination_prefixes.items():
+            if not (_PREFIX.fullmatch(written) and _PREFIX.fullmatch(instead)):
+                raise ValueError(f"destination_prefixes of an SMPP link are digits: {written!r} = {instead!r} is not")
         if self.bind not in _BINDS:
             raise ValueError(f"an SMPP link binds as {', '.join(_BINDS)}, not {self.bind!r}")
         for field in dataclasses.fields(self):

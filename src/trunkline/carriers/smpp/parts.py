@@ -1,6 +1,6 @@
 """Long texts: the user data header (3GPP TS 23.040 §9.2.3.24) and the sar_* parameters (SMPP 3.4 §5.3.2.22-24)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from trunkline.carriers.carrier import Part
@@ -18,19 +18,26 @@ def cut_header(payload: bytes) -> tuple[bytes, Part | None]:
     """
     if not payload or payload[0] >= len(payload):
         return payload, None
-    end = payload[0] + 1
     part = None
+    for element, value in elements(payload):
+        # The last one counts where there are several (§9.2.3.24).
+        if (element, len(value)) in ((_CONCATENATED_8_BIT, 3), (_CONCATENATED_16_BIT, 4)):
+            part = _part(int.from_bytes(value[:-2]), value[-2], value[-1]) or part
+    return payload[payload[0] + 1 :], part
+
+
+def elements(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """The information elements of a user data header, each with its value, up to one that runs over its end."""
+    if not payload or payload[0] >= len(payload):
+        return
+    end = payload[0] + 1
     at = 1
     while at + 2 <= end:
         element, length = payload[at], payload[at + 1]
-        value = payload[at + 2 : at + 2 + length]
         at += 2 + length
         if at > end:
-            break
-        # The last one counts where there are several (§9.2.3.24).
-        if (element, length) in ((_CONCATENATED_8_BIT, 3), (_CONCATENATED_16_BIT, 4)):
-            part = _part(int.from_bytes(value[:-2]), value[-2], value[-1]) or part
-    return payload[end:], part
+            return
+        yield element, payload[at - length : at]
 
 
 def sar_part(tlvs: Mapping[int, bytes]) -> Part | None:

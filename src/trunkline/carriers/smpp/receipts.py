@@ -1,6 +1,7 @@
 """Delivery receipts, told apart from texts (SMPP 3.4 §5.2.12, §5.3.2.12, §5.3.2.35, appendix B)."""
 
 import re
+from collections.abc import Iterator
 
 from trunkline.carriers import alphabets
 from trunkline.carriers.carrier import Alphabet, DeliveryReceipt
@@ -48,14 +49,17 @@ _FIELD = re.compile(
     r"(\S+)",
     re.IGNORECASE,
 )
+_WHOLE_FORM = re.compile(
+    r"id:\S+ sub:\d+ dlvrd:\d+ submit date:\d{10,14} done date:\d{10,14} stat:[A-Z]+ err:\w+", re.IGNORECASE
+)
 _LONGEST_TEXT_FORM = 1024
 
 
 def read_receipt(message: ShortMessage, alphabet: Alphabet, carrier: str) -> DeliveryReceipt | None:
     """The receipt that a deliver_sm or data_sm carries, or None if it is a text.
 
-    Its optional parameters count before its text. A text that only looks like a receipt is a text; so is one marked
-    as a receipt that names no message: it could be matched with nothing, and a lost text is worse than an odd one.
+    Its optional parameters count before its text. What only looks like a receipt is none, and neither is one that is
+    marked and names no message: it could be matched with nothing.
     """
     tlvs = message.tlvs
     marked = message.esm_class & (ESM_RECEIPT | ESM_INTERMEDIATE_NOTIFICATION)
@@ -77,14 +81,30 @@ def read_receipt(message: ShortMessage, alphabet: Alphabet, carrier: str) -> Del
 
 
 def _text_form(payload: bytes, alphabet: Alphabet) -> dict[str, str]:
-    # Whatever data_coding says, some peers write ASCII and some GSM octets. Of what an id is made of only the
+    # Whatever data_coding says, most peers write ASCII and some GSM octets. Of what an id is made of only the
     # underscore differs, and its GSM octet is nothing in ASCII.
-    written = Alphabet.UCS2 if alphabet is Alphabet.UCS2 else Alphabet.LATIN1
-    text = alphabets.decode(payload[:_LONGEST_TEXT_FORM], written).replace("\x11", "_")
     fields: dict[str, str] = {}
-    for key, value in _FIELD.findall(text):
-        fields.setdefault(key.lower(), readable(value))  # what follows text: may look like a field too, but comes last
+    for text in _readings(payload[:_LONGEST_TEXT_FORM], alphabet):
+        for key, value in _FIELD.findall(text):
+            fields.setdefault(key.lower(), readable(value))  # behind text: may be the like of a field, but comes last
+        if "id" in fields:
+            break
     return fields
+
+
+def looks_like_one(payload: bytes, alphabet: Alphabet) -> bool:
+    """Whether an unmarked message has the whole text form, word for word (appendix B)."""
+    if payload[:2].lower() != b"id" and payload[:4].lower() != b"\0i\0d":
+        return False
+    return any(_WHOLE_FORM.match(text) for text in _readings(payload, alphabet))
+
+
+def _readings(payload: bytes, alphabet: Alphabet) -> Iterator[str]:
+    labelled = alphabet in (Alphabet.UCS2, Alphabet.UTF8)
+    for each in (alphabet, Alphabet.LATIN1) if labelled else (Alphabet.LATIN1, Alphabet.UCS2):
+        yield alphabets.decode(payload, each).replace("\x11", "_")
+    if labelled or b"\0" in payload:
+        yield payload.replace(b"\0", b"").decode("latin-1")  # UCS-2 in either order
 
 
 def _error(network_error_code: bytes | None, err: str) -> str | None:
