@@ -39,7 +39,7 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def site(
-    behave: Behaviour, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    behave: Behaviour, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Site]:
     """Reads a request's head, then does what ``behave`` does with it."""
     here = Site()
@@ -53,7 +53,7 @@ async def site(
         with contextlib.suppress(OSError, ssl.SSLError):
             writer.close()
 
-    server = await asyncio.start_server(serve, host, 0, ssl=context)
+    server = await asyncio.start_server(serve, host, port, ssl=context)
     here.port = server.sockets[0].getsockname()[1]
     try:
         yield here
@@ -124,6 +124,19 @@ def nobody() -> Iterator[int]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
+
+
+@contextlib.contextmanager
+def silent(*hosts: str, port: int) -> Iterator[None]:
+    """Addresses that answer no attempt to connect, as if their packets were dropped: each has a queue of connections
+    that is full, from which nobody takes."""
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            full = stack.enter_context(socket.socket())
+            full.bind((host, port))
+            full.listen(0)
+            stack.enter_context(socket.create_connection((host, port)))
+        yield
 
 
 def lasting_port() -> int:

@@ -12,13 +12,14 @@ import re
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError
 
 from trunkline.accounts.keys import Key
 from trunkline.accounts.limits import ROUNDING, Decision, Limiter, Rate, decision, rates
+from trunkline.egress import NoAnswer, dialling, names
 from trunkline.errors import OperatorError
 
 log = logging.getLogger("trunkline.limits")
@@ -52,6 +53,39 @@ class _Request(NamedTuple):
         )  # fmt: skip
 
 
+class _Dialled(Connection):
+    """Connects to the first of a name's addresses that answers."""
+
+    _found: dialling.Connected | None = None
+
+    async def _connect(self) -> None:
+        try:
+            addresses = await names.of_system(self.host)
+        except NoAnswer as error:
+            raise OSError(error.detail) from None
+        self._found = await dialling.connect(self.host, self.port, addresses, seconds=CONNECT_SECONDS)
+        try:
+            await super()._connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._found.socket.close()
+            dialling.avoid(self.host, self.port, self._found.address)
+            raise
+        dialling.prefer(self.host, self.port, self._found.address)
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        assert self._found is not None
+        asked = dict(super()._connection_arguments())
+        del asked["host"], asked["port"]
+        return asked | {"sock": self._found.socket} | ({"server_hostname": self.host} if "ssl" in asked else {})
+
+
+class _DialledOverTls(_Dialled, SSLConnection):
+    """And speaks TLS to it, which is to the name."""
+
+
+_DIALLED: dict[type, type] = {Connection: _Dialled, SSLConnection: _DialledOverTls}
+
+
 class SharedLimiter:
     """Asks the server at ``url``; while that is away, one of ``parts`` processes that each give their part.
 
@@ -68,6 +102,7 @@ class SharedLimiter:
                 retry=Retry(NoBackoff(), 0),
             )
             pool = self._client.connection_pool
+            pool.connection_class = _DIALLED.get(pool.connection_class, pool.connection_class)
             pool.connection_class(**pool.connection_kwargs)  # finds what is wrong in its options
         except (ValueError, TypeError):
             raise OperatorError(

@@ -263,6 +263,8 @@ async def of_system(host: str) -> Sequence[Address]:
 
     Raises NoAnswer.
     """
+    with contextlib.suppress(ValueError):
+        return [ipaddress.ip_address(host)]
     loop = asyncio.get_running_loop()
     asking = _asked_of_system.get((loop, host))
     if asking is None:

@@ -16,7 +16,8 @@ LONGEST_PAUSE_SECONDS = 300.0  # to this
 LONGEST_ASKED_SECONDS = 3600.0  # for which an endpoint may ask to be left alone
 SPREAD = 0.2  # of every wait, so that those who failed together do not come again together
 SHARE = 4  # of the free places, of which one endpoint gets no more than one part
-ACCOUNT_SHARE = 2  # of the places that other accounts leave, of which one account gets no more than one part
+ACCOUNT_SHARE = 2  # of the places that other accounts leave, of which one account gets no more than one part,
+ACCOUNT_LEAST = 16  # but so many in any case, where one is left
 
 
 def spread(seconds: float) -> float:
@@ -118,7 +119,7 @@ class Places:
 
     Endpoints whose last attempt did not succeed get half of those in which nobody hangs, so that however many hang,
     there is room for those that answer, and some for newcomers. An account gets half of what the others leave, however
-    many endpoints it has and whatever they do: there is always room for one more.
+    many endpoints it has and whatever they do.
     """
 
     def __init__(self, most: int) -> None:
@@ -168,5 +169,7 @@ class Places:
         if account_id is None or self._most == 1:
             return share
         own = self._taken[account_id] + promised_account
-        left_by_others = self._most - (len(self._accounts) - self._taken[account_id]) - (promised - promised_account)
-        return max(0, min(share, -(-left_by_others // ACCOUNT_SHARE) - own))
+        left_by_others = self._most - len(self._accounts) - promised + own
+        most = max(-(-left_by_others // ACCOUNT_SHARE), min(left_by_others - 1, ACCOUNT_LEAST))
+        left = max(0, most - own)
+        return min(share, left if proven else -(-left // SHARE))

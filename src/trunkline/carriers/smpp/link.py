@@ -24,6 +24,7 @@ from trunkline.carriers.smpp.parts import concatenation_header, cut_header, sar_
 from trunkline.carriers.smpp.receipts import read_receipt
 from trunkline.carriers.smpp.requests import RequestFailed
 from trunkline.carriers.smpp.session import Receive, Session
+from trunkline.egress import NoAnswer, dialling, names
 
 log = logging.getLogger("trunkline.smpp")
 
@@ -101,26 +102,39 @@ class SmppCarrier:
         """One session from connection to loss: why it ended, or could not begin, and how long it was bound."""
         options = self._options
         loop = asyncio.get_running_loop()
-        session = Session(
-            self.name,
-            receive,
-            window=options.window,
-            enquire_link_seconds=options.enquire_link_seconds,
-            response_timeout_seconds=options.response_timeout_seconds,
-        )
+
+        def begun() -> Session:
+            return Session(
+                self.name,
+                receive,
+                window=options.window,
+                enquire_link_seconds=options.enquire_link_seconds,
+                response_timeout_seconds=options.response_timeout_seconds,
+            )
+
         try:
             async with asyncio.timeout(options.connect_timeout_seconds):
                 # asyncio sets TCP_NODELAY by itself.
-                await loop.create_connection(lambda: session, options.host, options.port, ssl=self._tls)
+                session, address = await dialling.dial(
+                    begun,
+                    options.host,
+                    options.port,
+                    await names.of_system(options.host),
+                    tls=self._tls,
+                    seconds=options.connect_timeout_seconds,
+                )
         except TimeoutError:
             return f"no connection within {options.connect_timeout_seconds:g} s", 0
         except OSError as error:  # ssl.SSLError is one
             return error.strerror or str(error) or type(error).__name__, 0
+        except NoAnswer as error:
+            return error.detail.rstrip("."), 0
         try:
             await session.bind(
                 options.bind_command, options.system_id, options.password, options.system_type, options.address_range
             )
         except RequestFailed as error:
+            dialling.avoid(options.host, options.port, address)  # another may take it, as the backup of a pair does
             session.close(error.detail)
             return error.detail, 0
         except asyncio.CancelledError:
