@@ -18,9 +18,10 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
 
-from trunkline import app, config
+from trunkline import app, config, money
 from trunkline.accounts import accounts
-from trunkline.ledger import journal
+from trunkline.ledger import audit, journal
+from trunkline.ledger.audit import Actor
 from trunkline.storage import embedded
 from trunkline.storage.queries import queries
 
@@ -194,7 +195,12 @@ async def customers(connection: Any, count: int) -> list[Customer]:
         account = await accounts.create(
             connection, f"bench-{number}@example.com", currency="USD", per_minute=PER_MINUTE
         )
-        await journal.credit(connection, account.account_id, CREDIT_MICROS)
+        what = {"amount": money.show(CREDIT_MICROS), "currency": "USD"}
+        act = await audit.record(
+            connection, Actor("operator:bench"), "account.credited", f"account:{account.account_id}", what,
+            account_id=account.account_id,
+        )  # fmt: skip
+        await journal.credit(connection, account.account_id, CREDIT_MICROS, act)
         made.append(Customer(account.account_id, account.live_key))
     return made
 

@@ -7,6 +7,7 @@ import datetime
 import itertools
 import pathlib
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -25,9 +26,10 @@ from trunkline.app import Platform
 from trunkline.asgi import Push
 from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, InboundText
-from trunkline.ledger import journal
+from trunkline.ledger import audit, journal
+from trunkline.ledger.audit import Actor
 from trunkline.pool import numbers
-from trunkline.storage.database import Row
+from trunkline.storage.database import Querier, Row
 
 UNLIMITED = 10_000_000
 NORTH = {
@@ -123,6 +125,18 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return document
 
 
+async def pay_in(connection: Querier, account_id: int, amount: str | Decimal) -> None:
+    """Money from the operator, as ``trunkline account credit`` puts it onto a balance."""
+    balance = await connection.fetchrow(journal.SQL.balance, account_id)
+    assert balance is not None
+    what = {"amount": money.show(money.parse(amount)), "currency": balance["currency"]}
+    target = f"account:{account_id}"
+    act = await audit.record(
+        connection, Actor("operator:test"), "account.credited", target, what, account_id=account_id
+    )
+    await journal.credit(connection, account_id, money.parse(amount), act)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Kept:
     """A stored text; None where it is erased."""
@@ -143,7 +157,7 @@ class House:
         async with self.platform.database.transaction() as connection:
             email = f"buyer-{next(_emails)}@example.com"
             account = await accounts.create(connection, email, currency="USD", per_minute=per_minute)
-            await journal.credit(connection, account.account_id, money.parse(credit))
+            await pay_in(connection, account.account_id, credit)
         return Buyer(account, account.live_key, self.api)
 
     async def stock(

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from trunkline import egress, money
+from trunkline.accounts.issuing import Room
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
@@ -59,7 +60,11 @@ def push(config: Config, built: Platform) -> Push:
     tail = Tail(built.database)
     options = config.events
     hub = Hub(
-        built.database, tail, streams_per_key=options.streams_per_key, heartbeat_seconds=options.heartbeat_seconds
+        built.database,
+        tail,
+        streams_per_key=options.streams_per_key,
+        streams_per_account=options.streams_per_account,
+        heartbeat_seconds=options.heartbeat_seconds,
     )
     live = Live(built.database, tail, activations_api.render)
 
@@ -81,6 +86,10 @@ def _policy(config: Config) -> Policy:
         success_floor=config.policy.success_floor,
         retention_days=config.retention.days,
         appeal=config.policy.appeal,
+        test_max_active=config.policy.test_max_active,
+        test_max_any=config.policy.test_max_any,
+        test_country_share=config.policy.test_country_share,
+        test_purchases_per_day=config.policy.test_purchases_per_day,
     )
 
 
@@ -132,7 +141,7 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             minimum_micros=money.parse(config.stripe.minimum),
             maximum_micros=money.parse(config.stripe.maximum),
         ),
-        *keys_api.routes(),
+        *keys_api.routes(room=Room(config.policy.most_keys, config.policy.keys_per_day)),
         *statement_api.routes(),
         *stats_api.routes(database=built.database, catalog=built.catalog),
         *status_api.routes(

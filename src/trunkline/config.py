@@ -111,12 +111,21 @@ class PolicyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cancels_per_hour: int
     success_floor: float
     appeal: str
+    test_max_active: int
+    test_max_any: int
+    test_country_share: float
+    test_purchases_per_day: int
+    most_keys: int
+    keys_per_day: int
 
     def __post_init__(self) -> None:
-        if min(self.max_active, self.purchases_per_hour, self.cancels_per_hour) < 0:
+        tests = (self.test_max_active, self.test_max_any, self.test_purchases_per_day)
+        if min(self.max_active, self.purchases_per_hour, self.cancels_per_hour, *tests) < 0:
             raise ValueError("a cap is 0 or more")
-        if not 0 <= self.success_floor <= 1:
-            raise ValueError("success_floor is a share, 0 to 1")
+        if not (0 <= self.success_floor <= 1 and 0 <= self.test_country_share <= 1):
+            raise ValueError("success_floor and test_country_share are shares, 0 to 1")
+        if min(self.most_keys, self.keys_per_day) < 1:
+            raise ValueError("most_keys and keys_per_day are 1 or more")
 
 
 class ControlOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -160,13 +169,14 @@ class WebhookOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class EventOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     days: int
     streams_per_key: int
+    streams_per_account: int
     heartbeat_seconds: float
 
     def __post_init__(self) -> None:
         if not 4 <= self.days <= 3650:
             raise ValueError("days is 4 to 3650: a webhook may be tried for more than three")
-        if self.streams_per_key < 1 or not 0 < self.heartbeat_seconds <= 3600:
-            raise ValueError("streams_per_key is 1 or more, heartbeat_seconds more than 0")
+        if min(self.streams_per_key, self.streams_per_account) < 1 or not 0 < self.heartbeat_seconds <= 3600:
+            raise ValueError("streams_per_key and streams_per_account are 1 or more, heartbeat_seconds more than 0")
 
 
 class StatusOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -182,10 +192,19 @@ class LogOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class RetentionOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     days: int
     longest_days: int
+    test_days: int
+    label_days: int
+    warn_gigabytes: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.days <= self.longest_days <= 30:
             raise ValueError("days is 0 to longest_days, and that at most 30")
+        if not 4 <= self.test_days <= 3650:
+            raise ValueError("test_days is 4 to 3650: a text may be repeated, and a webhook tried, for more than three")
+        if not 32 <= self.label_days <= 3650:
+            raise ValueError("label_days is 32 to 3650")
+        if self.warn_gigabytes <= 0:
+            raise ValueError("warn_gigabytes is more than 0")
 
 
 class InboxOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -23,7 +23,7 @@ TrunklineError 500 internal_error
 │   ├── ActivationFinished · SmsAlreadyReceived · NoSmsReceived · CancelTooEarly
 │   ├── PriceAboveMax · IdempotencyInFlight
 │   ├── KeyEnded · ControlNotProved · DepositMismatch
-│   └── TooManyWebhooks · TooManySecrets · WebhookDisabled
+│   └── TooManyWebhooks · TooManySecrets · WebhookDisabled · TooManyKeys
 ├── RateLimited 429
 │   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams · TooManyConnections
 ├── NoAnswer 502                  a URL that was called outside (egress.py, which adds UrlRefused to InvalidRequest)
@@ -188,6 +188,10 @@ class TooManyWebhooks(Conflict):
 
 class TooManySecrets(Conflict):
     code, title = "too_many_secrets", "Too many secrets"
+
+
+class TooManyKeys(Conflict):
+    code, title = "too_many_keys", "Too many keys"
 
 
 class WebhookDisabled(Conflict):

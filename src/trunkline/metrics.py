@@ -146,6 +146,7 @@ DELIVERIES_LAG = Gauge(
     "trunkline_webhook_oldest_due_seconds", "How long the oldest of them has been due.", together="max"
 )
 DATABASE_UP = Gauge("trunkline_database_up", "Whether the database answers and may be written.", together="max")
+DATABASE_BYTES = Gauge("trunkline_database_bytes", "Size of the database on disk.", together="max")
 CONNECTIONS = Gauge("trunkline_database_connections", "Connections to the database: idle or in_use.", "state")
 CONNECTIONS_MOST = Gauge("trunkline_database_connections_max", "Connections to the database that there may be.")
 PROCESSES = Gauge("trunkline_processes", "Processes of this server whose numbers these are.")
@@ -173,7 +174,7 @@ _ALL: tuple[Instrument, ...] = (
     HTTP_REQUESTS, HTTP_SECONDS, HTTP_ERRORS, HTTP_REFUSED, HTTP_DENIED, HTTP_CONNECTIONS, CONNECTIONS_REFUSED,
     LOG_DROPPED, STREAMS, HELD_CALLS, LEASES_REMEMBERED, POLLS, PURCHASES, TEXTS, TEXTS_WAITING, CARRIER_UP, TAIL_LAG,
     FAN_OUT_LAG, EVENTS_TAKEN, DELIVERY_ATTEMPTS, ATTEMPT_DURATION, DELIVERIES_DUE, DELIVERIES_LAG, DATABASE_UP,
-    CONNECTIONS, CONNECTIONS_MOST, PROCESSES, REPORTED, BUILD, *PROCESS.values(),
+    DATABASE_BYTES, CONNECTIONS, CONNECTIONS_MOST, PROCESSES, REPORTED, BUILD, *PROCESS.values(),
 )  # fmt: skip
 INSTRUMENTS = {each.name: each for each in _ALL}
 

@@ -148,7 +148,9 @@ async def serve(
             tasks.append(asyncio.create_task(links.watch(built.database, carriers)))
             tasks.append(asyncio.create_task(simulator.send(built.database, built.inbox.put)))
         if role in ("all", "worker"):
-            tasks.append(asyncio.create_task(sweeper.sweep(built.database)))
+            kept = config.retention
+            keep = sweeper.Keep(kept.test_days, kept.label_days, kept.warn_gigabytes * 1e9)
+            tasks.append(asyncio.create_task(sweeper.sweep(built.database, keep)))
             tasks.append(asyncio.create_task(deposits.sweep(built.database)))
             tasks.append(asyncio.create_task(statistics.sweep(built.database)))
             tasks.append(asyncio.create_task(health.watch(built.database, built.registry)))

@@ -145,6 +145,7 @@ async def test_the_secret_stands_in_the_answer_that_makes_the_key_and_never_agai
         "created_at": made["created_at"],
         "revoked_at": None,
         "rotated_from": None,
+        "created_by": (await buyer.first_key())["key_id"],
         "cap_day": 1.5,
         "cap_month": 20,
     }

@@ -21,8 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from hypothesis.strategies import SearchStrategy
-from tests.house import Buyer, House, opened
+from tests.house import Buyer, House, opened, pay_in
 
+from trunkline import money
 from trunkline.activations import lifecycle, states, sweeper
 from trunkline.activations.inbox import Outcome
 from trunkline.activations.lifecycle import Order, Policy
@@ -31,7 +32,6 @@ from trunkline.carriers.registry import Terms
 from trunkline.catalog import prices
 from trunkline.catalog.countries import countries
 from trunkline.errors import NoNumbersAvailable, PaymentRequired, PriceAboveMax, TrunklineError
-from trunkline.ledger import journal
 
 COSTS = {"whatsapp": 100_000, "telegram": 250_001, "signal": 0, "any": 400_000}
 BRANDS = {"whatsapp": "WhatsApp", "telegram": "Telegram", "uber": "Uber"}  # nobody here leases for Uber
@@ -98,7 +98,7 @@ class LeaseMachine(RuleBasedStateMachine):
             self.credit(account, micros)
 
     def credit(self, account: int, micros: int) -> None:
-        self.runner.run(journal.credit(self.house.platform.database, self.buyers[account].account_id, micros))
+        self.runner.run(pay_in(self.house.platform.database, self.buyers[account].account_id, money.show(micros)))
         self.available[account] += micros
 
     @rule(account=accounts, micros=st.integers(1, 500_000))

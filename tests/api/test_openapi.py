@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.accounts import issuing
 from trunkline.accounts.keys import Key
 from trunkline.activations.states import Detail, Lease, Sms, Status, Step
 from trunkline.api import (
@@ -45,7 +46,7 @@ TABLE: list[Route] = [
     *control.routes(database=None, names=None, records=None, allow=()),  # type: ignore[arg-type]
     *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
     *events.routes(hub=None),  # type: ignore[arg-type]
-    *keys.routes(),
+    *keys.routes(room=issuing.Room(100, 300)),
     *statement.routes(),
     *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
     *status.routes(board=None, name="Trunkline", url=""),  # type: ignore[arg-type]

@@ -7,13 +7,12 @@ import pytest
 import pytest_asyncio
 from tests.conftest import Trunkline
 from tests.days import within_a_day
-from tests.house import Buyer, House, data, opened, problem
+from tests.house import Buyer, House, data, opened, pay_in, problem
 
 from trunkline import money
 from trunkline.accounts import accounts
 from trunkline.catalog import prices
 from trunkline.errors import InvalidRequest
-from trunkline.ledger import journal
 
 
 @pytest_asyncio.fixture
@@ -68,7 +67,7 @@ async def test_an_account_in_another_currency_pays_that_currencys_prices_alone(h
     database = house.platform.database
     await house.stock(2)
     made = await accounts.create(database, "yen@example.com", currency="JPY", per_minute=1_000_000)
-    await journal.credit(database, made.account_id, money.parse("1000"))
+    await pay_in(database, made.account_id, "1000")
     buyer = Buyer(made, made.live_key, house.api)
     problem(await buyer.order(), 404, "no_numbers_available")  # a price in dollars is none in yen
     await prices.set_price(database, "whatsapp", "ad", "JPY", money.parse("150"))

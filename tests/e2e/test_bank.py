@@ -18,9 +18,7 @@ import httpx
 import pytest
 
 from tests.conftest import Serve, Server, Trunkline
-from tests.house import Buyer, House, opened
-from trunkline import money
-from trunkline.ledger import journal
+from tests.house import Buyer, House, opened, pay_in
 
 SECONDS = float(os.environ.get("TRUNKLINE_BANK_SECONDS", "20"))
 CUSTOMERS = 16
@@ -187,7 +185,7 @@ class Customer:
     async def get_credit(self) -> None:
         amount = Decimal(random.randint(1, 20)) / 10
         async with self._house.platform.database.transaction() as connection:
-            await journal.credit(connection, self._account_id, money.parse(amount))
+            await pay_in(connection, self._account_id, amount)
         self.credited += amount
 
     async def rotate_the_key(self) -> None:

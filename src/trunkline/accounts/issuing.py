@@ -1,7 +1,7 @@
 """API keys: made, listed, rotated, revoked. Each act tells itself to the outbox in its own statement.
 
-``by`` is the key that asks. It reaches the keys of its own account and mode, and gives no key more than it has itself.
-Without it the operator asks, who may do everything.
+``by`` is the key that asks. It reaches the keys of its own account and mode, and gives no key more than it has itself:
+capabilities are attenuated as they are handed on. Without it the operator asks, who may do everything.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from trunkline import clock, ids
 from trunkline.accounts.keys import ALL_SCOPES, Key, Mode, Network
-from trunkline.errors import Forbidden, InsufficientScope, InvalidRequest, KeyEnded, NotFound
+from trunkline.errors import Forbidden, InsufficientScope, InvalidRequest, KeyEnded, NotFound, TooManyKeys
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 
@@ -33,6 +33,14 @@ class NewKey:
     secret: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Room:
+    """How many keys an account may have, of each mode."""
+
+    most: int  # that work at a time
+    per_day: int  # made or rotated within 24 hours
+
+
 async def create(
     connection: Querier,
     account_id: int,
@@ -45,10 +53,17 @@ async def create(
     cap_day_micros: int | None = None,
     cap_month_micros: int | None = None,
     by: Key | None = None,
+    room: Room | None = None,
 ) -> NewKey:
-    """Raises InvalidRequest with the field that is wrong, InsufficientScope and Forbidden for more than ``by`` has."""
-    wanted = _scopes(scopes)
-    _may_give(by, wanted, cap_day_micros, cap_month_micros)
+    """``connection`` is a transaction where there is a ``room``, which is then kept however many ask at once.
+
+    Raises InvalidRequest with the field that is wrong, InsufficientScope and Forbidden for more than ``by`` has,
+    TooManyKeys.
+    """
+    wanted, networks, expiry = _scopes(scopes), _networks(cidrs), _expiry(expires_at)
+    _may_give(by, wanted, networks, expiry, cap_day_micros, cap_month_micros)
+    if room is not None:
+        await _keep(room, connection, account_id, mode, is_new=True)
     secret, secret_hash = _new_secret(mode)
     row = await connection.fetchrow(
         SQL.create_key,
@@ -57,10 +72,11 @@ async def create(
         _name(name),
         secret_hash,
         wanted,
-        _networks(cidrs),
-        _expiry(expires_at),
+        networks,
+        expiry,
         cap_day_micros,
         cap_month_micros,
+        by.key_id if by is not None else None,
     )
     assert row is not None
     return NewKey(row, secret)
@@ -77,16 +93,29 @@ async def find(connection: Querier, key_id: int | None, by: Key | None = None) -
     return row
 
 
-async def rotate(connection: Querier, key_id: int | None, overlap_hours: int, by: Key | None = None) -> NewKey:
+async def rotate(
+    connection: Querier,
+    key_id: int | None,
+    overlap_hours: int,
+    by: Key | None = None,
+    room: Room | None = None,
+) -> NewKey:
     """A new key in the place of one that goes on for the overlap, and ends at once where that is 0.
 
     ``connection`` is a transaction: of several rotations at the same time one wins. Raises KeyEnded for a key that is
-    revoked, expired or rotated already.
+    revoked, expired or rotated already, Forbidden for one that has more than ``by`` or that a limited ``by`` has not
+    made, TooManyKeys.
     """
     if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
         raise InvalidRequest(f"overlap_hours is 0 to {MOST_OVERLAP_HOURS}.", field="overlap_hours")
     old = await find(connection, key_id, by)
-    _may_give(by, old["scopes"], old["cap_day_micros"], old["cap_month_micros"])
+    _may_give(
+        by, old["scopes"], old["cidrs"], old["expires_at"], old["cap_day_micros"], old["cap_month_micros"]
+    )  # fmt: skip
+    if by is not None and by.is_limited and by.key_id not in (old["key_id"], *old["elders"]):
+        raise Forbidden("A key with limits of its own rotates itself and those that it has made, and no others.")
+    if room is not None:
+        await _keep(room, connection, old["account_id"], old["mode"], is_new=False)
     await connection.execute(SQL.lock_key, old["key_id"])
     secret, secret_hash = _new_secret(old["mode"])
     row = await connection.fetchrow(SQL.rotate_key, old["key_id"], secret_hash, overlap_hours)
@@ -104,23 +133,70 @@ async def revoke(connection: Querier, key_id: int | None, by: Key | None = None)
     return await find(connection, key_id, by), False
 
 
+async def revoke_children(connection: Querier, key_id: int) -> list[Row]:
+    """Ends all that a key, or one that it was rotated from, has made, and what those have made; those that it ended."""
+    children = [row["key_id"] for row in await connection.fetch(SQL.children_of, key_id)]
+    ended = [await connection.fetchrow(SQL.revoke_key, child) for child in children]
+    return [row for row in ended if row is not None]
+
+
+async def _keep(room: Room, connection: Querier, account_id: int, mode: Mode, *, is_new: bool) -> None:
+    await connection.execute(SQL.lock_account, account_id)
+    row = await connection.fetchrow(SQL.keys_so_far, account_id, mode, room.per_day)
+    assert row is not None
+    if is_new and row["good"] >= room.most:
+        raise TooManyKeys(
+            f"An account has at most {room.most} {mode} keys that work: revoke those that are not needed.",
+            limit=room.most,
+        )
+    if row["of_day"] is not None:
+        again = row["of_day"] + datetime.timedelta(days=1, microseconds=999_999)
+        raise TooManyKeys(
+            f"An account makes at most {room.per_day} {mode} keys in 24 hours, those by rotation among them.",
+            limit=room.per_day,
+            retry_at=clock.iso(again),
+        )
+
+
 def _new_secret(mode: Mode) -> tuple[str, bytes]:
     secret = ids.new_key(mode)
     return secret, hashlib.sha256(secret.encode()).digest()
 
 
-def _may_give(by: Key | None, scopes: Sequence[str], cap_day_micros: int | None, cap_month_micros: int | None) -> None:
+def _may_give(
+    by: Key | None,
+    scopes: Sequence[str],
+    networks: Sequence[Network],
+    expires_at: datetime.datetime | None,
+    cap_day_micros: int | None,
+    cap_month_micros: int | None,
+) -> None:
     if by is None:
         return
     for scope in scopes:
         if scope not in by.scopes:
             raise InsufficientScope(f"The key lacks the scope {scope!r}, so it cannot give it to another.", scope=scope)
+    if by.networks and not (networks and all(_lies_within(network, by.networks) for network in networks)):
+        allowed = ", ".join(map(str, by.networks))
+        raise Forbidden(f"The key may be used from {allowed} alone, and so may those that it makes.", field="cidrs")
+    if by.expires is not None and (expires_at is None or expires_at.timestamp() > by.expires):
+        end = clock.iso(datetime.datetime.fromtimestamp(by.expires, datetime.UTC))
+        raise Forbidden(f"The key ends at {end}, and those that it makes no later.", field="expires_at")
     for field, own, cap in (
         ("cap_day", by.cap_day_micros, cap_day_micros),
         ("cap_month", by.cap_month_micros, cap_month_micros),
     ):
         if own is not None and (cap is None or cap > own):
             raise Forbidden(f"The key's own {field} is lower, so it cannot give this one to another.", field=field)
+
+
+def _lies_within(network: Network, others: Sequence[Network]) -> bool:
+    """Whether each of its addresses is one of the others', which may lie side by side."""
+    if isinstance(network, ipaddress.IPv4Network):
+        of_v4 = ipaddress.collapse_addresses(each for each in others if isinstance(each, ipaddress.IPv4Network))
+        return any(network.subnet_of(each) for each in of_v4)
+    of_v6 = ipaddress.collapse_addresses(each for each in others if isinstance(each, ipaddress.IPv6Network))
+    return any(network.subnet_of(each) for each in of_v6)
 
 
 def _name(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from trunkline import ids
 from trunkline.errors import NotAuthenticated, Unavailable
-from trunkline.storage.database import Querier
+from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
@@ -54,6 +54,16 @@ class Key:
     cap_month_micros: int | None = None
 
     @property
+    def is_limited(self) -> bool:
+        """Whether it has less than its account: a cap, an end, or places where alone it may be used."""
+        return any(each is not None for each in (self.expires, self.cap_day_micros, self.cap_month_micros)) or bool(
+            self.networks
+        )
+
+    def is_over(self, now: float) -> bool:
+        return self.expires is not None and self.expires <= now
+
+    @property
     def mode(self) -> Mode:
         return "test" if self.test else "live"
 
@@ -74,9 +84,28 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-async def still_good(connection: Querier, key_ids: Iterable[int]) -> set[int]:
-    """Those of these keys that may be used: not revoked, not past their time, their account not frozen."""
-    return {row["key_id"] for row in await connection.fetch(SQL.still_good, list(key_ids))}
+async def standing(connection: Querier, key_ids: Iterable[int]) -> dict[int, Key]:
+    """These keys as they stand in the database; who is revoked or past its time is missing."""
+    now = time.time()
+    found = [_key(row) for row in await connection.fetch(SQL.find_keys, list(key_ids))]
+    return {key.key_id: key for key in found if not key.is_over(now)}
+
+
+def _key(row: Row) -> Key:
+    return Key(
+        row["key_id"],
+        row["account_id"],
+        row["mode"] == "test",
+        frozenset(row["scopes"]),
+        row["per_minute"],
+        row["account_per_minute"],
+        row["burst"],
+        row["expires"],
+        tuple(row["cidrs"]),
+        row["frozen_reason"],
+        row["cap_day_micros"],
+        row["cap_month_micros"],
+    )
 
 
 class Keyring:
@@ -120,7 +149,7 @@ class Keyring:
     def _used(self, key: Key | None) -> Key | None:
         """The key, its use noted; None where its time is over."""
         now = time.time()
-        if key is None or (key.expires is not None and key.expires <= now):
+        if key is None or key.is_over(now):
             return None
         if key.key_id in self._uses or len(self._uses) < MOST_REMEMBERED:
             self._uses[key.key_id] = now
@@ -163,23 +192,7 @@ class Keyring:
     async def _look_up(self, digest: bytes) -> Key | None:
         seen = time.monotonic()
         row = await self._database.fetchrow(SQL.find_key, digest)
-        key = None
-        if row is not None:
-            scopes = frozenset(row["scopes"])
-            key = Key(
-                row["key_id"],
-                row["account_id"],
-                row["mode"] == "test",
-                scopes,
-                row["per_minute"],
-                row["account_per_minute"],
-                row["burst"],
-                row["expires"],
-                tuple(row["cidrs"]),
-                row["frozen_reason"],
-                row["cap_day_micros"],
-                row["cap_month_micros"],
-            )
+        key = _key(row) if row is not None else None
         if key is None:
             self._known.pop(digest, None)
             if len(self._nobodys) >= MOST_GUESSES:

@@ -7,10 +7,22 @@ WITH made AS (
 )
 SELECT account_id FROM made
 
+-- name: lock_account
+SELECT FROM account WHERE account_id = $1 FOR NO KEY UPDATE
+
+-- After lock_account, in a statement of its own. When the $3rd newest key was made, if within 24 hours.
+-- name: keys_so_far
+SELECT (SELECT count(*) FROM api_key WHERE account_id = $1 AND mode = $2 AND revoked_at IS NULL AND expires_at IS NULL)
+       + (SELECT count(*) FROM api_key WHERE account_id = $1 AND mode = $2 AND revoked_at IS NULL AND expires_at > now()) AS good,
+       (SELECT created_at FROM api_key WHERE account_id = $1 AND mode = $2 AND created_at > now() - interval '1 day'
+         ORDER BY created_at DESC OFFSET $3 - 1 LIMIT 1) AS of_day
+
 -- name: create_key
 WITH made AS (
-    INSERT INTO api_key (account_id, mode, name, secret_hash, scopes, cidrs, expires_at, cap_day_micros, cap_month_micros)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *
+    INSERT INTO api_key (account_id, mode, name, secret_hash, scopes, cidrs, expires_at, cap_day_micros, cap_month_micros,
+                         created_by, elders)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::bigint,
+            coalesce((SELECT elder.elders || elder.key_id FROM api_key AS elder WHERE elder.key_id = $10), '{}')) RETURNING *
 ), told AS (
     INSERT INTO event (account_id, test, type, data)
     SELECT account_id, mode = 'test', 'key.created', jsonb_build_object('key_id', key_id::text) FROM made
@@ -33,8 +45,9 @@ SELECT FROM api_key WHERE key_id = $1 FOR NO KEY UPDATE
 -- After lock_key, in a statement of its own: it sees what another rotation has committed.
 WITH made AS (
     INSERT INTO api_key (account_id, mode, name, secret_hash, scopes, cidrs, expires_at,
-                         cap_day_micros, cap_month_micros, rotated_from)
-    SELECT account_id, mode, name, $2, scopes, cidrs, expires_at, cap_day_micros, cap_month_micros, key_id
+                         cap_day_micros, cap_month_micros, rotated_from, created_by, elders)
+    SELECT account_id, mode, name, $2, scopes, cidrs, expires_at, cap_day_micros, cap_month_micros, key_id,
+           created_by, elders || key_id
       FROM api_key AS old
      WHERE key_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
        AND NOT EXISTS (SELECT FROM api_key WHERE account_id = old.account_id AND rotated_from = old.key_id)
@@ -60,6 +73,22 @@ WITH ended AS (
     SELECT account_id, mode = 'test', 'key.revoked', jsonb_build_object('key_id', key_id::text) FROM ended
 )
 SELECT * FROM ended
+
+-- All that a key has made that still works: by itself, by those that it was rotated from, by those that these have made.
+-- name: children_of
+WITH RECURSIVE line AS (
+    SELECT key_id, rotated_from, account_id FROM api_key WHERE key_id = $1
+    UNION
+    SELECT elder.key_id, elder.rotated_from, elder.account_id FROM line JOIN api_key AS elder ON elder.key_id = line.rotated_from
+), child AS (
+    SELECT api_key.key_id, api_key.account_id FROM line JOIN api_key ON api_key.account_id = line.account_id AND created_by = line.key_id
+     WHERE api_key.key_id NOT IN (SELECT key_id FROM line)
+    UNION
+    SELECT young.key_id, young.account_id
+      FROM child JOIN api_key AS young ON young.account_id = child.account_id
+                                      AND (young.created_by = child.key_id OR young.rotated_from = child.key_id)
+)
+SELECT key_id FROM child JOIN api_key USING (key_id) WHERE revoked_at IS NULL AND key_id <> $1 ORDER BY key_id
 
 -- name: note_uses
 -- Locked in one order by all processes.
@@ -92,10 +121,11 @@ SELECT key_id, account_id, mode, scopes, per_minute, account_per_minute, burst, 
   FROM api_key JOIN account USING (account_id)
  WHERE secret_hash = $1 AND revoked_at IS NULL
 
--- name: still_good
-SELECT key_id FROM api_key JOIN account USING (account_id)
- WHERE key_id = ANY ($1::bigint[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-   AND frozen_at IS NULL
+-- name: find_keys
+SELECT key_id, account_id, mode, scopes, per_minute, account_per_minute, burst, cidrs, frozen_reason,
+       api_key.cap_day_micros, api_key.cap_month_micros, extract(epoch FROM expires_at)::float8 AS expires
+  FROM api_key JOIN account USING (account_id)
+ WHERE key_id = ANY ($1::bigint[]) AND revoked_at IS NULL
 
 -- name: usage_total
 SELECT coalesce(sum(leases), 0)::bigint AS leases, coalesce(sum(received), 0)::bigint AS received,

@@ -53,7 +53,8 @@ MOST_OTHERS = 10  # countries named where one has no numbers
 class Policy:
     """What the operator rules for leases; an account may have its own caps. None: no such cap.
 
-    The caps are on leases of real carriers, and not on those of services that the customer has proved to be theirs.
+    The caps are on leases of real carriers, and not on those of services that the customer has proved to be theirs;
+    those of ``test_…`` are on an account's leases by test keys.
     """
 
     fee_micros: int = 0  # kept when a lease ends without a text
@@ -63,6 +64,10 @@ class Policy:
     success_floor: float | None = None  # the share of the last leases that got a text
     retention_days: int = 1  # after a lease's end
     appeal: str = ""  # whom a refused customer may ask, a sentence
+    test_max_active: int | None = None
+    test_max_any: int | None = None  # of them for the service ``any``, each of which takes a number from everybody
+    test_country_share: float | None = None  # of a country's test numbers, at a time
+    test_purchases_per_day: int | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +138,10 @@ async def purchase(
         policy.purchases_per_hour,
         None if policy.success_floor is None else Decimal(str(policy.success_floor)),
         policy.retention_days,
+        policy.test_max_active,
+        policy.test_max_any,
+        None if policy.test_country_share is None else Decimal(str(policy.test_country_share)),
+        policy.test_purchases_per_day,
     )
     stocked: list[str] = []
     if any(row["problem"] == "no_numbers_available" for row in rows):
@@ -192,12 +201,11 @@ def _refusal(order: Order, row: Row, policy: Policy, stocked: Sequence[str]) -> 
         case "account_frozen":
             return AccountFrozen(_appealing(f"The operator has frozen the account: {facts['reason']}.", policy))
         case "too_many_active":
-            return TooManyActive(
-                f"The account may have {facts['limit']} active leases on real carriers at a time.", **_again(facts)
-            )
+            return TooManyActive(_too_many_active(order, facts), limit=facts["limit"], **_again(facts))
         case "too_many_purchases":
+            period = "with test keys a day (UTC)" if "of" in facts else "on real carriers an hour"
             return TooManyPurchases(
-                f"The account may lease {facts['limit']} numbers on real carriers an hour.", **_again(facts)
+                f"The account may lease {facts['limit']} numbers {period}.", limit=facts["limit"], **_again(facts)
             )
         case "success_rate_too_low":
             share, floor = facts["success_rate"], facts["floor"]
@@ -212,6 +220,18 @@ def _refusal(order: Order, row: Row, policy: Policy, stocked: Sequence[str]) -> 
         case "rate_limited":
             return RateLimited("The service test_rate_limited answers so, always.", **_again(facts))
     raise AssertionError(f"purchase() answered {row['problem']}")
+
+
+def _too_many_active(order: Order, facts: Mapping[str, Any]) -> str:
+    most = facts["limit"]
+    match facts.get("of"):
+        case "test":
+            return f"The account may have {most} active leases by test keys at a time: finish those that are done."
+        case "any":
+            return f"The account may have {most} active leases of «any» by test keys at a time."
+        case "country":
+            return f"The account may have {most} active leases by test keys in {order.country!r} at a time."
+    return f"The account may have {most} active leases on real carriers at a time."
 
 
 def _again(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ SELECT item.place, bought.*
               $11::jsonb[])
        WITH ORDINALITY AS item (country, service, max_micros, operator, ttl, sender, contains, labels, place),
        LATERAL purchase($1, $16, $2, item.country, item.service, item.max_micros, item.operator, item.ttl, item.sender,
-                        item.contains, item.labels, $3, $12, $13, $14, $15, $17, $18, $19, $20) AS bought
+                        item.contains, item.labels, $3, $12, $13, $14, $15, $17, $18, $19, $20, $21, $22, $23, $24) AS bought
 
 -- name: finish
 SELECT (done).problem, (done).facts, (done).texts, (done).lease.*, service.slug AS service
@@ -110,6 +110,58 @@ SELECT key_id FROM text_key WHERE key IS NULL
 
 -- name: forget_keys
 DELETE FROM text_key WHERE key_id = ANY ($1::bigint[]) AND key IS NULL
+
+-- A lease's events and deliveries go with their days, its use stays counted.
+-- name: forget_test_leases
+WITH due AS (
+    SELECT activation_id FROM activation WHERE test AND ended_at <= now() - make_interval(days => $1)
+     ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), texts AS (
+    DELETE FROM message USING due WHERE message.activation_id = due.activation_id
+), gone AS (
+    DELETE FROM activation USING due WHERE activation.activation_id = due.activation_id
+)
+SELECT count(*) FROM due
+
+-- What labels were used is kept in sum alone, as ``other``.
+-- name: fold_labels
+WITH due AS (
+    SELECT account_id, test, dimension, day, value FROM usage
+     WHERE dimension LIKE 'label.%' AND value <> 'other' AND day < (now() AT TIME ZONE 'UTC')::date - $1::integer
+     ORDER BY day LIMIT $2 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM usage USING due
+     WHERE (usage.account_id, usage.test, usage.dimension, usage.day, usage.value)
+           = (due.account_id, due.test, due.dimension, due.day, due.value)
+    RETURNING usage.*
+), folded AS (
+    INSERT INTO usage AS so_far (account_id, test, dimension, day, value, leases, received, cancelled, expired, micros)
+    SELECT account_id, test, dimension, day, 'other', sum(leases), sum(received), sum(cancelled), sum(expired), sum(micros)
+      FROM gone WHERE NOT test GROUP BY account_id, test, dimension, day ORDER BY 1, 2, 3, 4
+    ON CONFLICT (account_id, test, dimension, day, value) DO UPDATE
+       SET leases = so_far.leases + excluded.leases, received = so_far.received + excluded.received,
+           cancelled = so_far.cancelled + excluded.cancelled, expired = so_far.expired + excluded.expired,
+           micros = so_far.micros + excluded.micros
+)
+SELECT count(*) FROM gone
+
+-- name: forget_test_usage
+WITH due AS (
+    SELECT account_id, test, dimension, day, value FROM usage
+     WHERE test AND day < (now() AT TIME ZONE 'UTC')::date - $1::integer
+     ORDER BY day LIMIT $2 FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM usage USING due
+     WHERE (usage.account_id, usage.test, usage.dimension, usage.day, usage.value)
+           = (due.account_id, due.test, due.dimension, due.day, due.value)
+)
+SELECT count(*) FROM due
+
+-- name: forget_label_days
+DELETE FROM label_day WHERE day < (now() AT TIME ZONE 'UTC')::date - 2
+
+-- name: database_bytes
+SELECT pg_database_size(current_database())
 
 -- name: elsewhere
 -- The countries with most numbers: ten, and the one that has none free may be among them.

@@ -57,40 +57,75 @@ BEGIN
     END IF;
 END $$;
 
--- Which cap on spending a cost would break: the account's or the key's, of the day or the month (UTC). NULL: none.
+-- Why an account may lease no more numbers of the simulated network with its test keys: too many active, too many of ``any``
+-- or of one country at a time (its shelves have ``p_stock`` numbers), too many in a day (UTC). NULL: it may.
+CREATE OR REPLACE FUNCTION test_capped_because(
+    p_account bigint, p_service integer, p_country text, p_stock bigint, p_max_active integer, p_max_any integer,
+    p_share numeric, p_per_day integer, OUT problem text, OUT facts jsonb
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    today constant date := (now() AT TIME ZONE 'UTC')::date;
+    of_country constant integer := CASE WHEN p_share IS NOT NULL THEN greatest(10, floor(p_stock * p_share)) END;
+    running record;
+BEGIN
+    SELECT count(*) AS active, min(expires_at) AS next_end,
+           count(*) FILTER (WHERE service_id = 0) AS any_active, min(expires_at) FILTER (WHERE service_id = 0) AS any_end,
+           count(*) FILTER (WHERE country = p_country) AS there, min(expires_at) FILTER (WHERE country = p_country) AS there_end
+      INTO running FROM activation WHERE account_id = p_account AND test AND ended_at IS NULL;
+    problem := 'too_many_active';
+    IF running.active >= p_max_active THEN
+        facts := jsonb_build_object('of', 'test', 'limit', p_max_active, 'retry_at', running.next_end);
+    ELSIF p_service = 0 AND running.any_active >= p_max_any THEN
+        facts := jsonb_build_object('of', 'any', 'limit', p_max_any, 'retry_at', running.any_end);
+    ELSIF running.there >= of_country THEN
+        facts := jsonb_build_object('of', 'country', 'limit', of_country, 'retry_at', running.there_end);
+    ELSIF (SELECT sum(leases) FROM usage
+            WHERE account_id = p_account AND test AND dimension = 'key' AND day = today) >= p_per_day THEN
+        problem := 'too_many_purchases';
+        facts := jsonb_build_object('of', 'test', 'limit', p_per_day, 'retry_at', today + 1);
+    ELSE
+        problem := NULL;
+    END IF;
+END $$;
+
+-- Which cap on spending a cost would break: the account's, the key's, or one of a key that it comes from, by creation or by
+-- rotation; of the day or the month (UTC). What is spent with a key counts for all that it comes from. NULL: none.
 CREATE OR REPLACE FUNCTION spend_cap_broken(p_account account, p_key bigint, p_cost bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     today date := (now() AT TIME ZONE 'UTC')::date;
-    own api_key;
-    line text[];  -- the key and those that it was rotated from, or rotating would be a way round its cap
+    first_of_next date := (date_trunc('month', today) + interval '1 month')::date;
+    line bigint[] := (SELECT key_id || elders FROM api_key WHERE key_id = p_key);
     broken jsonb;
 BEGIN
-    SELECT * INTO own FROM api_key WHERE key_id = p_key;
-    IF num_nonnulls(p_account.cap_day_micros, p_account.cap_month_micros, own.cap_day_micros, own.cap_month_micros) = 0 THEN
+    IF num_nonnulls(p_account.cap_day_micros, p_account.cap_month_micros) = 0
+       AND NOT EXISTS (SELECT FROM api_key
+                        WHERE key_id = ANY (line) AND num_nonnulls(cap_day_micros, cap_month_micros) > 0) THEN
         RETURN NULL;
     END IF;
-    WITH RECURSIVE lineage AS (
-        SELECT key_id, rotated_from FROM api_key WHERE key_id = p_key
-        UNION
-        SELECT elder.key_id, elder.rotated_from FROM lineage JOIN api_key AS elder ON elder.key_id = lineage.rotated_from
+    WITH spent AS (
+        SELECT spender.key_id || spender.elders AS line, part.micros, part.micros_today
+          FROM (SELECT value, sum(micros) AS micros, coalesce(sum(micros) FILTER (WHERE day = today), 0) AS micros_today
+                  FROM usage
+                 WHERE account_id = p_account.account_id AND NOT test AND dimension = 'key'
+                   AND day >= date_trunc('month', today)::date
+                 GROUP BY value) AS part
+          LEFT JOIN api_key AS spender ON spender.key_id = part.value::bigint
+    ), cap AS (
+        SELECT 'account_day' AS name, p_account.cap_day_micros AS most, sum(micros_today) AS had, today + 1 AS until FROM spent
+        UNION ALL
+        SELECT 'account_month', p_account.cap_month_micros, sum(micros), first_of_next FROM spent
+        UNION ALL
+        SELECT 'key_' || period, most, (SELECT sum(CASE period WHEN 'day' THEN micros_today ELSE micros END)
+                                          FROM spent WHERE spent.line @> ARRAY[elder.key_id]), until
+          FROM api_key AS elder,
+               LATERAL (VALUES ('day', cap_day_micros, today + 1), ('month', cap_month_micros, first_of_next))
+                    AS own (period, most, until)
+         WHERE elder.key_id = ANY (line)
     )
-    SELECT array_agg(key_id::text) INTO line FROM lineage;
-    SELECT jsonb_build_object('cap', cap.name, 'cap_micros', cap.most, 'spent_micros', cap.had, 'retry_at', cap.until) INTO broken
-      FROM (SELECT coalesce(sum(micros) FILTER (WHERE day = today), 0) AS by_account_today,
-                   coalesce(sum(micros), 0) AS by_account,
-                   coalesce(sum(micros) FILTER (WHERE day = today AND value = ANY (line)), 0) AS by_key_today,
-                   coalesce(sum(micros) FILTER (WHERE value = ANY (line)), 0) AS by_key
-              FROM usage
-             WHERE account_id = p_account.account_id AND NOT test AND dimension = 'key'
-               AND day >= date_trunc('month', today)::date) AS so_far,
-           LATERAL (VALUES ('key_day', own.cap_day_micros, by_key_today, today + 1),
-                           ('key_month', own.cap_month_micros, by_key, (date_trunc('month', today) + interval '1 month')::date),
-                           ('account_day', p_account.cap_day_micros, by_account_today, today + 1),
-                           ('account_month', p_account.cap_month_micros, by_account,
-                            (date_trunc('month', today) + interval '1 month')::date)) AS cap (name, most, had, until)
-     WHERE cap.had + p_cost > cap.most
-     ORDER BY cap.until DESC LIMIT 1;
+    SELECT jsonb_build_object('cap', name, 'cap_micros', most, 'spent_micros', coalesce(had, 0), 'retry_at', until) INTO broken
+      FROM cap WHERE coalesce(had, 0) + p_cost > most
+     ORDER BY until DESC, most LIMIT 1;
     RETURN broken;
 END $$;
 
@@ -129,6 +164,7 @@ CREATE OR REPLACE FUNCTION purchase(
     p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint,
     p_carriers text[], p_cancel_waits integer[], p_rests integer[],
     p_max_active integer, p_per_hour integer, p_floor numeric, p_retain_days integer,
+    p_test_active integer, p_test_any integer, p_test_share numeric, p_test_per_day integer,
     OUT problem text, OUT facts jsonb, OUT activation_id bigint, OUT e164 text, OUT carrier text,
     OUT created_at timestamptz, OUT expires_at timestamptz, OUT cancel_after timestamptz, OUT cost_micros bigint
 ) LANGUAGE plpgsql AS $$
@@ -140,6 +176,7 @@ DECLARE
     shelves integer[];
     simulated integer[];
     closed integer;
+    stock bigint;
     own boolean := false;  -- a service that the buyer has proved to be theirs
     the_shelf integer;
     taken record;
@@ -190,8 +227,8 @@ BEGIN
     END IF;
     SELECT array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated' OR enabled),
            array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated'),
-           count(*) FILTER (WHERE carrier <> 'simulated' AND NOT enabled)
-      INTO shelves, simulated, closed
+           count(*) FILTER (WHERE carrier <> 'simulated' AND NOT enabled), sum(numbers)
+      INTO shelves, simulated, closed, stock
       FROM shelf, LATERAL (SELECT own OR service_enabled(the_service.service_id, p_country) AS enabled) AS switch
      WHERE country = p_country AND test = p_test AND carrier = ANY (p_carriers) AND numbers > 0
        AND (p_operator IS NULL OR operator = p_operator);
@@ -213,6 +250,12 @@ BEGIN
 
     IF p_test THEN
         cost_micros := 0;  -- nothing is charged to a test key
+        SELECT capped.problem, capped.facts INTO problem, facts
+          FROM test_capped_because(p_account, the_service.service_id, p_country, stock, p_test_active, p_test_any,
+                                   p_test_share, p_test_per_day) AS capped;
+        IF problem IS NOT NULL THEN
+            RETURN;
+        END IF;
     ELSIF cost_micros > 0 THEN
         facts := spend_cap_broken(buyer, p_key, cost_micros);
         IF facts IS NOT NULL THEN
@@ -536,6 +579,39 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- Under what the labels of a lease are counted. Of each name 1,000 values are told apart in a day, and of an account 50 names;
+-- a new value beyond is ``other``, a new name ``label.other``. The caller holds the account's balance, as all do who count.
+CREATE OR REPLACE FUNCTION labels_counted(p_account bigint, p_test boolean, p_day date, p_labels jsonb, p_is_new boolean)
+RETURNS TABLE (dimension text, value text) LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+BEGIN
+    FOR dimension, value IN SELECT 'label.' || label.key, label.value FROM jsonb_each_text(p_labels) AS label ORDER BY 1 LOOP
+        IF NOT EXISTS (SELECT FROM usage AS known
+                        WHERE known.account_id = p_account AND known.test = p_test AND known.dimension = dimension
+                          AND known.day = p_day AND known.value = value) THEN
+            IF p_is_new THEN
+                UPDATE label_day AS had SET told_apart = told_apart + 1
+                 WHERE had.account_id = p_account AND had.test = p_test AND had.day = p_day AND had.dimension = dimension
+                   AND told_apart < 1000;
+                IF NOT FOUND AND (SELECT count(*) < 50 FROM label_day AS had
+                                   WHERE had.account_id = p_account AND had.test = p_test AND had.day = p_day) THEN
+                    INSERT INTO label_day VALUES (p_account, p_test, p_day, dimension)
+                    ON CONFLICT ON CONSTRAINT label_day_pkey DO NOTHING;
+                END IF;
+            END IF;
+            IF NOT FOUND OR NOT p_is_new THEN
+                value := 'other';
+                IF NOT EXISTS (SELECT FROM label_day AS had
+                                WHERE had.account_id = p_account AND had.test = p_test AND had.day = p_day
+                                  AND had.dimension = dimension) THEN
+                    dimension := 'label.other';
+                END IF;
+            END IF;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
 CREATE OR REPLACE FUNCTION count_usage(p_used used[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO usage AS so_far (account_id, test, dimension, day, value, leases, received, cancelled, expired, micros)
     SELECT account_id, test, part.dimension, day, part.value,
@@ -543,7 +619,7 @@ CREATE OR REPLACE FUNCTION count_usage(p_used used[]) RETURNS void LANGUAGE sql 
       FROM unnest(p_used),
            LATERAL (SELECT * FROM (VALUES ('key', key_id::text), ('service', service_id::text), ('country', country)) AS own (dimension, value)
                     UNION ALL
-                    SELECT 'label.' || key, value FROM jsonb_each_text(labels)) AS part
+                    SELECT * FROM labels_counted(account_id, test, day, labels, leases > 0)) AS part
      GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT (account_id, test, dimension, day, value) DO UPDATE
        SET leases = so_far.leases + excluded.leases, received = so_far.received + excluded.received,

@@ -1,6 +1,7 @@
 """Ends leases whose time is over, erases texts that were kept long enough, forgets what nobody will ask for again."""
 
 import asyncio
+import dataclasses
 import logging
 
 from trunkline.activations import erasure
@@ -13,8 +14,18 @@ log = logging.getLogger("trunkline.sweeper")
 
 EVERY_SECONDS = 1.0
 GROUP = 500
+MOST_GROUPS = 4  # of old rows in a round, so that what is due in time does not wait for them
 CLEAN_EVERY = 600  # rounds
 FORGET_SECONDS = 60.0  # that forgetting may take, of however much there is
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Keep:
+    """How long rows are kept; ``warn_bytes``: of the whole database, from when on the log has a warning."""
+
+    test_days: int  # a test key's leases, after their end
+    label_days: int  # usage by the values of labels, and all usage by test keys
+    warn_bytes: float
 
 
 async def expire_due(database: Database) -> int:
@@ -25,7 +36,39 @@ async def expire_due(database: Database) -> int:
     return ended
 
 
-async def sweep(database: Database) -> None:
+async def forget_old(database: Database, keep: Keep) -> int:
+    """Removes test leases with their texts, and folds usage, a few groups of each; how many rows of both.
+
+    Live leases stay: the books are proved against them.
+    """
+    forgotten = 0
+    for statement, days in (
+        (SQL.forget_test_leases, keep.test_days),
+        (SQL.fold_labels, keep.label_days),
+        (SQL.forget_test_usage, keep.label_days),
+    ):
+        for _ in range(MOST_GROUPS):
+            count: int = await database.fetchval(statement, days, GROUP)
+            forgotten += count
+            if count < GROUP:
+                break
+    return forgotten
+
+
+async def clean(database: Database, keep: Keep) -> None:
+    """What is worth a look every ten minutes."""
+    for statement in (SQL.forget_stale_parts, SQL.forget_old_answers, SQL.forget_label_days):
+        async with database.transaction(seconds=FORGET_SECONDS) as connection:
+            await connection.execute(statement)
+    if thrown := await erasure.throw_keys_away(database):
+        log.info("%d keys of erased texts thrown away", thrown)
+    size: int = await database.fetchval(SQL.database_bytes)
+    if size > keep.warn_bytes:
+        facts = {"database_bytes": size}
+        log.warning("the database has grown to %.1f GB (docs/retention.md)", size / 1e9, extra={"facts": facts})
+
+
+async def sweep(database: Database, keep: Keep) -> None:
     """Runs until cancelled; a database that is away is tried again."""
     rounds = 0
     while True:
@@ -34,12 +77,10 @@ async def sweep(database: Database) -> None:
                 log.info("%d leases expired", ended)
             if erased := await erasure.erase_due(database):
                 log.info("the texts of %d leases and numbers erased", erased)
+            if forgotten := await forget_old(database, keep):
+                log.info("%d old test leases and counts of labels removed", forgotten)
             if rounds % CLEAN_EVERY == 0:
-                for statement in (SQL.forget_stale_parts, SQL.forget_old_answers):
-                    async with database.transaction(seconds=FORGET_SECONDS) as connection:
-                        await connection.execute(statement)
-                if thrown := await erasure.throw_keys_away(database):
-                    log.info("%d keys of erased texts thrown away", thrown)
+                await clean(database, keep)
         except Unavailable as error:
             log.warning("the sweep is put off: %s", error.detail)
         except Exception:

@@ -1,5 +1,6 @@
 """Handlers of /account: the balance, and the ledger as its owner sees it."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -84,6 +85,7 @@ _FIELDS = {
     "spend_cap_month": "cap_month_micros",
     "retention_days": "retention_days",
 }
+_CAPS = {"cap_day_micros": "spend_cap_day", "cap_month_micros": "spend_cap_month"}
 _ON_BALANCE = {"credit": 1, "hold": -1, "capture": 0, "release": 1, "fee": 0}
 
 
@@ -113,6 +115,17 @@ async def transactions(call: Call) -> Page:
         for row in rows[: call.query.limit]
     ]
     return Page(data, ids.cursor(int(data[-1].transaction_id)) if more else None)
+
+
+def _only_lower(own: policy.Policy, changes: Mapping[str, policy.Value]) -> None:
+    """Raises Forbidden where a key that has limits itself would lift one of the account's."""
+    for field, name in _CAPS.items():
+        cap, wanted = getattr(own, field), changes.get(field, UNSET)
+        if wanted is not UNSET and cap is not None and (wanted is None or wanted > cap):
+            raise Forbidden(
+                "A key with a cap, an end or CIDRs of its own cannot lift the account's caps: use one without.",
+                field=name,
+            )
 
 
 def _limit(call: Call, micros: int | None) -> Decimal | None:
@@ -162,6 +175,8 @@ def routes(*, account_requests_per_minute: int, retention_days: int, longest_ret
             raise InvalidRequest(
                 f"The operator keeps texts for {longest_retention_days} days at most.", field="retention_days"
             )
+        if call.key.is_limited and changes.keys() & _CAPS:
+            _only_lower(await policy.of(call.connection, call.key.account_id), changes)
         if changes:
             old, new = await policy.change(call.connection, call.key.account_id, changes)
             data = {"old": policy.told(old, changes), "new": policy.told(new, changes)}

@@ -11,7 +11,14 @@ from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Decision, Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.api.strangers import Strangers
-from trunkline.errors import AccountFrozen, InsufficientScope, IpNotAllowed, NotAuthenticated, RateLimited
+from trunkline.errors import (
+    AccountFrozen,
+    InsufficientScope,
+    IpNotAllowed,
+    NotAuthenticated,
+    RateLimited,
+    TrunklineError,
+)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -32,7 +39,7 @@ class Callers:
         round the limit. Raises
         NotAuthenticated, RateLimited, IpNotAllowed, AccountFrozen, InsufficientScope.
         """
-        key = await self._key(asked, address)
+        key = await self._find(asked, address)
         is_allowed_there = key.allows(address)
         decision = self._limiter.take(key if is_allowed_there else _outsider(key))
         if not isinstance(decision, Decision):
@@ -40,15 +47,20 @@ class Callers:
         headers += _limit_headers(decision)
         if decision.refused_by is not None:
             raise _rate_limited(decision, decision.refused_by)
-        if not is_allowed_there:
-            raise IpNotAllowed(f"The key may not be used from {address or 'a connection without an address'}.")
-        if key.frozen is not None:
-            raise AccountFrozen(f"The account is frozen: {key.frozen.rstrip('.')}. {self._appeal}".rstrip())
-        if scope not in key.scopes:
-            raise InsufficientScope(f"The key lacks the scope {scope!r}.", scope=scope)
+        refused = self.refusal(key, scope, address)
+        if refused is not None:
+            raise refused
         return key
 
-    async def _key(self, asked: Mapping[bytes, bytes], address: str) -> Key:
+    async def still(self, scope: str, asked: Mapping[bytes, bytes], address: str) -> Key:
+        """The key of a caller who was let in a while ago, as it stands now; not counted again. Raises as ``admit``."""
+        key = await self._find(asked, address)
+        refused = self.refusal(key, scope, address)
+        if refused is not None:
+            raise refused
+        return key
+
+    async def _find(self, asked: Mapping[bytes, bytes], address: str) -> Key:
         scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
         is_bearer = scheme.lower() == "bearer" and bool(secret)
         key = self._keyring.remembered(secret) if is_bearer else None
@@ -64,6 +76,18 @@ class Callers:
         except NotAuthenticated:
             self._strangers.failed(address)
             raise
+
+    def refusal(self, key: Key | None, scope: str, address: str) -> TrunklineError | None:
+        """Why a key may not do something from somewhere; None: it may."""
+        if key is None:
+            return NotAuthenticated("The API key is unknown, revoked or expired.")
+        if not key.allows(address):
+            return IpNotAllowed(f"The key may not be used from {address or 'a connection without an address'}.")
+        if key.frozen is not None:
+            return AccountFrozen(f"The account is frozen: {key.frozen.rstrip('.')}. {self._appeal}".rstrip())
+        if scope not in key.scopes:
+            return InsufficientScope(f"The key lacks the scope {scope!r}.", scope=scope)
+        return None
 
     def recognise(self, scope: str, asked: Mapping[bytes, bytes], address: str) -> Key | None:
         """The caller's key where it is known without a wait and nothing speaks against it; it is not counted yet."""

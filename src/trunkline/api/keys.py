@@ -12,7 +12,7 @@ from trunkline.accounts import issuing
 from trunkline.accounts.keys import ALL_SCOPES
 from trunkline.api.routes import Call, Page, Route
 from trunkline.clock import iso
-from trunkline.errors import Forbidden, InsufficientScope, InvalidRequest, KeyEnded
+from trunkline.errors import Forbidden, InsufficientScope, InvalidRequest, KeyEnded, TooManyKeys
 from trunkline.ledger import audit
 from trunkline.storage.database import Row
 
@@ -33,6 +33,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     created_at: str
     revoked_at: str | None
     rotated_from: str | None
+    created_by: Annotated[str, Meta(description="The key that made it; null: the operator.")] | None
     cap_day: Decimal | None
     cap_month: Decimal | None
 
@@ -76,6 +77,12 @@ class RotateKey(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     overlap_hours: Annotated[int, Meta(ge=0, le=issuing.MOST_OVERLAP_HOURS)] = issuing.OVERLAP_HOURS
 
 
+class RevokeQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    children: Annotated[bool, Meta(description="Also the keys that it has made, and those that these have made.")] = (
+        False
+    )
+
+
 class KeysQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ended: bool = False
     limit: Annotated[int, Meta(ge=1, le=100)] = 25
@@ -101,6 +108,7 @@ def _fields(row: Row) -> dict[str, Any]:
         "cidrs": [str(network) for network in row["cidrs"]],
         **{name: iso(row[name]) if row[name] is not None else None for name in moments},
         "rotated_from": str(row["rotated_from"]) if row["rotated_from"] is not None else None,
+        "created_by": str(row["created_by"]) if row["created_by"] is not None else None,
         **{name: money.show(micros) if micros is not None else None for name, micros in caps.items()},
     }
 
@@ -110,25 +118,6 @@ def terms(key: ApiKey) -> dict[str, Any]:
     return {
         name: getattr(key, name) for name in ("name", "mode", "scopes", "cidrs", "expires_at", "cap_day", "cap_month")
     }
-
-
-async def create(call: Call) -> NewApiKey:
-    asked: CreateKey = call.body
-    made = await issuing.create(
-        call.connection,
-        call.key.account_id,
-        call.key.mode,
-        name=asked.name,
-        scopes=asked.scopes,
-        cidrs=asked.cidrs,
-        expires_at=asked.expires_at,
-        cap_day_micros=_micros(asked.cap_day, "cap_day"),
-        cap_month_micros=_micros(asked.cap_month, "cap_month"),
-        by=call.key,
-    )
-    answer = shown_once(made)
-    await audit.record(call.connection, call.actor, "key.created", f"key:{answer.key_id}", terms(answer))
-    return answer
 
 
 async def page(call: Call) -> Page:
@@ -144,18 +133,11 @@ async def show(call: Call) -> ApiKey:
     return shown(await issuing.find(call.connection, ids.from_path(call.path["key_id"]), call.key))
 
 
-async def rotate(call: Call) -> NewApiKey:
-    hours = call.body.overlap_hours
-    answer = shown_once(await issuing.rotate(call.connection, ids.from_path(call.path["key_id"]), hours, by=call.key))
-    what = {"key_id": answer.key_id, "overlap_hours": hours}
-    await audit.record(call.connection, call.actor, "key.rotated", f"key:{answer.rotated_from}", what)
-    return answer
-
-
 async def revoke(call: Call) -> ApiKey:
     row, now = await issuing.revoke(call.connection, ids.from_path(call.path["key_id"]), by=call.key)
-    if now:
-        await audit.record(call.connection, call.actor, "key.revoked", f"key:{row['key_id']}")
+    children = await issuing.revoke_children(call.connection, row["key_id"]) if call.query.children else []
+    for ended in [row] * now + children:
+        await audit.record(call.connection, call.actor, "key.revoked", f"key:{ended['key_id']}")
     return shown(row)
 
 
@@ -163,7 +145,36 @@ def _micros(amount: Decimal | None, field: str) -> int | None:
     return money.parse(amount, field=field) if amount is not None else None
 
 
-def routes() -> list[Route]:
+def routes(*, room: issuing.Room) -> list[Route]:
+    """The table's lines for keys."""
+
+    async def create(call: Call) -> NewApiKey:
+        asked: CreateKey = call.body
+        made = await issuing.create(
+            call.connection,
+            call.key.account_id,
+            call.key.mode,
+            name=asked.name,
+            scopes=asked.scopes,
+            cidrs=asked.cidrs,
+            expires_at=asked.expires_at,
+            cap_day_micros=_micros(asked.cap_day, "cap_day"),
+            cap_month_micros=_micros(asked.cap_month, "cap_month"),
+            by=call.key,
+            room=room,
+        )
+        answer = shown_once(made)
+        await audit.record(call.connection, call.actor, "key.created", f"key:{answer.key_id}", terms(answer))
+        return answer
+
+    async def rotate(call: Call) -> NewApiKey:
+        hours = call.body.overlap_hours
+        made = await issuing.rotate(call.connection, ids.from_path(call.path["key_id"]), hours, by=call.key, room=room)
+        answer = shown_once(made)
+        what = {"key_id": answer.key_id, "overlap_hours": hours}
+        await audit.record(call.connection, call.actor, "key.rotated", f"key:{answer.rotated_from}", what)
+        return answer
+
     return [
         Route(
             method="POST",
@@ -172,13 +183,15 @@ def routes() -> list[Route]:
             handler=create,
             tag="Keys",
             summary="Create a key",
-            description="Of the mode of the key that asks, with scopes that this one has.",
+            description="Of the mode of the key that asks, with nothing that this one has not: its scopes, within its "
+            "CIDRs, with an end and caps no later and no higher than its own. What is spent with the new key counts in "
+            "the caps of the one that made it.",
             body=CreateKey,
             answer=NewApiKey,
             idempotent=True,
             transacts=True,
             shows_secret=True,
-            errors=(InvalidRequest, InsufficientScope, Forbidden),
+            errors=(InvalidRequest, InsufficientScope, Forbidden, TooManyKeys),
         ),
         Route(
             method="GET",
@@ -216,7 +229,7 @@ def routes() -> list[Route]:
             idempotent=True,
             transacts=True,
             shows_secret=True,
-            errors=(InvalidRequest, InsufficientScope, Forbidden, KeyEnded),
+            errors=(InvalidRequest, InsufficientScope, Forbidden, KeyEnded, TooManyKeys),
         ),
         Route(
             method="DELETE",
@@ -225,8 +238,11 @@ def routes() -> list[Route]:
             handler=revoke,
             tag="Keys",
             summary="Revoke a key",
-            description="It stops working everywhere within 2 seconds. Doing it again changes nothing.",
+            description="It stops working everywhere within 2 seconds, also for calls that are held and streams. Doing "
+            "it again changes nothing. The keys that it has made go on, unless `children=true` ends them too.",
+            query=RevokeQuery,
             answer=ApiKey,
             transacts=True,
+            errors=(InvalidRequest,),
         ),
     ]

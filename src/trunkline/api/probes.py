@@ -145,6 +145,7 @@ class Probes:
         assert row is not None
         return {
             metrics.DATABASE_UP.name: {(): [row["writable"]]},
+            metrics.DATABASE_BYTES.name: {(): [row["bytes"]]},
             metrics.FAN_OUT_LAG.name: {(): [row["untaken_seconds"]]},
             metrics.DELIVERIES_DUE.name: {(): [row["due"]]},
             metrics.DELIVERIES_LAG.name: {(): [row["due_seconds"]]},

@@ -17,7 +17,7 @@ WITH place AS (SELECT * FROM tail_position WHERE consumer = 'fan_out'), hook AS 
     SELECT endpoint_id FROM webhook_endpoint
      WHERE disabled_at IS NULL AND deleted_at IS NULL AND (paused_until IS NULL OR paused_until <= now())
 )
-SELECT NOT pg_is_in_recovery() AS writable,
+SELECT NOT pg_is_in_recovery() AS writable, pg_database_size(current_database())::float8 AS bytes,
        coalesce((SELECT extract(epoch FROM greatest(clock_timestamp() - event.created_at, '0'))
                    FROM event  -- in the order of its index, so that the first one is all that is read
                   WHERE xact >= (SELECT pg_snapshot_xmin(seen) FROM place)

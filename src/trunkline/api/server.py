@@ -16,13 +16,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from trunkline import clock, ids, logs, metrics, refusals
-from trunkline.accounts.keys import Keyring
+from trunkline.accounts.keys import FRESH_SECONDS, Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.api import idempotency, probes, streaming, wire
 from trunkline.api.addresses import Addresses
 from trunkline.api.callers import Callers, Headers
 from trunkline.api.documents import document
+from trunkline.api.holds import Holds
 from trunkline.api.paths import Paths
 from trunkline.api.routes import OVER, Call, Document, Notice, Page, Route, Stream
 from trunkline.api.strangers import Strangers
@@ -88,6 +89,7 @@ class Api:
         self._database = database
         self._strangers = strangers or Strangers(0)
         self._callers = Callers(keyring, limiter, self._strangers, appeal)
+        self._holds = Holds(database, self._callers.refusal)
         self._addresses = addresses
         self._files = {path: (kind, document(body, 0)) for path, (kind, body) in files.items()}
         self._probes = probes
@@ -192,12 +194,15 @@ class Api:
             await self._strangers.admit(address, headers)
             return await self._public(route, scope["query_string"], asked)
         key = await self._callers.admit(route.scope, asked, address, headers)
+        admitted = time.monotonic()
         request.key_id = key.key_id
         if route.quick is not None and not scope["query_string"]:
             known = route.quick(key, next(iter(values.values())))
             if known is not None:
                 return Answer(200, wire.JSON, known, _PRIVATE)
         raw = await _body(receive, asked) if method != "GET" else b""
+        if time.monotonic() - admitted > FRESH_SECONDS:  # a body may take its time, and a key may end meanwhile
+            key = await self._callers.still(route.scope, asked, address)
         query = wire.read_query(scope["query_string"], route.query)
         request.held = bool(getattr(query, "wait", 0))
         body = _read_body(route, raw, asked)
@@ -216,8 +221,13 @@ class Api:
             answer = await (self._once_outside if route.asks_outside else self._once)(route, call, claim)
         elif route.transacts:
             answer = await self._database.transact(lambda connection: self._handle(route, call, connection))
+        elif request.held:
+            async with self._holds.over(key, route.scope, address):
+                answer = await self._handle(route, call, self._database)
         else:
             answer = await self._handle(route, call, self._database)
+        if isinstance(answer.body, Stream):
+            answer = answer._replace(body=self._holds.follow(key, route.scope, address, answer.body))
         if call.once_committed is not None:
             call.once_committed()
         return answer

@@ -35,8 +35,7 @@ async def create(email: str, credit: str, currency: str | None, as_json: bool, d
     async with opened(data_dir) as (settings, built), built.database.transaction() as connection:
         unit = money.currency(currency) if currency else settings.money.currency
         made = await accounts.create(connection, email, currency=unit, per_minute=settings.server.requests_per_minute)
-        await journal.credit(connection, made.account_id, micros)
-        await audit.record(
+        act_id = await audit.record(
             connection,
             operator(),
             "account.created",
@@ -44,6 +43,7 @@ async def create(email: str, credit: str, currency: str | None, as_json: bool, d
             {"email": email, "credit": money.show(micros), "currency": unit},
             account_id=made.account_id,
         )
+        await journal.credit(connection, made.account_id, micros, act_id)
     answer(
         as_json,
         {"account_id": str(made.account_id), "email": email, "live_key": made.live_key, "test_key": made.test_key},
@@ -67,17 +67,17 @@ async def credit(email: str, amount: str, note: str | None, as_json: bool, data_
         raise InvalidRequest("A credit is more than 0.", field="amount")
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         found = await accounts.find(connection, email)
-        await journal.credit(connection, found["account_id"], micros)
-        balance = await connection.fetchrow(journal.SQL.balance, found["account_id"])
-        assert balance is not None
-        await audit.record(
+        act_id = await audit.record(
             connection,
             operator(),
             "account.credited",
             f"account:{found['account_id']}",
-            {"amount": money.show(micros), "currency": balance["currency"], "note": note},
+            {"amount": money.show(micros), "currency": found["currency"], "note": note},
             account_id=found["account_id"],
         )
+        await journal.credit(connection, found["account_id"], micros, act_id)
+        balance = await connection.fetchrow(journal.SQL.balance, found["account_id"])
+        assert balance is not None
     available = money.show(balance["available_micros"])
     answer(
         as_json,

@@ -105,17 +105,20 @@ async def rotate(key_id: str, overlap_hours: int, as_json: bool, data_dir: pathl
 
 @key.command()
 @click.argument("key_id")
+@click.option("--with-children", is_flag=True, help="Also the keys that it has made, and those that these have made.")
 @common
 @run
-async def revoke(key_id: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
+async def revoke(key_id: str, with_children: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """End a key: it stops working everywhere within 2 seconds."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         row, now = await issuing.revoke(connection, ids.from_path(key_id))
-        if now:
-            await audit.record(
-                connection, _operator(row["mode"]), "key.revoked", f"key:{key_id}", account_id=row["account_id"]
-            )
-    answer(as_json, asdict(shown(row)), f"key {key_id} is revoked")
+        children = await issuing.revoke_children(connection, row["key_id"]) if with_children else []
+        for ended in [row] * now + children:
+            target, owner = f"key:{ended['key_id']}", ended["account_id"]
+            await audit.record(connection, _operator(ended["mode"]), "key.revoked", target, account_id=owner)
+    words = f"key {key_id} is revoked" + (f", and {len(children)} that it made" if with_children else "")
+    made = {"children_revoked": [str(each["key_id"]) for each in children]} if with_children else {}
+    answer(as_json, asdict(shown(row)) | made, words)
 
 
 def _operator(mode: Mode) -> Actor:

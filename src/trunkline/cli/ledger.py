@@ -22,7 +22,7 @@ def ledger() -> None:
 @run
 async def verify(as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Prove the books: postings sum to zero, balances are the sums of theirs, each lease was held once and ended once,
-    usage is what leases cost, and deposits are credits."""
+    usage is what leases cost, and each credit is a deposit or an act of the operator's, of its amount."""
     async with opened(data_dir) as (_, built):
         with click.progressbar(
             length=0, label="proving", file=sys.stderr, hidden=as_json or not sys.stderr.isatty()
@@ -36,7 +36,10 @@ async def verify(as_json: bool, data_dir: pathlib.Path | None) -> None:
     words = [
         f"{verdict.transfers} transfers of {verdict.accounts} accounts; "
         f"{money.show(verdict.revenue_micros)} captured, {money.show(verdict.held_micros)} held",
-        *(f"off: {each}" for each in verdict.off),
+        *(
+            f"off: {each.pop('what')}: " + ", ".join(f"{name} {value}" for name, value in each.items())
+            for each in map(dict, verdict.off)
+        ),
         "the books balance" if verdict.ok else "the books are off",
     ]
     answer(as_json, dataclasses.asdict(verdict), "\n".join(words))

@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Protocol
 
 from trunkline import clock
-from trunkline.accounts import keys
 from trunkline.accounts.keys import Key
 from trunkline.errors import TooManyStreams, Unavailable
 from trunkline.events.contents import contents
@@ -49,12 +48,12 @@ class Listener:
 
     __slots__ = (
         "_hub", "_is_done", "_queue", "_size", "_woken",
-        "after", "deadline", "is_over", "key_id", "place", "quiet_since", "types",
+        "after", "deadline", "is_over", "key", "place", "quiet_since", "types",
     )  # fmt: skip
 
-    def __init__(self, hub: "Hub", key_id: int, place: Place, types: frozenset[str], after: int | None) -> None:
+    def __init__(self, hub: "Hub", key: Key, place: Place, types: frozenset[str], after: int | None) -> None:
         self._hub = hub
-        self.key_id = key_id
+        self.key = key
         self.place = place
         self.types = types
         self.after = after  # the event that the client has; None: from now on
@@ -135,19 +134,29 @@ class Listener:
         return chunk
 
     def close(self) -> None:
-        """Gives back the key's share of streams; once, however the stream ended."""
-        self._hub.release(self.key_id)
+        """Gives back the key's and the account's share of streams; once, however the stream ended."""
+        self._hub.release(self.key)
 
 
 class Hub:
     """Opens streams, and tells them what the tail tells. A follower of the tail."""
 
-    def __init__(self, database: Querier, news: News, *, streams_per_key: int, heartbeat_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Querier,
+        news: News,
+        *,
+        streams_per_key: int,
+        streams_per_account: int,
+        heartbeat_seconds: float,
+    ) -> None:
         self.database = database
         self._news = news
         self._streams_per_key = streams_per_key
+        self._streams_per_account = streams_per_account
         self._heartbeat_seconds = heartbeat_seconds
         self._open: Counter[int] = Counter()  # streams by key
+        self._open_of: Counter[int] = Counter()  # and by account
         self._listeners: dict[Place, list[Listener]] = {}
         self._pending: list[tuple[Event, list[Listener]]] = []
         self._telling: asyncio.Task[None] | None = None
@@ -162,21 +171,27 @@ class Hub:
         ``after``: an event's id, told again is what came after it; None: what comes from now on. Whoever opens a stream
         closes it.
         """
-        if self._open[key.key_id] >= self._streams_per_key:
-            again = clock.iso(clock.now() + datetime.timedelta(milliseconds=RETRY_MS))
-            detail = f"The key has {self._streams_per_key} streams open, and may have no more; close one."
-            raise TooManyStreams(detail, retry_at=again)
+        for whose, has, most in (
+            ("key", self._open[key.key_id], self._streams_per_key),
+            ("account", self._open_of[key.account_id], self._streams_per_account),
+        ):
+            if has >= most:
+                again = clock.iso(clock.now() + datetime.timedelta(milliseconds=RETRY_MS))
+                detail = f"The {whose} has {most} streams open, and may have no more; close one."
+                raise TooManyStreams(detail, limit=most, retry_at=again)
         self._open[key.key_id] += 1
-        return Listener(self, key.key_id, Place(key.account_id, key.test, activation_id), types, after)
+        self._open_of[key.account_id] += 1
+        return Listener(self, key, Place(key.account_id, key.test, activation_id), types, after)
 
     @property
     def open_streams(self) -> int:
         return self._open.total()
 
-    def release(self, key_id: int) -> None:
-        self._open[key_id] -= 1
-        if not self._open[key_id]:
-            del self._open[key_id]
+    def release(self, key: Key) -> None:
+        for count, whose in ((self._open, key.key_id), (self._open_of, key.account_id)):
+            count[whose] -= 1
+            if not count[whose]:
+                del count[whose]
 
     async def begin(self, listener: Listener) -> str | None:
         """Lets a stream hear what is told from now on; the snapshot before that. None: nobody can tell at present."""
@@ -243,34 +258,16 @@ class Hub:
             self._telling = None
 
     async def _watch(self) -> None:
-        """While streams are open: gives signs of life, ends those whose key has ended or whose account is frozen."""
+        """While streams are open: gives signs of life."""
         try:
-            looked = time.monotonic()
             while self._listeners:
                 await asyncio.sleep(min(WATCH_SECONDS, self._heartbeat_seconds / 2))
                 now = time.monotonic()
                 for listener in self._all():
                     if now - listener.quiet_since >= self._heartbeat_seconds:
                         listener.beat()
-                if now - looked >= WATCH_SECONDS:
-                    looked = now
-                    await self._look_at_keys()
         finally:
             self._watching = None
-
-    async def _look_at_keys(self) -> None:
-        asked = set(self._open)
-        try:
-            async with asyncio.timeout(WATCH_SECONDS):
-                ended = asked - await keys.still_good(self.database, asked)
-        except (Unavailable, TimeoutError):
-            return
-        except Exception:
-            log.exception("looking at the keys of open streams failed")
-            return
-        for listener in self._all():
-            if listener.key_id in ended:
-                listener.cut()
 
     def _all(self) -> Iterator[Listener]:
         for listeners in self._listeners.values():

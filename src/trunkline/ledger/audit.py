@@ -1,15 +1,21 @@
 """The audit: every act of an operator and a customer, written in the transaction of what it did."""
 
 import dataclasses
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from trunkline import clock
+from trunkline.errors import RateLimited
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
+
+MOST_A_DAY = 1000  # acts of an account's keys, of each mode: what is written here stays for good
+ALWAYS = frozenset({"key.revoked", "webhook.deleted", "control.given_up"})  # each ends what another act began
 
 _encoder = msgspec.json.Encoder(decimal_format="number")  # jsonb keeps every digit
 
@@ -33,15 +39,26 @@ async def record(
     data: Mapping[str, Any] | None = None,
     *,
     account_id: int | None = None,
-) -> None:
-    """Writes an act down; ``connection`` is the transaction that it happens in.
+) -> int:
+    """Writes an act down and gives its id; ``connection`` is the transaction that it happens in.
 
-    ``action`` is a noun and what happened to it ("key.created"); ``data`` has no secret in it.
+    ``action`` is a noun and what happened to it ("key.created"); ``data`` has no secret in it. Raises RateLimited where
+    the account's keys have acted as often as they may in 24 hours.
     """
-    await connection.execute(
+    owner = account_id if account_id is not None else actor.account_id
+    if actor.name.startswith("key:") and action not in ALWAYS:
+        since = await connection.fetchval(SQL.act_of_day, owner, actor.test, MOST_A_DAY)
+        if since is not None:
+            again = since + datetime.timedelta(days=1, microseconds=999_999)
+            raise RateLimited(
+                f"The account's {'test' if actor.test else 'live'} keys have made {MOST_A_DAY} changes in 24 hours, and"
+                " may make no more; what is to end can still be ended.",
+                limit="changes", retry_at=clock.iso(again),
+            )  # fmt: skip
+    entry_id: int = await connection.fetchval(
         SQL.record_act,
         actor.name,
-        account_id if account_id is not None else actor.account_id,
+        owner,
         actor.test,
         action,
         target,
@@ -49,3 +66,4 @@ async def record(
         actor.address,
         actor.request_id,
     )
+    return entry_id

@@ -18,10 +18,13 @@ MOST_NAMED = 100  # of each kind of wrong thing
 STATEMENT_SECONDS = 3600
 
 
-async def credit(connection: Querier, account_id: int, micros: int) -> None:
-    """Money from outside onto an account's balance, in the account's currency."""
+async def credit(connection: Querier, account_id: int, micros: int, act_id: int) -> None:
+    """Money from outside onto an account's balance, in the account's currency.
+
+    ``act_id``: the act of the audit that says so, ``account.credited`` or ``account.created`` with this very amount.
+    """
     if micros:
-        await connection.execute(SQL.credit, account_id, micros)
+        await connection.execute(SQL.credit, account_id, micros, act_id)
 
 
 async def completed_this_month(connection: Querier, account_id: int) -> int:
@@ -48,7 +51,8 @@ async def verify(database: Database, progress: Callable[[int, int], object] = la
     ``currency_unbalanced``: the postings of a currency do not sum to zero. ``balance_wrong``: a balance is not the sum
     of its postings, or below zero. ``lease_wrong``: a lease was not held once and ended once, as its state says.
     ``usage_wrong``: what was used on a day is not what its leases cost. ``deposit_wrong``: a paid deposit without its
-    one credit, or a credit without its deposit.
+    one credit, or a credit without its deposit. ``credit_wrong``: a credit without the operator's act of its amount, or
+    an act without its credit.
 
     ``progress`` is told how many rows of how many are looked at. The snapshot writes nothing, so nobody waits for it.
     """
@@ -74,6 +78,8 @@ async def verify(database: Database, progress: Callable[[int, int], object] = la
         books.compare_usage(await ask(SQL.used))
         for row in await ask(SQL.wrong_deposits):
             books.note("deposit_wrong", **dict(row))
+        for row in await ask(SQL.wrong_credits):
+            books.note("credit_wrong", **dict(row))
     return books.verdict()
 
 

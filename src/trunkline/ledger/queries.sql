@@ -1,7 +1,7 @@
 -- A transfer gets its id under its account's lock, as those of leases do: an account's ids are in the order of commit.
 -- name: credit
-INSERT INTO transfer (account_id, kind, debit, credit, amount_micros, currency)
-SELECT account_id, 'credit', 'funding', 'available', $2, currency
+INSERT INTO transfer (account_id, kind, debit, credit, amount_micros, currency, act_id)
+SELECT account_id, 'credit', 'funding', 'available', $2, currency, $3
   FROM (SELECT account_id, currency FROM balance WHERE account_id = $1 FOR NO KEY UPDATE) AS own
 
 -- name: balance
@@ -154,9 +154,35 @@ SELECT deposit_id, deposit.account_id, state, deposit.amount_micros, deposit.cur
                           IS DISTINCT FROM (credited.amount_micros, credited.account_id, credited.currency, of_kind)
  ORDER BY deposit_id LIMIT 100
 
+-- Credits that are no deposits against the operator's acts, one to one: by the act that a credit names, and those from before
+-- credits named one by account, currency and amount, in their order. What is left over on either side is wrong.
+-- name: wrong_credits
+WITH given AS (
+    SELECT *, row_number() OVER (PARTITION BY pair ORDER BY transfer_id) AS place
+      FROM transfer, LATERAL (SELECT coalesce('act ' || act_id, format('%s %s %s', account_id, currency, amount_micros)) AS pair) AS own
+     WHERE kind = 'credit' AND deposit_id IS NULL
+), act AS (
+    SELECT *, row_number() OVER (PARTITION BY pair ORDER BY entry_id) AS place
+      FROM credit_act,
+           LATERAL (SELECT CASE WHEN EXISTS (SELECT FROM transfer WHERE act_id = entry_id) THEN 'act ' || entry_id
+                                ELSE format('%s %s %s', account_id, currency, amount_micros) END AS pair) AS own
+)
+SELECT given.transfer_id, act.entry_id AS act_id, coalesce(given.account_id, act.account_id) AS account_id,
+       coalesce(given.currency, act.currency) AS currency, coalesce(given.amount_micros, 0) AS credited_micros,
+       coalesce(act.amount_micros, 0) AS audited_micros
+  FROM given FULL JOIN act USING (pair, place)
+ WHERE (given.account_id, given.currency, given.amount_micros) IS DISTINCT FROM (act.account_id, act.currency, act.amount_micros)
+ ORDER BY given.transfer_id, act.entry_id LIMIT 100
+
 -- name: record_act
 INSERT INTO audit_entry (actor, account_id, test, action, target, data, address, request_id)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8) RETURNING entry_id
+
+-- When the $3rd newest act of an account's keys was, if within 24 hours.
+-- name: act_of_day
+SELECT at FROM (SELECT at FROM audit_entry WHERE account_id = $1 AND test = $2 AND actor LIKE 'key:%'
+                 ORDER BY entry_id DESC OFFSET $3 - 1 LIMIT 1) AS newest
+ WHERE at > now() - interval '1 day'
 
 -- name: acts
 SELECT entry_id, at, actor, account_id, test, action, target, data, address, request_id FROM audit_entry

@@ -197,6 +197,7 @@ CREATE FUNCTION public.contents_of(p_account bigint, p_event bigint, p_at timest
                        AND message.revision = (event.data ->> 'revision')::integer
       LEFT JOIN text_key ON text_key.key_id = message.key_id
      WHERE event.account_id = p_account AND event.event_id = p_event AND event.created_at = p_at
+       AND (event.activation_id IS NULL OR lease.activation_id IS NOT NULL)  -- a test lease is kept less long
      LIMIT 1
 $$;
 
@@ -259,7 +260,7 @@ CREATE FUNCTION public.count_usage(p_used public.used[]) RETURNS void
       FROM unnest(p_used),
            LATERAL (SELECT * FROM (VALUES ('key', key_id::text), ('service', service_id::text), ('country', country)) AS own (dimension, value)
                     UNION ALL
-                    SELECT 'label.' || key, value FROM jsonb_each_text(labels)) AS part
+                    SELECT * FROM labels_counted(account_id, test, day, labels, leases > 0)) AS part
      GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT (account_id, test, dimension, day, value) DO UPDATE
        SET leases = so_far.leases + excluded.leases, received = so_far.received + excluded.received,
@@ -696,6 +697,38 @@ BEGIN
     RETURN until;
 END $$;
 
+CREATE FUNCTION public.labels_counted(p_account bigint, p_test boolean, p_day date, p_labels jsonb, p_is_new boolean) RETURNS TABLE(dimension text, value text)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_variable
+BEGIN
+    FOR dimension, value IN SELECT 'label.' || label.key, label.value FROM jsonb_each_text(p_labels) AS label ORDER BY 1 LOOP
+        IF NOT EXISTS (SELECT FROM usage AS known
+                        WHERE known.account_id = p_account AND known.test = p_test AND known.dimension = dimension
+                          AND known.day = p_day AND known.value = value) THEN
+            IF p_is_new THEN
+                UPDATE label_day AS had SET told_apart = told_apart + 1
+                 WHERE had.account_id = p_account AND had.test = p_test AND had.day = p_day AND had.dimension = dimension
+                   AND told_apart < 1000;
+                IF NOT FOUND AND (SELECT count(*) < 50 FROM label_day AS had
+                                   WHERE had.account_id = p_account AND had.test = p_test AND had.day = p_day) THEN
+                    INSERT INTO label_day VALUES (p_account, p_test, p_day, dimension)
+                    ON CONFLICT ON CONSTRAINT label_day_pkey DO NOTHING;
+                END IF;
+            END IF;
+            IF NOT FOUND OR NOT p_is_new THEN
+                value := 'other';
+                IF NOT EXISTS (SELECT FROM label_day AS had
+                                WHERE had.account_id = p_account AND had.test = p_test AND had.day = p_day
+                                  AND had.dimension = dimension) THEN
+                    dimension := 'label.other';
+                END IF;
+            END IF;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
 CREATE FUNCTION public.locked_before(p_until timestamp with time zone, p_service integer, p_stripe integer) RETURNS boolean
     LANGUAGE plpgsql
     AS $$
@@ -924,7 +957,7 @@ CREATE FUNCTION public.price_of(p_service integer, p_country text, p_currency te
      ORDER BY service_id NULLS LAST, country NULLS LAST LIMIT 1
 $$;
 
-CREATE FUNCTION public.purchase(p_account bigint, p_key bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text, p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint, p_carriers text[], p_cancel_waits integer[], p_rests integer[], p_max_active integer, p_per_hour integer, p_floor numeric, p_retain_days integer, OUT problem text, OUT facts jsonb, OUT activation_id bigint, OUT e164 text, OUT carrier text, OUT created_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT cancel_after timestamp with time zone, OUT cost_micros bigint) RETURNS record
+CREATE FUNCTION public.purchase(p_account bigint, p_key bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text, p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint, p_carriers text[], p_cancel_waits integer[], p_rests integer[], p_max_active integer, p_per_hour integer, p_floor numeric, p_retain_days integer, p_test_active integer, p_test_any integer, p_test_share numeric, p_test_per_day integer, OUT problem text, OUT facts jsonb, OUT activation_id bigint, OUT e164 text, OUT carrier text, OUT created_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT cancel_after timestamp with time zone, OUT cost_micros bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
@@ -935,6 +968,7 @@ DECLARE
     shelves integer[];
     simulated integer[];
     closed integer;
+    stock bigint;
     own boolean := false;  -- a service that the buyer has proved to be theirs
     the_shelf integer;
     taken record;
@@ -985,8 +1019,8 @@ BEGIN
     END IF;
     SELECT array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated' OR enabled),
            array_agg(shelf_id ORDER BY random()) FILTER (WHERE carrier = 'simulated'),
-           count(*) FILTER (WHERE carrier <> 'simulated' AND NOT enabled)
-      INTO shelves, simulated, closed
+           count(*) FILTER (WHERE carrier <> 'simulated' AND NOT enabled), sum(numbers)
+      INTO shelves, simulated, closed, stock
       FROM shelf, LATERAL (SELECT own OR service_enabled(the_service.service_id, p_country) AS enabled) AS switch
      WHERE country = p_country AND test = p_test AND carrier = ANY (p_carriers) AND numbers > 0
        AND (p_operator IS NULL OR operator = p_operator);
@@ -1008,6 +1042,12 @@ BEGIN
 
     IF p_test THEN
         cost_micros := 0;  -- nothing is charged to a test key
+        SELECT capped.problem, capped.facts INTO problem, facts
+          FROM test_capped_because(p_account, the_service.service_id, p_country, stock, p_test_active, p_test_any,
+                                   p_test_share, p_test_per_day) AS capped;
+        IF problem IS NOT NULL THEN
+            RETURN;
+        END IF;
     ELSIF cost_micros > 0 THEN
         facts := spend_cap_broken(buyer, p_key, cost_micros);
         IF facts IS NOT NULL THEN
@@ -1239,35 +1279,38 @@ CREATE FUNCTION public.spend_cap_broken(p_account public.account, p_key bigint, 
     AS $$
 DECLARE
     today date := (now() AT TIME ZONE 'UTC')::date;
-    own api_key;
-    line text[];  -- the key and those that it was rotated from, or rotating would be a way round its cap
+    first_of_next date := (date_trunc('month', today) + interval '1 month')::date;
+    line bigint[] := (SELECT key_id || elders FROM api_key WHERE key_id = p_key);
     broken jsonb;
 BEGIN
-    SELECT * INTO own FROM api_key WHERE key_id = p_key;
-    IF num_nonnulls(p_account.cap_day_micros, p_account.cap_month_micros, own.cap_day_micros, own.cap_month_micros) = 0 THEN
+    IF num_nonnulls(p_account.cap_day_micros, p_account.cap_month_micros) = 0
+       AND NOT EXISTS (SELECT FROM api_key
+                        WHERE key_id = ANY (line) AND num_nonnulls(cap_day_micros, cap_month_micros) > 0) THEN
         RETURN NULL;
     END IF;
-    WITH RECURSIVE lineage AS (
-        SELECT key_id, rotated_from FROM api_key WHERE key_id = p_key
-        UNION
-        SELECT elder.key_id, elder.rotated_from FROM lineage JOIN api_key AS elder ON elder.key_id = lineage.rotated_from
+    WITH spent AS (
+        SELECT spender.key_id || spender.elders AS line, part.micros, part.micros_today
+          FROM (SELECT value, sum(micros) AS micros, coalesce(sum(micros) FILTER (WHERE day = today), 0) AS micros_today
+                  FROM usage
+                 WHERE account_id = p_account.account_id AND NOT test AND dimension = 'key'
+                   AND day >= date_trunc('month', today)::date
+                 GROUP BY value) AS part
+          LEFT JOIN api_key AS spender ON spender.key_id = part.value::bigint
+    ), cap AS (
+        SELECT 'account_day' AS name, p_account.cap_day_micros AS most, sum(micros_today) AS had, today + 1 AS until FROM spent
+        UNION ALL
+        SELECT 'account_month', p_account.cap_month_micros, sum(micros), first_of_next FROM spent
+        UNION ALL
+        SELECT 'key_' || period, most, (SELECT sum(CASE period WHEN 'day' THEN micros_today ELSE micros END)
+                                          FROM spent WHERE spent.line @> ARRAY[elder.key_id]), until
+          FROM api_key AS elder,
+               LATERAL (VALUES ('day', cap_day_micros, today + 1), ('month', cap_month_micros, first_of_next))
+                    AS own (period, most, until)
+         WHERE elder.key_id = ANY (line)
     )
-    SELECT array_agg(key_id::text) INTO line FROM lineage;
-    SELECT jsonb_build_object('cap', cap.name, 'cap_micros', cap.most, 'spent_micros', cap.had, 'retry_at', cap.until) INTO broken
-      FROM (SELECT coalesce(sum(micros) FILTER (WHERE day = today), 0) AS by_account_today,
-                   coalesce(sum(micros), 0) AS by_account,
-                   coalesce(sum(micros) FILTER (WHERE day = today AND value = ANY (line)), 0) AS by_key_today,
-                   coalesce(sum(micros) FILTER (WHERE value = ANY (line)), 0) AS by_key
-              FROM usage
-             WHERE account_id = p_account.account_id AND NOT test AND dimension = 'key'
-               AND day >= date_trunc('month', today)::date) AS so_far,
-           LATERAL (VALUES ('key_day', own.cap_day_micros, by_key_today, today + 1),
-                           ('key_month', own.cap_month_micros, by_key, (date_trunc('month', today) + interval '1 month')::date),
-                           ('account_day', p_account.cap_day_micros, by_account_today, today + 1),
-                           ('account_month', p_account.cap_month_micros, by_account,
-                            (date_trunc('month', today) + interval '1 month')::date)) AS cap (name, most, had, until)
-     WHERE cap.had + p_cost > cap.most
-     ORDER BY cap.until DESC LIMIT 1;
+    SELECT jsonb_build_object('cap', name, 'cap_micros', most, 'spent_micros', coalesce(had, 0), 'retry_at', until) INTO broken
+      FROM cap WHERE coalesce(had, 0) + p_cost > most
+     ORDER BY until DESC, most LIMIT 1;
     RETURN broken;
 END $$;
 
@@ -1331,6 +1374,34 @@ BEGIN
         END IF;
         put_aside := true;
     END LOOP;
+END $$;
+
+CREATE FUNCTION public.test_capped_because(p_account bigint, p_service integer, p_country text, p_stock bigint, p_max_active integer, p_max_any integer, p_share numeric, p_per_day integer, OUT problem text, OUT facts jsonb) RETURNS record
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    today constant date := (now() AT TIME ZONE 'UTC')::date;
+    of_country constant integer := CASE WHEN p_share IS NOT NULL THEN greatest(10, floor(p_stock * p_share)) END;
+    running record;
+BEGIN
+    SELECT count(*) AS active, min(expires_at) AS next_end,
+           count(*) FILTER (WHERE service_id = 0) AS any_active, min(expires_at) FILTER (WHERE service_id = 0) AS any_end,
+           count(*) FILTER (WHERE country = p_country) AS there, min(expires_at) FILTER (WHERE country = p_country) AS there_end
+      INTO running FROM activation WHERE account_id = p_account AND test AND ended_at IS NULL;
+    problem := 'too_many_active';
+    IF running.active >= p_max_active THEN
+        facts := jsonb_build_object('of', 'test', 'limit', p_max_active, 'retry_at', running.next_end);
+    ELSIF p_service = 0 AND running.any_active >= p_max_any THEN
+        facts := jsonb_build_object('of', 'any', 'limit', p_max_any, 'retry_at', running.any_end);
+    ELSIF running.there >= of_country THEN
+        facts := jsonb_build_object('of', 'country', 'limit', of_country, 'retry_at', running.there_end);
+    ELSIF (SELECT sum(leases) FROM usage
+            WHERE account_id = p_account AND test AND dimension = 'key' AND day = today) >= p_per_day THEN
+        problem := 'too_many_purchases';
+        facts := jsonb_build_object('of', 'test', 'limit', p_per_day, 'retry_at', today + 1);
+    ELSE
+        problem := NULL;
+    END IF;
 END $$;
 
 CREATE FUNCTION public.text_seconds_bucket(p_seconds double precision) RETURNS smallint
@@ -1421,6 +1492,8 @@ CREATE TABLE public.api_key (
     rotated_from bigint,
     cap_day_micros bigint,
     cap_month_micros bigint,
+    created_by bigint,
+    elders bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     CONSTRAINT api_key_cap_day_micros_check CHECK ((cap_day_micros >= 0)),
     CONSTRAINT api_key_cap_month_micros_check CHECK ((cap_month_micros >= 0)),
     CONSTRAINT api_key_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
@@ -1550,6 +1623,30 @@ CREATE TABLE public.component_day (
     down_seconds double precision DEFAULT 0 NOT NULL
 );
 
+CREATE VIEW public.credit_act AS
+ SELECT act.entry_id,
+    act.account_id,
+    COALESCE((act.data ->> 'currency'::text), balance.currency) AS currency,
+    (((((act.data -> act.field) #>> '{}'::text[]))::numeric * (1000000)::numeric))::bigint AS amount_micros
+   FROM (( SELECT audit_entry.entry_id,
+            audit_entry.at,
+            audit_entry.actor,
+            audit_entry.account_id,
+            audit_entry.test,
+            audit_entry.action,
+            audit_entry.target,
+            audit_entry.data,
+            audit_entry.address,
+            audit_entry.request_id,
+                CASE audit_entry.action
+                    WHEN 'account.created'::text THEN 'credit'::text
+                    ELSE 'amount'::text
+                END AS field
+           FROM public.audit_entry
+          WHERE (audit_entry.action = ANY (ARRAY['account.created'::text, 'account.credited'::text]))) act
+     LEFT JOIN public.balance USING (account_id))
+  WHERE ((jsonb_typeof((act.data -> act.field)) = 'number'::text) AND (((act.data -> act.field))::numeric > (0)::numeric));
+
 CREATE TABLE public.deposit (
     deposit_id bigint NOT NULL,
     account_id bigint NOT NULL,
@@ -1660,6 +1757,16 @@ ALTER TABLE public.incident_update ALTER COLUMN update_id ADD GENERATED ALWAYS A
     CACHE 1
 );
 
+CREATE TABLE public.label_day (
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    day date NOT NULL,
+    dimension text NOT NULL,
+    told_apart integer DEFAULT 1 NOT NULL,
+    CONSTRAINT label_day_dimension_check CHECK ((dimension ~~ 'label.%'::text))
+)
+WITH (fillfactor='70');
+
 CREATE TABLE public.message (
     message_id bigint NOT NULL,
     number_id bigint,
@@ -1730,6 +1837,8 @@ CREATE TABLE public.transfer (
     currency text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     deposit_id bigint,
+    act_id bigint,
+    CONSTRAINT transfer_act_is_credit CHECK (((act_id IS NULL) OR ((kind = 'credit'::public.transfer_kind) AND (deposit_id IS NULL)))),
     CONSTRAINT transfer_amount_micros_check CHECK ((amount_micros > 0)),
     CONSTRAINT transfer_cause CHECK (((kind = 'credit'::public.transfer_kind) = (activation_id IS NULL))),
     CONSTRAINT transfer_deposit_is_credit CHECK (((deposit_id IS NULL) OR (kind = 'credit'::public.transfer_kind))),
@@ -2064,6 +2173,9 @@ ALTER TABLE ONLY public.incident
 ALTER TABLE ONLY public.incident_update
     ADD CONSTRAINT incident_update_pkey PRIMARY KEY (update_id);
 
+ALTER TABLE ONLY public.label_day
+    ADD CONSTRAINT label_day_pkey PRIMARY KEY (account_id, test, day, dimension);
+
 ALTER TABLE ONLY public.message
     ADD CONSTRAINT message_pkey PRIMARY KEY (message_id);
 
@@ -2159,7 +2271,13 @@ CREATE UNIQUE INDEX activation_live ON public.activation USING btree (number_id,
 
 CREATE INDEX activation_run ON public.activation USING btree (account_id, test, ((labels ->> 'run_id'::text)), activation_id) WHERE (labels ? 'run_id'::text);
 
-CREATE INDEX api_key_account ON public.api_key USING btree (account_id);
+CREATE INDEX activation_tested ON public.activation USING btree (ended_at) WHERE (test AND (ended_at IS NOT NULL));
+
+CREATE INDEX activation_testing ON public.activation USING btree (account_id, expires_at) INCLUDE (country, service_id) WHERE (test AND (ended_at IS NULL));
+
+CREATE INDEX api_key_good ON public.api_key USING btree (account_id, mode, expires_at) WHERE (revoked_at IS NULL);
+
+CREATE INDEX api_key_made ON public.api_key USING btree (account_id, mode, created_at);
 
 CREATE INDEX audit_entry_account ON public.audit_entry USING btree (account_id, test, entry_id);
 
@@ -2183,6 +2301,8 @@ CREATE UNIQUE INDEX incident_health ON public.incident USING btree (components) 
 
 CREATE INDEX incident_update_of ON public.incident_update USING btree (incident_id, update_id);
 
+CREATE INDEX label_day_age ON public.label_day USING btree (day);
+
 CREATE INDEX message_erase ON public.message USING btree (erase_after) WHERE (erase_after IS NOT NULL);
 
 CREATE INDEX message_nobodys ON public.message USING btree (message_id DESC) WHERE (activation_id IS NULL);
@@ -2205,6 +2325,8 @@ CREATE INDEX slot_resting ON public.slot USING btree (number_id, open_at) WHERE 
 
 CREATE INDEX transfer_account ON public.transfer USING btree (account_id, transfer_id);
 
+CREATE UNIQUE INDEX transfer_act ON public.transfer USING btree (act_id) WHERE (act_id IS NOT NULL);
+
 CREATE UNIQUE INDEX transfer_deposit ON public.transfer USING btree (deposit_id) WHERE (deposit_id IS NOT NULL);
 
 CREATE UNIQUE INDEX transfer_once ON public.transfer USING btree (activation_id, (
@@ -2213,6 +2335,10 @@ CASE kind
     WHEN 'fee'::public.transfer_kind THEN 2
     ELSE 3
 END)) WHERE (activation_id IS NOT NULL);
+
+CREATE INDEX usage_labels ON public.usage USING btree (day) WHERE ((dimension ~~ 'label.%'::text) AND (value <> 'other'::text));
+
+CREATE INDEX usage_tested ON public.usage USING btree (day) WHERE test;
 
 CREATE INDEX webhook_attempt_age ON public.webhook_attempt USING btree (at);
 
@@ -2258,6 +2384,9 @@ ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
 
 ALTER TABLE ONLY public.api_key
+    ADD CONSTRAINT api_key_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.api_key(key_id);
+
+ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_rotated_from_fkey FOREIGN KEY (rotated_from) REFERENCES public.api_key(key_id);
 
 ALTER TABLE ONLY public.assembly_part
@@ -2286,6 +2415,9 @@ ALTER TABLE ONLY public.service_control
 
 ALTER TABLE ONLY public.service_switch
     ADD CONSTRAINT service_switch_service_id_fkey FOREIGN KEY (service_id) REFERENCES public.service(service_id);
+
+ALTER TABLE ONLY public.transfer
+    ADD CONSTRAINT transfer_act_id_fkey FOREIGN KEY (act_id) REFERENCES public.audit_entry(entry_id);
 
 ALTER TABLE ONLY public.transfer
     ADD CONSTRAINT transfer_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposit(deposit_id);
