@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from trunkline import egress, money
+from trunkline.accounts.bulkheads import Bulkheads
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
@@ -140,6 +141,14 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
     ]
 
 
+def bulkheads(config: Config) -> Bulkheads:
+    return Bulkheads(
+        concurrency=config.server.account_concurrency,
+        held=config.server.account_held_calls,
+        streams=config.events.streams_per_account,
+    )
+
+
 def api(
     config: Config,
     built: Platform,
@@ -165,4 +174,5 @@ def api(
         },
         probes=asked,
         strangers=strangers,
+        bulkheads=bulkheads(config),
     )

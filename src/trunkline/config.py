@@ -29,6 +29,7 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     account_requests_per_minute: int
     public_requests_per_minute: int
     account_concurrency: int
+    account_held_calls: int
     nodes: int
     trusted_proxies: list[str]
     database_connections: int
@@ -41,8 +42,8 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("requests_per_minute and account_requests_per_minute are 1 or more")
         if self.public_requests_per_minute < 0:
             raise ValueError("public_requests_per_minute is 1 or more, or 0 for no limit")
-        if self.account_concurrency < 1:
-            raise ValueError("account_concurrency is 1 or more")
+        if min(self.account_concurrency, self.account_held_calls) < 1:
+            raise ValueError("account_concurrency and account_held_calls are 1 or more")
         if min(self.nodes, self.database_connections) < 1:
             raise ValueError("nodes and database_connections are 1 or more")
         for network in [*self.trusted_proxies, *self.metrics_from]:
@@ -144,13 +145,14 @@ class WebhookOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class EventOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     days: int
     streams_per_key: int
+    streams_per_account: int
     heartbeat_seconds: float
 
     def __post_init__(self) -> None:
         if not 4 <= self.days <= 3650:
             raise ValueError("days is 4 to 3650: a webhook may be tried for more than three")
-        if self.streams_per_key < 1 or not 0 < self.heartbeat_seconds <= 3600:
-            raise ValueError("streams_per_key is 1 or more, heartbeat_seconds more than 0")
+        if min(self.streams_per_key, self.streams_per_account) < 1 or not 0 < self.heartbeat_seconds <= 3600:
+            raise ValueError("streams_per_key and streams_per_account are 1 or more, heartbeat_seconds more than 0")
 
 
 class StatusOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -24,7 +24,7 @@ TrunklineError 500 internal_error
 │   ├── KeyEnded · ControlNotProved · DepositMismatch
 │   └── TooManyWebhooks · TooManySecrets · WebhookDisabled
 ├── RateLimited 429
-│   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams
+│   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams · TooManyAtOnce
 ├── NoAnswer 502                  a URL that was called outside (egress.py, which adds UrlRefused to InvalidRequest)
 ├── Unavailable 503               the database is away; carriers/carrier.py adds StoreAway and SubmitRefused
 └── OperatorError                 a command that cannot be done: one line on stderr, exit 1
@@ -207,6 +207,10 @@ class TooManyPurchases(RateLimited):
 
 class TooManyCancels(RateLimited):
     code, title = "too_many_cancels", "Too many cancellations"
+
+
+class TooManyAtOnce(RateLimited):
+    code, title = "too_many_at_once", "Too many calls at once"
 
 
 class TooManyStreams(RateLimited):

@@ -126,6 +126,7 @@ def routes(*, database: Database, nameservers: Sequence[tuple[str, int]], allow:
             path="/services/{slug}/control/check",
             scope="admin",
             handler=check,
+            share="outside",
             tag=TAG,
             summary="Look for the token",
             description="Takes up to 15 seconds. A proof lasts a year; checked again, it begins anew.",

@@ -5,16 +5,19 @@ between it and the socket would cost more than the handlers do.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 import logging
 import math
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from trunkline import clock, ids, logs, metrics
+from trunkline.accounts.bulkheads import Bulkheads, Share
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
@@ -78,8 +81,10 @@ class Api:
         files: Mapping[str, tuple[bytes, bytes]],
         probes: probes.Probes | None = None,
         strangers: Strangers | None = None,
+        bulkheads: Bulkheads | None = None,
     ) -> None:
         self._database = database
+        self._bulkheads = bulkheads or Bulkheads(concurrency=sys.maxsize, held=sys.maxsize, streams=sys.maxsize)
         self._strangers = strangers or Strangers(0)
         self._callers = Callers(keyring, limiter, self._strangers, appeal)
         self._addresses = addresses
@@ -194,7 +199,10 @@ class Api:
         if route.streams_events and b"last-event-id" in asked:
             call.last_event_id = asked[b"last-event-id"].decode("latin-1")
         if route.beforehand is not None:
-            call.beforehand = await route.beforehand(call)
+            with contextlib.ExitStack() as place:
+                place.callback(await self._bulkheads.enter("outside", key.account_id))
+                call.beforehand = await route.beforehand(call)
+        claim = None
         if route.idempotent and b"idempotency-key" in asked:
             claim = idempotency.claim(
                 key,
@@ -202,6 +210,19 @@ class Api:
                 hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest(),
                 sealed_under=asked[b"authorization"].partition(b" ")[2].strip() if route.shows_secret else None,
             )
+        share: Share | None = "held" if request.held else route.share
+        if share is None:
+            return await self._run(route, call, claim)
+        with contextlib.ExitStack() as place:
+            weight = route.weight(body) if route.weight else 1
+            place.callback(await self._bulkheads.enter(share, key.account_id, weight))
+            answer = await self._run(route, call, claim)
+            if isinstance(answer.body, Stream):  # which has its place until it ends
+                answer = answer._replace(body=answer.body.and_then(place.pop_all().close))
+            return answer
+
+    async def _run(self, route: Route, call: Call, claim: idempotency.Claim | None) -> Answer:
+        if claim is not None:
             answer = await (self._once_outside if route.asks_outside else self._once)(route, call, claim)
         elif route.transacts:
             answer = await self._database.transact(lambda connection: self._handle(route, call, connection))
@@ -316,11 +337,8 @@ _FILE_HEADERS: Headers = [
 
 
 def _unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], headers: Headers) -> Answer:
-    """304 for a caller whose copy is still good (RFC 9110 §13.1.2)."""
-    etag = found.etag.encode()
-    headers = [(b"etag", etag), *headers]
-    known = asked.get(b"if-none-match", b"")
-    if known == b"*" or etag in [tag.strip().removeprefix(b"W/") for tag in known.split(b",")]:
+    headers = [(b"etag", found.etag.encode()), *headers]
+    if found.is_known(asked.get(b"if-none-match", b"")):
         return Answer(304, kind, b"", headers)
     return Answer(200, kind, found.body, headers)
 
