@@ -12,9 +12,8 @@ import asyncpg
 import httpx
 
 from bench import report
-from bench.stage import Customer, Server, Stage, customers
+from bench.stage import Customer, Server, Stage, credit, customers
 from trunkline.accounts import accounts
-from trunkline.ledger import journal
 
 MEGABYTES = 50
 PIECE = 256 * 1024
@@ -148,7 +147,7 @@ async def _neighbours(url: str) -> tuple[Customer, Customer, list[str]]:
     connection = await asyncpg.connect(url)
     [here] = await customers(connection, 1)
     made = await accounts.create(connection, "neighbour@example.com", currency="USD", per_minute=60)
-    await journal.credit(connection, made.account_id, 1_000_000_000)
+    await credit(connection, made.account_id)
     await connection.close()
     return here, Customer(made.account_id, made.test_key), [made.live_key]
 

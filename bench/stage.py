@@ -195,14 +195,17 @@ async def customers(connection: Any, count: int) -> list[Customer]:
         account = await accounts.create(
             connection, f"bench-{number}@example.com", currency="USD", per_minute=PER_MINUTE
         )
-        what = {"amount": money.show(CREDIT_MICROS), "currency": "USD"}
-        act = await audit.record(
-            connection, Actor("operator:bench"), "account.credited", f"account:{account.account_id}", what,
-            account_id=account.account_id,
-        )  # fmt: skip
-        await journal.credit(connection, account.account_id, CREDIT_MICROS, act)
+        await credit(connection, account.account_id)
         made.append(Customer(account.account_id, account.live_key))
     return made
+
+
+async def credit(connection: Any, account_id: int) -> None:
+    what = {"amount": money.show(CREDIT_MICROS), "currency": "USD"}
+    act = await audit.record(
+        connection, Actor("operator:bench"), "account.credited", f"account:{account_id}", what, account_id=account_id
+    )
+    await journal.credit(connection, account_id, CREDIT_MICROS, act)
 
 
 async def leases(connection: Any, owners: Sequence[Customer], service: str, count: int) -> list[Lease]:

@@ -230,6 +230,7 @@ async def opened(url: str, **settings: str) -> AsyncIterator[House]:
             addresses=Addresses(loaded.server.trusted_proxies),
             appeal=loaded.policy.appeal,
             files={},
+            bulkheads=asgi.bulkheads(loaded),
             strangers=Strangers(int(settings.get("TRUNKLINE_SERVER__PUBLIC_REQUESTS_PER_MINUTE", 0))),
         )
         tail = asyncio.create_task(pushed.tail.run())

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from trunkline import egress, money
+from trunkline.accounts.bulkheads import Bulkheads
 from trunkline.accounts.issuing import Room
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
@@ -153,6 +154,14 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
     ]
 
 
+def bulkheads(config: Config) -> Bulkheads:
+    return Bulkheads(
+        concurrency=config.server.account_concurrency,
+        held=config.server.account_held_calls,
+        streams=config.events.streams_per_account,
+    )
+
+
 def api(
     config: Config,
     built: Platform,
@@ -178,4 +187,5 @@ def api(
         },
         probes=asked,
         strangers=strangers,
+        bulkheads=bulkheads(config),
     )

@@ -29,6 +29,7 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     account_requests_per_minute: int
     public_requests_per_minute: int
     account_concurrency: int
+    account_held_calls: int
     nodes: int
     trusted_proxies: list[str]
     database_connections: int
@@ -44,8 +45,8 @@ class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("requests_per_minute and account_requests_per_minute are 1 or more")
         if self.public_requests_per_minute < 0:
             raise ValueError("public_requests_per_minute is 1 or more, or 0 for no limit")
-        if self.account_concurrency < 1:
-            raise ValueError("account_concurrency is 1 or more")
+        if min(self.account_concurrency, self.account_held_calls) < 1:
+            raise ValueError("account_concurrency and account_held_calls are 1 or more")
         if min(self.nodes, self.database_connections) < 1:
             raise ValueError("nodes and database_connections are 1 or more")
         if self.connections < 1 or self.connections_of_address < 0:

@@ -25,7 +25,7 @@ TrunklineError 500 internal_error
 │   ├── KeyEnded · ControlNotProved · DepositMismatch
 │   └── TooManyWebhooks · TooManySecrets · WebhookDisabled · TooManyKeys
 ├── RateLimited 429
-│   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams · TooManyConnections
+│   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams · TooManyConnections · TooManyAtOnce
 ├── NoAnswer 502                  a URL that was called outside (egress.py, which adds UrlRefused to InvalidRequest)
 ├── Unavailable 503               the database is away; carriers/carrier.py adds StoreAway and SubmitRefused
 └── OperatorError                 a command that cannot be done: one line on stderr, exit 1
@@ -212,6 +212,10 @@ class TooManyPurchases(RateLimited):
 
 class TooManyCancels(RateLimited):
     code, title = "too_many_cancels", "Too many cancellations"
+
+
+class TooManyAtOnce(RateLimited):
+    code, title = "too_many_at_once", "Too many calls at once"
 
 
 class TooManyStreams(RateLimited):

@@ -284,6 +284,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             body=Batch,
             answer=list[Bought | Refused],
             idempotent=True,
+            weight=lambda batch: len(batch.items),
             errors=(InvalidRequest, IdempotencyKeyReused, IdempotencyInFlight),
         ),
         Route(
@@ -292,6 +293,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             scope="numbers",
             handler=status,
             quick=remembered,
+            share=None,
             tag="Numbers",
             summary="Poll for the code",
             description="With `wait`, the answer is held until a new text is there; a timeout answers as things stand.",
@@ -304,6 +306,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             path="/numbers/status",
             scope="numbers",
             handler=status_of_many,
+            share=None,
             tag="Numbers",
             summary="Poll up to 100 leases",
             description="Counts once against the limit. An id that is not yours, or does not exist, is null.",

@@ -131,6 +131,7 @@ def routes(*, database: Database, names: Names, records: Names, allow: Sequence[
             path="/services/{slug}/control/check",
             scope="admin",
             handler=check,
+            share="outside",
             tag=TAG,
             summary="Look for the token",
             description="Takes up to 15 seconds. A proof lasts a year; checked again, it begins anew.",

@@ -193,6 +193,7 @@ def routes() -> list[Route]:
             path="/webhooks/{webhook_id}/deliveries",
             scope="webhooks",
             handler=deliveries,
+            share="dear",
             tag=TAG,
             summary="List deliveries",
             description="What became of each event that was for the webhook, with its attempts; newest event first. "
@@ -207,6 +208,7 @@ def routes() -> list[Route]:
             path="/webhooks/{webhook_id}/replay",
             scope="webhooks",
             handler=replay,
+            share="dear",
             tag=TAG,
             summary="Send events again",
             description="Also those from before it was made. What is still on its way stays as it is. One call sends "

@@ -185,6 +185,7 @@ def routes(*, database: Database, checkout: Checkout | None, minimum_micros: int
             answer=Deposit,
             idempotent=True,
             asks_outside=True,
+            share="outside",
             errors=(InvalidRequest, DepositsOff, IdempotencyInFlight, Unavailable),
         ),
         Route(

@@ -157,6 +157,7 @@ def _errors(route: Route) -> list[type[TrunklineError]]:
     }  # fmt: skip
     if route.scope is not None:
         kinds |= {errors.NotAuthenticated, errors.InsufficientScope, errors.IpNotAllowed, errors.AccountFrozen}
+        kinds.add(errors.TooManyAtOnce)
     if not route.is_notice:
         kinds.add(errors.RateLimited)
     if "{" in route.path:

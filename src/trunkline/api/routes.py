@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from trunkline.accounts.bulkheads import Share
 from trunkline.accounts.keys import Key
 from trunkline.errors import TrunklineError
 from trunkline.ledger.audit import Actor
@@ -64,6 +65,11 @@ class Document:
     etag: str
     max_age_seconds: int
 
+    def is_known(self, if_none_match: bytes) -> bool:
+        """Whether the caller's copy is still good (RFC 9110 §13.1.2)."""
+        tags = [tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")]
+        return if_none_match == b"*" or self.etag.encode() in tags
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stream:
@@ -75,6 +81,17 @@ class Stream:
     headers: Sequence[tuple[bytes, bytes]] = ()
     deadline: asyncio.Timeout = dataclasses.field(default_factory=lambda: asyncio.timeout(None))  # moved up, it ends
     closed: Callable[[], None] = lambda: None  # called once, however it ends, also where none of it was sent
+
+    def and_then(self, closed: Callable[[], None]) -> "Stream":
+        """The same, with something more to be done when it is closed."""
+
+        def both() -> None:
+            try:
+                self.closed()
+            finally:
+                closed()
+
+        return dataclasses.replace(self, closed=both)
 
 
 class Over:
@@ -114,6 +131,10 @@ class Route:
     content_type: str = "application/json"  # of the answer; another one: the handler returns a Stream
     may_be_over: bool = False  # of a stream: its handler may return OVER
     bare: bool = False  # its answer stands alone, without the envelope, as another system's format asks
+    share: Share | None = (
+        "work"  # which places of its account a call takes; None: what it reads is read for many at once
+    )
+    weight: Callable[[Any], int] | None = None  # how many places a call takes, by its body; None: one
     errors: tuple[type[TrunklineError], ...] = ()
 
     @property

@@ -5,17 +5,20 @@ between it and the socket would cost more than the handlers do.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 import logging
 import math
 import random
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from trunkline import clock, ids, logs, metrics, refusals
+from trunkline.accounts.bulkheads import Bulkheads, Share
 from trunkline.accounts.keys import FRESH_SECONDS, Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
@@ -85,8 +88,10 @@ class Api:
         files: Mapping[str, tuple[bytes, bytes]],
         probes: probes.Probes | None = None,
         strangers: Strangers | None = None,
+        bulkheads: Bulkheads | None = None,
     ) -> None:
         self._database = database
+        self._bulkheads = bulkheads or Bulkheads(concurrency=sys.maxsize, held=sys.maxsize, streams=sys.maxsize)
         self._strangers = strangers or Strangers(0)
         self._callers = Callers(keyring, limiter, self._strangers, appeal)
         self._holds = Holds(database, self._callers.refusal)
@@ -210,7 +215,10 @@ class Api:
         if route.streams_events and b"last-event-id" in asked:
             call.last_event_id = asked[b"last-event-id"].decode("latin-1")
         if route.beforehand is not None:
-            call.beforehand = await route.beforehand(call)
+            with contextlib.ExitStack() as place:
+                place.callback(await self._bulkheads.enter("outside", key.account_id))
+                call.beforehand = await route.beforehand(call)
+        claim = None
         if route.idempotent and b"idempotency-key" in asked:
             claim = idempotency.claim(
                 key,
@@ -218,16 +226,32 @@ class Api:
                 hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest(),
                 sealed_under=asked[b"authorization"].partition(b" ")[2].strip() if route.shows_secret else None,
             )
+        share: Share | None = "held" if request.held else route.share
+        if share is None:
+            return await self._run(route, call, claim, held=request.held)
+        with contextlib.ExitStack() as place:
+            weight = route.weight(body) if route.weight else 1
+            place.callback(await self._bulkheads.enter(share, key.account_id, weight))
+            if time.monotonic() - admitted > FRESH_SECONDS:  # so may a turn
+                await self._callers.still(route.scope, asked, address)
+            answer = await self._run(route, call, claim, held=request.held)
+            if isinstance(answer.body, Stream):  # which has its place until it ends
+                answer = answer._replace(body=answer.body.and_then(place.pop_all().close))
+            return answer
+
+    async def _run(self, route: Route, call: Call, claim: idempotency.Claim | None, *, held: bool) -> Answer:
+        assert route.scope is not None
+        if claim is not None:
             answer = await (self._once_outside if route.asks_outside else self._once)(route, call, claim)
         elif route.transacts:
             answer = await self._database.transact(lambda connection: self._handle(route, call, connection))
-        elif request.held:
-            async with self._holds.over(key, route.scope, address):
+        elif held:
+            async with self._holds.over(call.key, route.scope, call.address):
                 answer = await self._handle(route, call, self._database)
         else:
             answer = await self._handle(route, call, self._database)
         if isinstance(answer.body, Stream):
-            answer = answer._replace(body=self._holds.follow(key, route.scope, address, answer.body))
+            answer = answer._replace(body=self._holds.follow(call.key, route.scope, call.address, answer.body))
         if call.once_committed is not None:
             call.once_committed()
         return answer
@@ -346,11 +370,8 @@ _FILE_HEADERS: Headers = [
 
 
 def _unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], headers: Headers) -> Answer:
-    """304 for a caller whose copy is still good (RFC 9110 §13.1.2)."""
-    etag = found.etag.encode()
-    headers = [(b"etag", etag), *headers]
-    known = asked.get(b"if-none-match", b"")
-    if known == b"*" or etag in [tag.strip().removeprefix(b"W/") for tag in known.split(b",")]:
+    headers = [(b"etag", found.etag.encode()), *headers]
+    if found.is_known(asked.get(b"if-none-match", b"")):
         return Answer(304, kind, b"", headers)
     return Answer(200, kind, found.body, headers)
 

@@ -40,6 +40,7 @@ def routes() -> list[Route]:
             path="/account/statement",
             scope="account:read",
             handler=statement,
+            share="export",
             tag="Account",
             summary="Every movement of money, as CSV",
             description="Oldest first, with the balance after each; of 366 days at most, in UTC. A text that a "

@@ -89,6 +89,7 @@ def routes() -> list[Route]:
             path="/account/usage",
             scope="account:read",
             handler=usage_report,
+            share="dear",
             tag="Account",
             summary="What was used",
             description="Leases and money by day, service, country, key or label; exact to the ledger.",

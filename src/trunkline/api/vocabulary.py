@@ -242,6 +242,7 @@ EXAMPLES: tuple[TrunklineError, ...] = (
     errors.IpNotAllowed("The key may not be used from the address 203.0.113.9."),
     errors.AccountFrozen("The account is frozen: leases for accounts of others. Write to abuse@example.com."),
     errors.TooManyStreams("The key has 100 streams open, and may have no more; close one.", retry_at=NOW),
+    errors.TooManyAtOnce("Too many calls of the account are at work or waiting; ask again in a moment.", retry_at=NOW),
     errors.RateLimited("The key may send 60 requests a minute.", retry_at="2026-04-19T14:32:01Z", limit="key"),
 )
 
