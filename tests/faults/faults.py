@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -91,6 +92,12 @@ class Fault:
     seconds: float = 0  # for which it lasts
     words: tuple[str, ...] = ()  # of ``trunkline serve``
     site: Site = "embedded"
+
+    def impossible(self) -> str | None:
+        """Why it cannot be injected here."""
+        if self.site == "small disk" and (sys.platform != "linux" or os.geteuid() != 0):
+            return "only root on Linux mounts a small disk"
+        return None
 
 
 FAULTS = {

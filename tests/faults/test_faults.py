@@ -17,5 +17,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_nothing_acknowledged_is_lost_or_takes_effect_twice_when(name: str) -> None:
+    if why := FAULTS[name].impossible():
+        pytest.skip(why)
     seen = play(FAULTS[name], purchases=PURCHASES)
     assert seen.orders >= 2 * PURCHASES
