@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("name", nargs="*", choices=[*FAULTS, []], help="only these; the page is not written then")
     chosen = parser.parse_args()
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     print("  ".join(HEAD))
     for name in chosen.name or FAULTS:
         fault = FAULTS[name]
