@@ -138,7 +138,7 @@ async def serve(
             tasks.append(asyncio.create_task(links.watch(built.database, carriers)))
             tasks.append(asyncio.create_task(simulator.send(built.database, built.inbox.put)))
         if role in ("all", "worker"):
-            tasks.append(asyncio.create_task(sweeper.sweep(built.database)))
+            tasks.append(asyncio.create_task(sweeper.sweep(built.database, built.inbox)))
             tasks.append(asyncio.create_task(deposits.sweep(built.database)))
             tasks.append(asyncio.create_task(statistics.sweep(built.database)))
             tasks.append(asyncio.create_task(health.watch(built.database, built.registry)))

@@ -1,9 +1,12 @@
-"""Ends leases whose time is over, erases texts that were kept long enough, forgets what nobody will ask for again."""
+"""Gives texts whose missing parts do not come, ends leases whose time is over, erases texts that were kept long enough,
+forgets what nobody will ask for again.
+"""
 
 import asyncio
 import logging
 
 from trunkline.activations import erasure
+from trunkline.activations.inbox import Inbox
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database
 from trunkline.storage.queries import queries
@@ -24,18 +27,21 @@ async def expire_due(database: Database) -> int:
     return ended
 
 
-async def sweep(database: Database) -> None:
+async def sweep(database: Database, inbox: Inbox) -> None:
     """Runs until cancelled; a database that is away is tried again."""
     rounds = 0
     while True:
         try:
+            if given := await inbox.give_incomplete():  # before a lease ends for which they may be
+                log.info("%d incomplete texts given", given)
             if ended := await expire_due(database):
                 log.info("%d leases expired", ended)
-            if erased := await erasure.erase_due(database):
+            if erased := await erasure.erase_due(database, inbox.secret):
                 log.info("the texts of %d leases and numbers erased", erased)
             if rounds % CLEAN_EVERY == 0:
                 await database.execute(SQL.forget_stale_parts)
                 await database.execute(SQL.forget_old_answers)
+                await erasure.forget_repeats(database, inbox.secret)
                 if thrown := await erasure.throw_keys_away(database):
                     log.info("%d keys of erased texts thrown away", thrown)
         except Unavailable as error:
