@@ -199,9 +199,17 @@ class House:
         await database.execute(
             "UPDATE message SET erase_after = erase_after - $1::interval", datetime.timedelta(seconds=seconds)
         )
+        await database.execute(
+            "UPDATE assembly SET began_at = began_at - $1::interval, touched_at = touched_at - $1",
+            datetime.timedelta(seconds=seconds),
+        )
+        await database.execute(
+            "UPDATE finished_part SET finished_at = finished_at - $1::interval", datetime.timedelta(seconds=seconds)
+        )
         await database.execute("UPDATE text_key SET day = day - $1::integer", int(seconds // 86_400))
+        await self.platform.inbox.give_incomplete()
         await sweeper.expire_due(database)
-        await erasure.erase_due(database)
+        await erasure.erase_due(database, self.platform.inbox.secret)
         self.pushed.live.told(None)  # no event tells of time that is set back
 
     async def kept(self) -> list[Kept]:

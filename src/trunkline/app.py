@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from trunkline import money
+from trunkline.activations import repeats
 from trunkline.activations.inbox import Inbox
 from trunkline.carriers import registry, simulator
 from trunkline.carriers.carrier import Carrier
@@ -73,6 +74,8 @@ async def platform(
                 group_size=config.inbox.group_size,
                 backlog=config.inbox.backlog,
                 retention_days=config.retention.days,
+                part_wait_seconds=config.inbox.part_wait_seconds,
+                secret=await asyncio.to_thread(repeats.read_secret, config.inbox.secret_path(data_dir)),
             )
             yield Platform(database, catalog, everyone, inbox)
         except asyncpg.InsufficientPrivilegeError as error:

@@ -208,13 +208,23 @@ class RetentionOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("warn_gigabytes is more than 0")
 
 
+LONGEST_PART_WAIT_SECONDS = 1800  # parts further apart are of different texts
+
+
 class InboxOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     group_size: int
     backlog: int
+    part_wait_seconds: float
+    repeat_secret: str
 
     def __post_init__(self) -> None:
         if self.group_size < 1 or self.backlog < 1:
             raise ValueError("group_size and backlog are 1 or more")
+        if not 1 <= self.part_wait_seconds <= LONGEST_PART_WAIT_SECONDS:
+            raise ValueError(f"part_wait_seconds is from 1 to {LONGEST_PART_WAIT_SECONDS}")
+
+    def secret_path(self, directory: pathlib.Path) -> pathlib.Path:
+        return pathlib.Path(self.repeat_secret).expanduser() if self.repeat_secret else directory / "repeat-secret"
 
 
 class AuditOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

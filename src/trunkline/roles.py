@@ -150,7 +150,7 @@ async def serve(
         if role in ("all", "worker"):
             kept = config.retention
             keep = sweeper.Keep(kept.test_days, kept.label_days, kept.warn_gigabytes * 1e9)
-            tasks.append(asyncio.create_task(sweeper.sweep(built.database, keep)))
+            tasks.append(asyncio.create_task(sweeper.sweep(built.database, built.inbox, keep)))
             tasks.append(asyncio.create_task(deposits.sweep(built.database)))
             tasks.append(asyncio.create_task(statistics.sweep(built.database)))
             tasks.append(asyncio.create_task(health.watch(built.database, built.registry)))

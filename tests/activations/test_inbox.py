@@ -115,6 +115,10 @@ async def test_a_reference_that_comes_round_again_does_not_mix_two_texts(house: 
     assert [outcome.what for outcome in outcomes[:-1]] == ["part"] * len(newer)
     assert outcomes[-1].what == "delivered"
     assert (await buyer.status(lease))["sms"]["full_text"] == LONG.replace("847291", "222222")
+    assert await house.platform.inbox.give_incomplete() == 1, "what came of the elder is not lost"
+    elder_text, newer_text = sorted((await buyer.status(lease))["messages"], key=lambda sms: not sms["incomplete"])
+    assert (elder_text["code"], elder_text["incomplete"], newer_text["incomplete"]) == ("847291", True, False)
+    assert elder_text["full_text"].endswith("[…]")
     await nothing_is_left_of_parts(house)
 
 

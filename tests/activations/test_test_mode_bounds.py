@@ -232,7 +232,7 @@ async def test_several_sweepers_remove_each_old_lease_once_in_groups(
 
 
 async def test_a_database_that_has_grown_large_is_warned_of(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    await sweeper.clean(house.platform.database, KEEP)
+    await sweeper.clean(house.platform.database, house.platform.inbox, KEEP)
     assert "has grown" not in caplog.text
-    await sweeper.clean(house.platform.database, Keep(7, 90, warn_bytes=1))
+    await sweeper.clean(house.platform.database, house.platform.inbox, Keep(7, 90, warn_bytes=1))
     assert "the database has grown to" in caplog.text

@@ -8,22 +8,23 @@ one be read and matched while the other is on disk.
 import asyncio
 import dataclasses
 import datetime
-import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from trunkline import metrics, phone
+from trunkline.activations import long_texts
 from trunkline.activations.codes import Brands, extract
 from trunkline.activations.matching import Candidate, Match, Senders, match
-from trunkline.activations.vault import TextKey, Vault, unseal_part
+from trunkline.activations.repeats import Repeats
+from trunkline.activations.vault import Vault
 from trunkline.carriers import alphabets, simulator
-from trunkline.carriers.carrier import Alphabet, InboundText, StoreAway
+from trunkline.carriers.carrier import Identity, InboundText, StoreAway
 from trunkline.catalog.prices import Catalog, Snapshot
 from trunkline.errors import Unavailable
 from trunkline.pool import recipients
 from trunkline.pool.recipients import Found
-from trunkline.storage.database import Database, Querier, Row
+from trunkline.storage.database import Database, Querier
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
@@ -31,6 +32,7 @@ log = logging.getLogger("trunkline.inbox")
 
 LANES = 2
 LONGEST_TEXT = 20_000  # characters kept; the longest text that 255 parts can carry is 39,015
+ALWAYS = "{(,)}"  # a multirange of times
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,14 +51,21 @@ class _Text:
     sender: str
     recipient: str
     body: str
-    activation_id: int | None  # the one lease that it is for; None: matching decides
+    activation_id: int | None = None  # the one lease that it is for; None: matching decides
+    identity: Identity | None = None
+    began_at: datetime.datetime | None = None  # when its first part came: it is for no lease that began later
+    incomplete: bool = False
     others: tuple[str, ...] = ()  # as InboundText has them
     written: str = ""
     local: bool = False
     machine: str | None = None  # why it is for no person; no lease gets it
 
-    def fingerprint(self, key: TextKey) -> bytes:
-        return key.fingerprint(self.carrier, self.sender, self.recipient, self.body)
+    @property
+    def legible(self) -> str:
+        """What a code may be read from."""
+        if self.machine is not None:
+            return ""
+        return long_texts.legible(self.body) if self.incomplete else self.body
 
 
 class _Reader:
@@ -83,10 +92,15 @@ class Inbox:
         group_size: int = 256,
         backlog: int = 10_000,
         retention_days: int = 1,
+        part_wait_seconds: float = 300,
+        secret: bytes = b"",
     ) -> None:
         self._database = database
         self._catalog = catalog
         self._vault = Vault()
+        self.secret = secret  # with which is hashed what erased texts are known by
+        self._repeats = Repeats(secret)
+        self._part_wait_seconds = part_wait_seconds
         self._retention_days = retention_days  # of texts that are nobody's; a lease has its own
         self._reader: _Reader | None = None
         self._preparing = asyncio.Lock()
@@ -168,6 +182,33 @@ class Inbox:
         self._follower({outcome.activation_id for outcome in outcomes if outcome.activation_id is not None})
         return outcomes
 
+    async def give_incomplete(self) -> int:
+        """Gives the long texts whose missing parts do not come to their leases; how many. Raises Unavailable.
+
+        Each in a transaction of its own; several processes pass each other by.
+        """
+        given = 0
+        reader = await self._current_reader()
+        while True:
+            async with self._database.transaction() as connection:
+                rows = await connection.fetch(SQL.incomplete_text, self._part_wait_seconds)
+                if not rows:
+                    return given
+                first = rows[0]
+                text = _Text(
+                    first["carrier"],
+                    first["sender"],
+                    first["recipient"],
+                    _kept(long_texts.joined(rows, first["total"])),
+                    began_at=first["began_at"],
+                    incomplete=len(rows) < first["total"],
+                )
+                [outcome] = await self._store(connection, reader, [text])
+            metrics.TEXTS.add(1, text.carrier, "incomplete" if text.incomplete else outcome.what)
+            if outcome.activation_id is not None:
+                self._follower([outcome.activation_id])
+            given += 1
+
     async def _current_reader(self) -> _Reader:
         catalog = await self._catalog.snapshot()
         if self._reader is None or self._reader.services is not catalog.by_id:
@@ -184,6 +225,7 @@ class Inbox:
         simulated: set[str] = set()
         frozen: set[str] = set()
         leases: dict[str, list[Candidate]] = {}
+        began: dict[int, datetime.datetime] = {}
         kept: dict[int | None, tuple[datetime.date | None, int]] = {None: (None, self._retention_days)}
         rows = await connection.fetch(SQL.candidates, list({text.recipient for text in texts}))
         meant = await recipients.elsewhere(connection, texts, {row["e164"]: row["carrier"] for row in rows})
@@ -202,9 +244,10 @@ class Inbox:
                     Candidate(row["activation_id"], service, row["sender_filter"], row["contains_filter"])
                 )
                 kept[row["activation_id"]] = (row["day"], row["retain_days"])
+                began[row["activation_id"]] = row["created_at"]
         matches, codes = [], []
         for text in texts:
-            found = extract(text.body if text.machine is None else "", reader.brands)
+            found = extract(text.legible, reader.brands)
             codes.append(found.code)
             if text.machine is not None:
                 matches.append(Match(None, text.machine))
@@ -220,10 +263,13 @@ class Inbox:
                     lease
                     for lease in leases.get(text.recipient, ())
                     if text.activation_id in (None, lease.activation_id)
+                    and (text.began_at is None or began[lease.activation_id] <= text.began_at)
                 ]
                 matches.append(match(text.body, text.sender, found.services, sent_by, live, signed=found.signed))
         days = [kept[matched.activation_id] for matched in matches]
         keys = [await self._vault.key(connection, *each) for each in days]
+        hasher = await self._repeats.hasher(connection)
+        known = [hasher.fingerprints(text.carrier, text.sender, text.recipient, text.body) for text in texts]
         rows = await connection.fetch(
             SQL.receive,
             [numbers.get(text.recipient) for text in texts],
@@ -232,45 +278,59 @@ class Inbox:
             [text.sender for text in texts],
             [text.recipient for text in texts],
             [matched.reason for matched in matches],
-            [text.fingerprint(key) for text, key in zip(texts, keys, strict=True)],
+            [each.new for each in known],
+            [each.elder for each in known],
+            [each.erased for each in known],
+            [each.elder_erased for each in known],
+            [text.identity and text.identity.session for text in texts],
+            [text.identity and text.identity.name for text in texts],
+            [_doubtful(text.identity) for text in texts],
+            [text.incomplete for text in texts],
             [key.seal(text.body, code) for text, code, key in zip(texts, codes, keys, strict=True)],
             [key.key_id for key in keys],
             [retained for _, retained in days],
         )
         outcomes = [Outcome(row["outcome"], row["activation_id"]) for row in rows]
         for text, outcome, matched in zip(texts, outcomes, matches, strict=True):
-            if outcome.what in ("unmatched", "late"):
-                log.info(
-                    "a text from %s to %s: %s", text.carrier, phone.mask(text.recipient), matched.reason or "too late"
-                )
+            if outcome.what != "delivered":
+                why = "it came before" if outcome.what == "repeated" else matched.reason
+                log.info("a text from %s to %s is %s: %s", text.carrier, phone.mask(text.recipient), outcome.what, why)
         return outcomes
 
     async def _assembled(self, connection: Querier, text: InboundText) -> _Text | None:
         """The whole text, if this was all of it or its last missing part; None where parts are still to come."""
         part = text.part
-        if part is None:
+        if part is None or text.machine is not None:
             return _read(text)
+        text = await self._addressed_part(connection, text)
         key = await self._vault.key(connection, None, self._retention_days)
+        sender = text.sender.replace("\0", "")
+        place = (text.carrier, sender, text.recipient, part.kind, *map(str, (part.reference, part.total, part.number)))
+        known = (await self._repeats.hasher(connection)).fingerprints(*place, text.alphabet, text.payload.hex())
         rows = await connection.fetch(
             SQL.assemble,
             text.carrier,
-            text.sender.replace("\0", ""),
+            sender,
             text.recipient,
+            part.kind,
             part.reference,
             part.total,
             part.number,
             text.alphabet,
             key.seal_part(text.payload),
             key.key_id,
+            any(map(str.isdigit, alphabets.decode(text.payload, text.alphabet))),
+            [known.new, known.elder, known.erased, known.elder_erased],
         )
         if not rows:
             return None
-        # Joined before they are decoded: a surrogate pair or an escape may be split between two parts.
-        runs = itertools.groupby(rows, key=lambda row: str(row["alphabet"]))
-        body = "".join(
-            alphabets.decode(b"".join(_payload(row) for row in run), Alphabet(alphabet)) for alphabet, run in runs
-        )
-        return _text(text, body)
+        return _text(text, long_texts.joined(rows, part.total), rows[0]["began_at"])
+
+    async def _addressed_part(self, connection: Querier, text: InboundText) -> InboundText:
+        """With the number that is meant: the parts of a text wait there, and its lease is told of them."""
+        every = dataclasses.replace(text, others=(text.recipient, *text.others))
+        found = (await recipients.elsewhere(connection, [every], {})).get((text.carrier, text.written))
+        return dataclasses.replace(text, recipient=found.e164, written="") if found and found.e164 else text
 
 
 def _nobody(_: Iterable[int]) -> None:
@@ -281,12 +341,17 @@ def _read(text: InboundText) -> _Text:
     return _text(text, alphabets.decode(text.payload, text.alphabet))
 
 
-def _text(text: InboundText, body: str) -> _Text:
-    """NUL is the one character that PostgreSQL cannot keep."""
-    kept = body.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
+def _text(text: InboundText, body: str, began_at: datetime.datetime | None = None) -> _Text:
     sender = text.sender.replace("\0", "")
-    read_as = (text.others, text.written, text.local)
-    return _Text(text.carrier, sender, text.recipient, kept, text.activation_id, *read_as, text.machine)
+    return _Text(
+        text.carrier, sender, text.recipient, _kept(body), text.activation_id, text.identity, began_at,
+        others=text.others, written=text.written, local=text.local, machine=text.machine,
+    )  # fmt: skip
+
+
+def _kept(body: str) -> str:
+    """NUL is the one character that PostgreSQL cannot keep."""
+    return body.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
 
 
 def _addressed(text: _Text, meant: Mapping[tuple[str, str], Found]) -> _Text:
@@ -296,6 +361,9 @@ def _addressed(text: _Text, meant: Mapping[tuple[str, str], Found]) -> _Text:
     return dataclasses.replace(text, recipient=found.e164 or text.recipient, machine=text.machine or found.reason)
 
 
-def _payload(row: Row) -> bytes:
-    payload: bytes = row["payload"]
-    return payload if row["key_id"] is None else unseal_part(row["key"], payload)
+def _doubtful(identity: Identity | None) -> str:
+    """The times of an identity as a multirange; without one any earlier text may be the same."""
+    if identity is None:
+        return ALWAYS
+    spans = (f"[{since.isoformat() if since else ''},{until.isoformat()})" for since, until in identity.doubtful)
+    return "{" + ",".join(spans) + "}"

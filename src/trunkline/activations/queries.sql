@@ -27,11 +27,18 @@ SELECT activation.*, service.slug AS service, texts_of(activation_id) AS texts,
                        AND event.created_at >= activation.created_at) AS events,
        (SELECT jsonb_object_agg(revision, reason) FROM message
          WHERE message.activation_id = activation.activation_id AND reason IS NOT NULL) AS reasons,
-       nobodys.*
+       nobodys.*, unfinished.*
   FROM activation JOIN service USING (service_id),
        LATERAL (SELECT count(*) AS unmatched, count(*) FILTER (WHERE reason = $4) AS kept_back FROM message
                  WHERE message.number_id = activation.number_id AND message.activation_id IS NULL
-                   AND message.received_at BETWEEN activation.created_at AND coalesce(activation.ended_at, now())) AS nobodys
+                   AND message.received_at BETWEEN activation.created_at AND coalesce(activation.ended_at, now())) AS nobodys,
+       LATERAL (SELECT jsonb_agg(jsonb_build_object('total', total, 'came', came,
+                    'at', to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY assembly_id) AS parts
+                  FROM assembly,
+                       LATERAL (SELECT jsonb_agg(number ORDER BY number) AS came FROM assembly_part AS part
+                                 WHERE part.assembly_id = assembly.assembly_id AND NOT echo) AS fresh
+                 WHERE recipient = e164 AND given_at IS NULL AND came IS NOT NULL
+                   AND activation.activation_id = ANY (leases)) AS unfinished
  WHERE activation_id = $1 AND account_id = $2 AND test = $3
 
 -- name: list
@@ -50,25 +57,81 @@ SELECT expire_due($1)
 
 -- name: candidates
 SELECT number.e164, number.number_id, shelf.carrier, activation_id, service_id, sender_filter, contains_filter,
-       day, retain_days,
+       day, retain_days, activation.created_at,
        EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = number.number_id) AS frozen
   FROM number JOIN shelf USING (shelf_id) LEFT JOIN activation ON activation.number_id = number.number_id AND activation.ended_at IS NULL
  WHERE number.e164 = ANY ($1::text[])
 
 -- name: receive
-SELECT * FROM receive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT * FROM receive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 
 -- name: inbox
-SELECT message_id, received_at, carrier, sender, recipient, body, code, sealed, key, reason, activation_id, revision
+-- Those that no lease got, and those that came again.
+SELECT message_id, received_at, carrier, sender, recipient, body, code, sealed, key, reason, activation_id, revision,
+       incomplete, repeats, repeated_at,
+       CASE WHEN activation_id IS NOT NULL THEN 'delivered'
+            WHEN reason = 'the lease had ended' THEN 'late' ELSE 'unmatched' END AS outcome
   FROM message LEFT JOIN text_key USING (key_id)
- WHERE ($1 OR activation_id IS NULL) AND ($2::text IS NULL OR recipient = $2)
+ WHERE ($1 OR activation_id IS NULL OR repeats > 0) AND ($2::text IS NULL OR recipient = $2)
  ORDER BY message_id DESC LIMIT $3
 
+-- name: parts_waiting
+-- Long texts that are not whole and have not been given to anybody.
+SELECT assembly.assembly_id, began_at, carrier, sender, recipient, total, number, alphabet, payload, key_id, key
+  FROM (SELECT * FROM assembly
+         WHERE given_at IS NULL AND ($1::text IS NULL OR recipient = $1)
+           AND EXISTS (SELECT FROM assembly_part AS part WHERE part.assembly_id = assembly.assembly_id AND NOT echo)
+         ORDER BY assembly_id DESC LIMIT $2) AS assembly
+  JOIN assembly_part USING (assembly_id) LEFT JOIN text_key USING (key_id)
+ WHERE NOT echo ORDER BY assembly_id DESC, number
+
 -- name: assemble
-SELECT * FROM assemble($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT * FROM assemble($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+
+-- name: incomplete_text
+SELECT * FROM incomplete_text($1 * interval '1 second')
 
 -- name: forget_stale_parts
-DELETE FROM assembly WHERE touched_at < now() - interval '1 day'
+-- What was given stays as long as a part may still complete it; echoes alone are a carrier's repetitions.
+DELETE FROM assembly
+ WHERE touched_at < now() - interval '30 minutes'
+   AND (given_at IS NOT NULL
+        OR NOT EXISTS (SELECT FROM assembly_part AS part WHERE part.assembly_id = assembly.assembly_id AND NOT echo))
+
+-- name: repeat_keys
+SELECT day, key, xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid AS committed
+  FROM repeat_key WHERE day = ANY ($1::date[]) AND key IS NOT NULL
+
+-- name: make_repeat_keys
+INSERT INTO repeat_key (day, key) SELECT * FROM unnest($1::date[], $2::bytea[]) ORDER BY 1
+ON CONFLICT (day) DO UPDATE SET key = excluded.key WHERE repeat_key.key IS NULL
+
+-- name: forget_repeats
+-- Carriers repeat for 72 hours, and a lease lasts one at most.
+WITH due AS (
+    SELECT message_id FROM message WHERE fingerprint IS NOT NULL AND received_at < now() - interval '73 hours'
+     ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+), forgotten AS (
+    UPDATE message SET fingerprint = NULL FROM due WHERE message.message_id = due.message_id
+)
+SELECT count(*) FROM due
+
+-- name: forget_finished_parts
+DELETE FROM finished_part WHERE finished_at < now() - interval '73 hours'
+
+-- name: erase_finished_parts
+UPDATE finished_part SET fingerprint = sha256($1::bytea || fingerprint), erased = true
+ WHERE NOT erased AND finished_at < now() - interval '1 hour'
+
+-- A key is used for four days, and what it was used for is looked at for 73 hours more.
+-- name: throw_repeat_keys_away
+UPDATE repeat_key SET key = NULL WHERE key IS NOT NULL AND (day + 8)::timestamp AT TIME ZONE 'UTC' <= now()
+
+-- name: thrown_repeat_keys
+SELECT day FROM repeat_key WHERE key IS NULL
+
+-- name: forget_repeat_keys
+DELETE FROM repeat_key WHERE day = ANY ($1::date[]) AND key IS NULL
 
 -- name: text_key
 SELECT key_id, key, xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid AS committed
@@ -85,7 +148,7 @@ WITH due AS (
 ), done AS (
     UPDATE activation SET erase_after = NULL FROM due WHERE activation.activation_id = due.activation_id
 ), erased AS (
-    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = uuid_send(gen_random_uuid())
+    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = sha256($2::bytea || fingerprint)
       FROM due WHERE message.activation_id = due.activation_id
 )
 SELECT count(*) FROM due
@@ -94,7 +157,7 @@ SELECT count(*) FROM due
 WITH due AS (
     SELECT message_id FROM message WHERE erase_after <= now() ORDER BY erase_after LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
 ), erased AS (
-    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = uuid_send(gen_random_uuid()),
+    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = sha256($2::bytea || fingerprint),
                        erase_after = NULL
       FROM due WHERE message.message_id = due.message_id
 )

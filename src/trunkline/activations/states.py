@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from trunkline import money
-from trunkline.activations import vault
+from trunkline.activations import long_texts, vault
 from trunkline.activations.codes import extract
 from trunkline.clock import iso
 from trunkline.storage.database import Row
@@ -27,6 +27,7 @@ class Sms(msgspec.Struct, frozen=True):
     sender: str
     revision: int
     erased: bool = False
+    incomplete: bool = False
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -97,6 +98,7 @@ class _Kept(msgspec.Struct, frozen=True):
     full_text: str | None
     sealed: str | None
     key: str | None
+    incomplete: bool = False
 
 
 _read_texts = msgspec.json.Decoder(list[_Kept]).decode
@@ -111,7 +113,15 @@ def _opened(kept: _Kept) -> Sms:
     full_text, code = kept.full_text, kept.code
     if kept.sealed and kept.key:
         full_text, code = vault.unseal(bytes.fromhex(kept.key), bytes.fromhex(kept.sealed)) or (None, None)
-    return Sms(code, full_text, kept.received_at, kept.sender, kept.revision, erased=full_text is None)
+    return Sms(
+        code,
+        full_text,
+        kept.received_at,
+        kept.sender,
+        kept.revision,
+        erased=full_text is None,
+        incomplete=kept.incomplete,
+    )
 
 
 def _common(row: Row, now: datetime.datetime) -> dict[str, Any]:
@@ -182,6 +192,9 @@ def timeline(row: Row, now: datetime.datetime) -> list[Step]:
             detail = _arrived(sms)
             why = _why_so_read(sms, reasons.get(str(sms.revision)))
         steps.append(Step(event["at"], kind, detail, why))
+    unfinished = msgspec.json.decode(row["parts"]) if row["parts"] else []
+    steps += [Step(long["at"], "sms.part", _came(long), []) for long in unfinished]
+    steps.sort(key=lambda step: step.at)
     if row["state"] == "waiting":
         steps.append(Step(iso(now), "waiting", *_why_nothing_came(row)))
     return steps
@@ -194,9 +207,19 @@ def _remains(row: Row, arrived: Iterable[Sms]) -> list[dict[str, Any]]:
     return [{"type": "activation.created", "at": iso(row["created_at"])}, *texts, *ended]
 
 
+def _came(long: dict[str, Any]) -> str:
+    """Of a long text that is not whole; whose it is nobody knows yet, so none of its words."""
+    came = [str(number) for number in long["came"]]
+    parts, have = ("part", "has") if len(came) == 1 else ("parts", "have")
+    return f"Of a long text {parts} {', '.join(came)} of {long['total']} {have} come to the number."
+
+
 def _arrived(sms: Sms) -> str:
     if sms.erased:
         return "A text arrived; it has been erased since."
+    if sms.incomplete:
+        code = f"its code is {sms.code}" if sms.code else "what is there holds no code"
+        return f"A long text arrived of which parts are missing; {code}."
     return f"A text arrived; its code is {sms.code}." if sms.code else "A text arrived; it holds no code."
 
 
@@ -205,7 +228,7 @@ def _why_so_read(sms: Sms, reason: str | None) -> list[str]:
     why = [f"This lease got it because {reason}."] if reason else []
     if sms.full_text is None:
         return why
-    found = extract(sms.full_text)
+    found = extract(long_texts.legible(sms.full_text) if sms.incomplete else sms.full_text)
     if found.code != sms.code:
         return [*why, "It was read by an earlier version of Trunkline."]
     return [*why, *found.why]
@@ -213,6 +236,10 @@ def _why_so_read(sms: Sms, reason: str | None) -> list[str]:
 
 def _why_nothing_came(row: Row) -> tuple[str, list[str]]:
     others, kept_back = row["unmatched"], row["kept_back"]
+    if not others and row["parts"]:
+        return "A long text is coming to the number.", [
+            "Its missing parts are waited for; if they do not come, it goes where a text of what has come would."
+        ]
     if not others:
         return "No text has come to the number yet.", []
     some = "1 text has" if others == 1 else f"{others} texts have"

@@ -1,10 +1,13 @@
-"""Ends leases whose time is over, erases texts that were kept long enough, forgets what nobody will ask for again."""
+"""Gives texts whose missing parts do not come, ends leases whose time is over, erases texts that were kept long enough,
+forgets what nobody will ask for again.
+"""
 
 import asyncio
 import dataclasses
 import logging
 
 from trunkline.activations import erasure
+from trunkline.activations.inbox import Inbox
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database
 from trunkline.storage.queries import queries
@@ -55,11 +58,12 @@ async def forget_old(database: Database, keep: Keep) -> int:
     return forgotten
 
 
-async def clean(database: Database, keep: Keep) -> None:
+async def clean(database: Database, inbox: Inbox, keep: Keep) -> None:
     """What is worth a look every ten minutes."""
     for statement in (SQL.forget_stale_parts, SQL.forget_old_answers, SQL.forget_label_days):
         async with database.transaction(seconds=FORGET_SECONDS) as connection:
             await connection.execute(statement)
+    await erasure.forget_repeats(database, inbox.secret)
     if thrown := await erasure.throw_keys_away(database):
         log.info("%d keys of erased texts thrown away", thrown)
     size: int = await database.fetchval(SQL.database_bytes)
@@ -68,19 +72,21 @@ async def clean(database: Database, keep: Keep) -> None:
         log.warning("the database has grown to %.1f GB (docs/retention.md)", size / 1e9, extra={"facts": facts})
 
 
-async def sweep(database: Database, keep: Keep) -> None:
+async def sweep(database: Database, inbox: Inbox, keep: Keep) -> None:
     """Runs until cancelled; a database that is away is tried again."""
     rounds = 0
     while True:
         try:
+            if given := await inbox.give_incomplete():  # before a lease ends for which they may be
+                log.info("%d incomplete texts given", given)
             if ended := await expire_due(database):
                 log.info("%d leases expired", ended)
-            if erased := await erasure.erase_due(database):
+            if erased := await erasure.erase_due(database, inbox.secret):
                 log.info("the texts of %d leases and numbers erased", erased)
             if forgotten := await forget_old(database, keep):
                 log.info("%d old test leases and counts of labels removed", forgotten)
             if rounds % CLEAN_EVERY == 0:
-                await clean(database, keep)
+                await clean(database, inbox, keep)
         except Unavailable as error:
             log.warning("the sweep is put off: %s", error.detail)
         except Exception:

@@ -90,6 +90,11 @@ WORDS: dict[str, tuple[str, Any]] = {
     "ServiceStatus.status": ("The whole in a word.", None),
     "Sms.code": ("The code in the text; null where none was recognised, or the text is erased.", "847291"),
     "Sms.erased": ("Whether text and code were erased, because they had been kept long enough.", False),
+    "Sms.incomplete": (
+        "Whether parts of a long text were missing when it was given to you; `[…]` stands for them. If they come after"
+        " all, the whole text is the next revision.",
+        False,
+    ),
     "Sms.sender": ("Who sent the text.", "WhatsApp"),
     "Step.detail": ("What happened, in a sentence.", "The number was leased."),
     "Step.why": (

@@ -6,6 +6,7 @@ A carrier receives texts (MO) and hands each to ``deliver``; it says yes to its 
 
 import asyncio
 import dataclasses
+import datetime
 import enum
 from collections.abc import Callable
 from typing import Protocol
@@ -35,6 +36,21 @@ class Part:
     reference: int  # 0..65535, chosen by the sender
     total: int  # 2..255
     number: int  # 1..total
+    kind: str = dataclasses.field(default="", compare=False)  # "8", "16" or "sar": references of each are their own
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """What a carrier knows a text by, which tells a text that is sent again from the same words sent anew.
+
+    Of texts with the same words, those of one ``session`` are one text where their names are the same, and several
+    where they differ. One of another session is the same text if it came within ``doubtful``, and another if not.
+    """
+
+    name: str
+    session: str | None = None  # within which names are unique; None: they are unique for ever, as message ids are
+    # When there were texts of which the carrier may not have heard that we took them; None as a beginning: since ever.
+    doubtful: tuple[tuple[datetime.datetime | None, datetime.datetime], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +68,7 @@ class InboundText:
     written: str = dataclasses.field(default="", compare=False)  # the recipient's digits as the carrier wrote them
     local: bool = dataclasses.field(default=False, compare=False)  # they may lack the area code too
     machine: str | None = None  # why it is for a device and no person: kept, and no lease gets it
+    identity: Identity | None = dataclasses.field(default=None, compare=False)  # None: it is known by its words alone
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ leases of the test mode's magic services the network sends texts of itself.
 import asyncio
 import itertools
 import logging
+import uuid
 
-from trunkline.carriers.carrier import Alphabet, Deliver, Health, InboundText, LinkState, OutboundText, Report
+from trunkline.carriers.carrier import Alphabet, Deliver, Health, Identity, InboundText, LinkState, OutboundText, Report
 from trunkline.carriers.ranges import SimulatedNumber, simulated_numbers
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database
@@ -42,10 +43,14 @@ class SimulatedCarrier:
         return Health(LinkState.UP, "in this process")
 
 
-def inbound(sender: str, recipient: str, text: str, activation_id: int | None = None) -> InboundText:
-    """A text as the simulated network hands it over; with ``activation_id`` for no other lease on its number."""
+def inbound(sender: str, recipient: str, text: str, activation_id: int | None = None, *, name: str = "") -> InboundText:
+    """A text as the simulated network hands it over; with ``activation_id`` for no other lease on its number.
+
+    Each is a text of its own, whatever its words; one of the same ``name`` is the same sent again.
+    """
     payload = text.encode("utf-8", "replace")
-    return InboundText(NAME, sender, recipient, payload, Alphabet.UTF8, activation_id=activation_id)
+    identity = Identity(name or uuid.uuid4().hex)
+    return InboundText(NAME, sender, recipient, payload, Alphabet.UTF8, activation_id=activation_id, identity=identity)
 
 
 def numbers(seed: int) -> tuple[list[SimulatedNumber], list[SimulatedNumber]]:
@@ -68,7 +73,13 @@ async def send_due(database: Database, deliver: Deliver) -> int:
                 break
             rows = await connection.fetch(SQL.due_texts, GROUP)
             texts = [
-                inbound(row["sender"], row["recipient"], row["body"], row["activation_id"])
+                inbound(
+                    row["sender"],
+                    row["recipient"],
+                    row["body"],
+                    row["activation_id"],
+                    name=f"planned {row['simulated_text_id']}",
+                )
                 for row in rows
                 if row["live"]
             ]

@@ -93,4 +93,5 @@ def _text(row: Row) -> dict[str, Any]:
         "revision": row["revision"],
         "sender": row["sender"],
         "erased": full_text is None,
+        "incomplete": row["incomplete"],
     }

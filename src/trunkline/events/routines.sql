@@ -46,11 +46,11 @@ DROP FUNCTION IF EXISTS contents_of(bigint, bigint, timestamptz);
 CREATE FUNCTION contents_of(p_account bigint, p_event bigint, p_at timestamptz) RETURNS TABLE (
     event_id bigint, type text, data jsonb, created_at timestamptz, activation_id bigint, e164 text, country text, service text,
     cost_micros bigint, refund_micros bigint, currency text, labels jsonb, revision integer, sender text,
-    received_at timestamptz, code text, body text, sealed bytea, key bytea
+    received_at timestamptz, incomplete boolean, code text, body text, sealed bytea, key bytea
 ) LANGUAGE sql STABLE AS $$
     SELECT event.event_id, event.type, event.data, event.created_at, lease.activation_id, lease.e164, lease.country,
            service.slug, lease.cost_micros, lease.refund_micros, lease.currency, lease.labels, message.revision,
-           message.sender, message.received_at, message.code, message.body, message.sealed, text_key.key
+           message.sender, message.received_at, message.incomplete, message.code, message.body, message.sealed, text_key.key
       FROM event
       LEFT JOIN activation AS lease ON lease.activation_id = event.activation_id
       LEFT JOIN service ON service.service_id = lease.service_id

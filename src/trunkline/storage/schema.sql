@@ -61,33 +61,48 @@ CREATE TYPE public.used AS (
 	micros bigint
 );
 
-CREATE FUNCTION public.assemble(p_carrier text, p_sender text, p_recipient text, p_reference integer, p_total smallint, p_number smallint, p_alphabet text, p_payload bytea, p_key bigint) RETURNS TABLE(alphabet text, payload bytea, key_id bigint, key bytea)
+CREATE FUNCTION public.assemble(p_carrier text, p_sender text, p_recipient text, p_kind text, p_reference integer, p_total smallint, p_number smallint, p_alphabet text, p_payload bytea, p_key bigint, p_telling boolean, p_known bytea[]) RETURNS TABLE(number smallint, alphabet text, payload bytea, key_id bigint, key bytea, began_at timestamp with time zone)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
 DECLARE
-    whole bigint;
-    had bytea;
+    live bigint[] := leases_on(p_recipient);
+    kept assembly;
+    had assembly_part;
+    finished timestamptz;
+    is_foreign boolean := false;
 BEGIN
-    INSERT INTO assembly (carrier, sender, recipient, reference, total)
-         VALUES (p_carrier, p_sender, p_recipient, p_reference, p_total)
-    ON CONFLICT (carrier, sender, recipient, reference, total) DO UPDATE SET touched_at = now()
-      RETURNING assembly_id INTO whole;
-    DELETE FROM assembly_part WHERE assembly_id = whole AND stored_at < now() - interval '1 hour';  -- of another text
-    SELECT part.payload INTO had FROM assembly_part AS part
-     WHERE assembly_id = whole AND number = p_number AND part.key_id = p_key;  -- sealed, two can be compared
-    IF had IS DISTINCT FROM p_payload AND had IS NOT NULL THEN
-        -- references wrap: another text under the same one, whose elder never became complete
-        DELETE FROM assembly_part WHERE assembly_id = whole;
+    SELECT max(finished_at) INTO finished FROM finished_part
+     WHERE fingerprint = ANY (p_known) AND finished_at > now() - interval '73 hours';
+    IF finished IS NOT NULL THEN
+        is_foreign := NOT coalesce((SELECT count(*) = 1 AND min(created_at) <= finished FROM activation
+                                     WHERE activation_id = ANY (live)), false);
     END IF;
-    INSERT INTO assembly_part (assembly_id, number, alphabet, payload, key_id)
-         VALUES (whole, p_number, p_alphabet, p_payload, p_key) ON CONFLICT DO NOTHING;
-    IF (SELECT count(*) FROM assembly_part WHERE assembly_id = whole) < p_total THEN
-        RETURN;
+    LOOP
+        INSERT INTO assembly (carrier, sender, recipient, kind, reference, total, leases)
+             VALUES (p_carrier, p_sender, p_recipient, p_kind, p_reference, p_total, live)
+        ON CONFLICT (carrier, sender, recipient, kind, reference, total) WHERE NOT closed DO UPDATE SET touched_at = now()
+          RETURNING * INTO kept;
+        SELECT * INTO had FROM assembly_part
+         WHERE assembly_id = kept.assembly_id AND number = p_number AND echo = (finished IS NOT NULL);
+        EXIT WHEN kept.leases = live AND kept.began_at > now() - interval '30 minutes'
+              AND (had.assembly_id IS NULL OR had.echo OR had.fingerprint = ANY (p_known));
+        -- Another text's: an elder one, or references have come round and this one is another's under the same.
+        PERFORM close_assembly(kept.assembly_id);
+    END LOOP;
+    INSERT INTO assembly_part (assembly_id, number, alphabet, payload, key_id, echo, foreign_echo, telling, fingerprint,
+                               stored_at)
+         VALUES (kept.assembly_id, p_number, p_alphabet, p_payload, p_key, finished IS NOT NULL, is_foreign, p_telling,
+                 p_known[1], clock_timestamp())
+    ON CONFLICT (assembly_id, number, echo) DO UPDATE
+       SET alphabet = excluded.alphabet, payload = excluded.payload, key_id = excluded.key_id,
+           foreign_echo = excluded.foreign_echo, telling = excluded.telling, fingerprint = excluded.fingerprint,
+           stored_at = excluded.stored_at
+     WHERE assembly_part.echo;
+    IF had.assembly_id IS NULL AND finished IS NULL THEN
+        UPDATE assembly SET given_at = NULL WHERE assembly_id = kept.assembly_id AND given_at IS NOT NULL;
     END IF;
-    RETURN QUERY SELECT part.alphabet, part.payload, part.key_id, text_key.key
-                   FROM assembly_part AS part LEFT JOIN text_key USING (key_id) WHERE assembly_id = whole ORDER BY number;
-    DELETE FROM assembly WHERE assembly_id = whole;
+    RETURN QUERY SELECT * FROM take_parts(kept.assembly_id, ARRAY(SELECT whole_parts(kept.assembly_id, p_total, false)));
 END $$;
 
 CREATE FUNCTION public.await_link() RETURNS trigger
@@ -184,12 +199,20 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION public.contents_of(p_account bigint, p_event bigint, p_at timestamp with time zone) RETURNS TABLE(event_id bigint, type text, data jsonb, created_at timestamp with time zone, activation_id bigint, e164 text, country text, service text, cost_micros bigint, refund_micros bigint, currency text, labels jsonb, revision integer, sender text, received_at timestamp with time zone, code text, body text, sealed bytea, key bytea)
+CREATE FUNCTION public.close_assembly(p_assembly bigint) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO finished_part (fingerprint)
+    SELECT fingerprint FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo AND fingerprint IS NOT NULL;
+    UPDATE assembly SET closed = true WHERE assembly_id = p_assembly
+$$;
+
+CREATE FUNCTION public.contents_of(p_account bigint, p_event bigint, p_at timestamp with time zone) RETURNS TABLE(event_id bigint, type text, data jsonb, created_at timestamp with time zone, activation_id bigint, e164 text, country text, service text, cost_micros bigint, refund_micros bigint, currency text, labels jsonb, revision integer, sender text, received_at timestamp with time zone, incomplete boolean, code text, body text, sealed bytea, key bytea)
     LANGUAGE sql STABLE
     AS $$
     SELECT event.event_id, event.type, event.data, event.created_at, lease.activation_id, lease.e164, lease.country,
            service.slug, lease.cost_micros, lease.refund_micros, lease.currency, lease.labels, message.revision,
-           message.sender, message.received_at, message.code, message.body, message.sealed, text_key.key
+           message.sender, message.received_at, message.incomplete, message.code, message.body, message.sealed, text_key.key
       FROM event
       LEFT JOIN activation AS lease ON lease.activation_id = event.activation_id
       LEFT JOIN service ON service.service_id = lease.service_id
@@ -364,7 +387,12 @@ DECLARE
     due bigint[];
 BEGIN
     SELECT array_agg(activation_id) INTO due
-      FROM (SELECT activation_id FROM activation WHERE ended_at IS NULL AND expires_at <= now()
+      FROM (SELECT activation_id FROM activation
+             WHERE ended_at IS NULL AND expires_at <= now()
+               AND (expires_at <= now() - interval '1 minute'  -- what came of a long text is given first
+                    OR NOT EXISTS (SELECT FROM assembly JOIN assembly_part USING (assembly_id)
+                                    WHERE recipient = activation.e164 AND given_at IS NULL AND NOT echo
+                                      AND began_at >= activation.created_at))
              ORDER BY expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) AS late;
     IF due IS NULL THEN
         RETURN 0;
@@ -580,6 +608,47 @@ CREATE FUNCTION public.has_stock(p_service integer, p_shelves integer[]) RETURNS
                                                        WHERE away.number_id = slot.number_id))
 $$;
 
+CREATE FUNCTION public.incomplete_text(p_wait interval) RETURNS TABLE(carrier text, sender text, recipient text, total smallint, number smallint, alphabet text, payload bytea, key_id bigint, key bytea, began_at timestamp with time zone)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    kept assembly;
+    whole assembly_part[];
+BEGIN
+    SELECT * INTO kept FROM assembly
+     WHERE given_at IS NULL
+       AND (closed OR touched_at <= now() - p_wait
+            OR touched_at <= now() - interval '10 seconds'
+               AND (SELECT count(DISTINCT part.number) FROM assembly_part AS part
+                     WHERE part.assembly_id = assembly.assembly_id) = total
+            OR EXISTS (SELECT FROM activation WHERE activation_id = ANY (leases) AND ended_at IS NULL
+                          AND expires_at <= now() + interval '1 second'))
+       AND EXISTS (SELECT FROM assembly_part AS part WHERE part.assembly_id = assembly.assembly_id AND NOT part.echo)
+     ORDER BY assembly_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+    IF kept.assembly_id IS NULL THEN
+        RETURN;
+    END IF;
+    whole := ARRAY(SELECT whole_parts(kept.assembly_id, kept.total, true));
+    IF whole <> '{}' THEN
+        RETURN QUERY SELECT kept.carrier, kept.sender, kept.recipient, kept.total, taken.*
+                       FROM take_parts(kept.assembly_id, whole) AS taken;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT kept.carrier, kept.sender, kept.recipient, kept.total, part.number, part.alphabet, part.payload,
+                        part.key_id, text_key.key, kept.began_at
+                   FROM assembly_part AS part LEFT JOIN text_key USING (key_id)
+                  WHERE assembly_id = kept.assembly_id AND NOT echo ORDER BY part.number;
+    INSERT INTO finished_part (fingerprint)
+    SELECT fingerprint FROM assembly_part
+     WHERE assembly_id = kept.assembly_id AND NOT kept.closed AND NOT echo AND fingerprint IS NOT NULL;
+    IF kept.closed THEN
+        DELETE FROM assembly WHERE assembly_id = kept.assembly_id;
+    ELSE
+        UPDATE assembly SET given_at = now() WHERE assembly_id = kept.assembly_id;
+    END IF;
+END $$;
+
 CREATE FUNCTION public.keep_balance() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -728,6 +797,13 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
+
+CREATE FUNCTION public.leases_on(p_recipient text) RETURNS bigint[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(array_agg(activation_id ORDER BY activation_id), '{}')
+      FROM number JOIN activation USING (number_id) WHERE number.e164 = p_recipient AND ended_at IS NULL
+$$;
 
 CREATE FUNCTION public.locked_before(p_until timestamp with time zone, p_service integer, p_stripe integer) RETURNS boolean
     LANGUAGE plpgsql
@@ -1115,7 +1191,7 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION public.receive(p_numbers bigint[], p_activations bigint[], p_carriers text[], p_senders text[], p_recipients text[], p_reasons text[], p_fingerprints bytea[], p_sealed bytea[], p_keys bigint[], p_days integer[]) RETURNS TABLE(place bigint, outcome text, activation_id bigint)
+CREATE FUNCTION public.receive(p_numbers bigint[], p_activations bigint[], p_carriers text[], p_senders text[], p_recipients text[], p_reasons text[], p_fingerprints bytea[], p_elders bytea[], p_erased bytea[], p_elders_erased bytea[], p_sessions text[], p_identities text[], p_doubtful text[], p_incomplete boolean[], p_sealed bytea[], p_keys bigint[], p_days integer[]) RETURNS TABLE(place bigint, outcome text, activation_id bigint)
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
@@ -1125,30 +1201,62 @@ BEGIN
                                                WHERE activation_id = ANY (p_activations) AND revision = 0)
       ORDER BY account_id FOR NO KEY UPDATE;
     RETURN QUERY
-    WITH incoming AS (
+    WITH incoming AS MATERIALIZED (
         SELECT text.*, live.activation_id AS owner, live.revision AS revision_before,
                CASE WHEN live.activation_id IS NULL AND text.meant_for IS NOT NULL
-                    THEN 'the lease had ended' ELSE text.reason END AS why
+                    THEN 'the lease had ended' ELSE text.reason END AS why,
+               former.message_id AS former, former.activation_id AS former_owner
           FROM unnest(p_numbers, p_activations, p_carriers, p_senders, p_recipients, p_reasons, p_fingerprints,
+                      p_elders, p_erased, p_elders_erased, p_sessions, p_identities, p_doubtful, p_incomplete,
                       p_sealed, p_keys, p_days) WITH ORDINALITY
-               AS text (number_id, meant_for, carrier, sender, recipient, reason, fingerprint, sealed, key_id, days, place)
+               AS text (number_id, meant_for, carrier, sender, recipient, reason, fingerprint, elder, erased, elder_erased,
+                        session, identity, doubtful, incomplete, sealed, key_id, days, place)
           LEFT JOIN activation AS live ON live.activation_id = text.meant_for AND live.ended_at IS NULL
+          LEFT JOIN LATERAL (
+              SELECT old.message_id, old.activation_id
+                FROM message AS old LEFT JOIN activation AS its ON its.activation_id = old.activation_id
+               WHERE old.fingerprint = ANY (ARRAY[text.fingerprint, text.elder, text.erased, text.elder_erased])
+                 AND old.received_at > now() - interval '73 hours'  -- 72 after the end of any lease
+                 AND CASE
+                     WHEN old.identity = text.identity AND old.session IS NOT DISTINCT FROM text.session THEN true
+                     WHEN old.identity <> text.identity AND old.session IS NULL AND text.session IS NULL THEN false
+                     WHEN text.carrier = 'simulated'
+                     THEN old.activation_id IS NOT DISTINCT FROM live.activation_id AND old.sealed IS NOT NULL
+                     WHEN its.account_id <> live.account_id THEN true
+                     WHEN old.activation_id IS NULL AND old.received_at < live.created_at THEN true
+                     WHEN old.session = text.session THEN false
+                     ELSE coalesce(old.session IS NULL OR old.received_at <@ text.doubtful::tstzmultirange, true)
+                     END
+               ORDER BY old.message_id LIMIT 1) AS former ON true
+    ), judged AS (
+        -- The same within the group, where none can be seen in the table yet.
+        SELECT incoming.*,
+               row_number() OVER (PARTITION BY fingerprint, owner, session, identity ORDER BY place) > 1
+               OR row_number() OVER together > 1 AND session IS DISTINCT FROM first_value(session) OVER together AS twin
+          FROM incoming WINDOW together AS (PARTITION BY fingerprint, owner ORDER BY place)
+    ), counted AS (
+        UPDATE message SET repeats = repeats + again.times, repeated_at = now()
+          FROM (SELECT former, count(*)::integer AS times FROM judged WHERE former IS NOT NULL GROUP BY former) AS again
+         WHERE message.message_id = again.former
+           AND message.message_id IN (SELECT message_id FROM message AS free
+                                       WHERE message_id IN (SELECT former FROM judged) FOR NO KEY UPDATE SKIP LOCKED)
     ), news AS (
-        SELECT DISTINCT ON (fingerprint, owner) incoming.* FROM incoming
-         WHERE NOT EXISTS (SELECT FROM message AS old WHERE old.fingerprint = incoming.fingerprint
-                              AND old.activation_id IS NOT DISTINCT FROM incoming.owner)
-         ORDER BY fingerprint, owner, place
+        SELECT judged.*, coalesce(twins.times, 0) AS times
+          FROM judged
+          LEFT JOIN (SELECT fingerprint, owner, count(*)::integer AS times FROM judged WHERE twin GROUP BY 1, 2) AS twins
+            ON twins.fingerprint = judged.fingerprint AND twins.owner IS NOT DISTINCT FROM judged.owner
+         WHERE former IS NULL AND NOT twin
     ), stored AS (
-        INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, reason, fingerprint,
-                             sealed, key_id, erase_after)
+        INSERT INTO message (number_id, activation_id, revision, carrier, sender, recipient, reason, fingerprint, session,
+                             identity, incomplete, repeats, repeated_at, sealed, key_id, erase_after)
         SELECT number_id, owner,
                CASE WHEN owner IS NOT NULL
                     THEN revision_before + row_number() OVER (PARTITION BY owner ORDER BY place) END,
-               carrier, sender, recipient, why, fingerprint, sealed, key_id,
+               carrier, sender, recipient, why, fingerprint, session, identity, incomplete, times,
+               CASE WHEN times > 0 THEN now() END, sealed, key_id,
                CASE WHEN owner IS NULL THEN now() + days * interval '1 day' END
           FROM news ORDER BY place
-        ON CONFLICT (fingerprint, activation_id) DO NOTHING
-        RETURNING message.activation_id, message.revision, message.fingerprint
+        RETURNING message.activation_id, message.revision
     ), bumped AS (
         UPDATE activation SET revision = activation.revision + new.texts, state = 'received'
           FROM (SELECT stored.activation_id, count(*)::integer AS texts FROM stored
@@ -1164,17 +1272,13 @@ BEGIN
         SELECT account_id, test, activation_id, 'sms.received', jsonb_build_object('revision', stored.revision)
           FROM stored JOIN bumped USING (activation_id) ORDER BY activation_id, stored.revision
     )
-    SELECT incoming.place,
-           CASE WHEN news.place IS NULL OR stored.fingerprint IS NULL THEN 'repeated'
-                WHEN incoming.owner IS NOT NULL THEN 'delivered'
-                WHEN incoming.meant_for IS NOT NULL THEN 'late'
+    SELECT place,
+           CASE WHEN former IS NOT NULL OR twin THEN 'repeated'
+                WHEN owner IS NOT NULL THEN 'delivered'
+                WHEN meant_for IS NOT NULL THEN 'late'
                 ELSE 'unmatched' END,
-           incoming.owner
-      FROM incoming
-      LEFT JOIN news ON news.place = incoming.place
-      LEFT JOIN stored ON stored.fingerprint = incoming.fingerprint
-                      AND stored.activation_id IS NOT DISTINCT FROM incoming.owner
-     ORDER BY incoming.place;
+           CASE WHEN former IS NULL OR former_owner = owner THEN owner END
+      FROM judged ORDER BY place;
 END $$;
 
 CREATE FUNCTION public.record_attempts(p_deliveries bigint[], p_leases integer[], p_succeeded boolean[], p_again_in double precision[], p_pauses double precision[], p_urls text[], p_ages_ms integer[], p_durations_ms integer[], p_statuses smallint[], p_reasons text[], p_addresses text[], p_answers bytea[], p_keys bigint[], p_disable_after double precision, OUT endpoint_id bigint, OUT gone boolean) RETURNS SETOF record
@@ -1376,6 +1480,39 @@ BEGIN
     END LOOP;
 END $$;
 
+CREATE TABLE public.assembly_part (
+    assembly_id bigint NOT NULL,
+    number smallint NOT NULL,
+    alphabet text NOT NULL,
+    payload bytea NOT NULL,
+    stored_at timestamp with time zone DEFAULT now() NOT NULL,
+    key_id bigint,
+    echo boolean DEFAULT false NOT NULL,
+    foreign_echo boolean DEFAULT false NOT NULL,
+    telling boolean DEFAULT false NOT NULL,
+    fingerprint bytea,
+    CONSTRAINT assembly_part_number_check CHECK (((number >= 1) AND (number <= 255)))
+);
+
+CREATE FUNCTION public.take_parts(p_assembly bigint, p_parts public.assembly_part[]) RETURNS TABLE(number smallint, alphabet text, payload bytea, key_id bigint, key bytea, began_at timestamp with time zone)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+BEGIN
+    IF p_parts = '{}' THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT part.number, part.alphabet, part.payload, part.key_id, text_key.key, assembly.began_at
+                   FROM unnest(p_parts) AS part JOIN assembly USING (assembly_id) LEFT JOIN text_key USING (key_id)
+                  ORDER BY part.number;
+    INSERT INTO finished_part (fingerprint)
+    SELECT fingerprint FROM unnest(p_parts) AS part WHERE NOT echo AND fingerprint IS NOT NULL;
+    DELETE FROM assembly_part AS part USING unnest(p_parts) AS taken
+     WHERE part.assembly_id = p_assembly AND part.number = taken.number AND part.echo = taken.echo;
+    DELETE FROM assembly WHERE assembly_id = p_assembly
+       AND NOT EXISTS (SELECT FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo);
+END $$;
+
 CREATE FUNCTION public.test_capped_because(p_account bigint, p_service integer, p_country text, p_stock bigint, p_max_active integer, p_max_any integer, p_share numeric, p_per_day integer, OUT problem text, OUT facts jsonb) RETURNS record
     LANGUAGE plpgsql STABLE
     AS $$
@@ -1414,7 +1551,7 @@ CREATE FUNCTION public.texts_of(p_activation bigint) RETURNS jsonb
     LANGUAGE sql STABLE
     AS $$
     SELECT jsonb_agg(jsonb_build_object(
-               'revision', revision, 'code', code, 'full_text', body, 'sender', sender,
+               'revision', revision, 'code', code, 'full_text', body, 'sender', sender, 'incomplete', incomplete,
                'sealed', encode(sealed, 'hex'), 'key', encode(key, 'hex'),
                'received_at', to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY revision)
       FROM message LEFT JOIN text_key USING (key_id) WHERE activation_id = p_activation
@@ -1458,6 +1595,39 @@ CREATE FUNCTION public.wants(p_types text[], p_type text) RETURNS boolean
     AS $$
     SELECT p_type = ANY (p_types) OR '*' = ANY (p_types) OR split_part(p_type, '.', 1) || '.*' = ANY (p_types)
 $$;
+
+CREATE FUNCTION public.whole_parts(p_assembly bigint, p_total integer, p_waited boolean) RETURNS SETOF public.assembly_part
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    fresh integer;
+    echoes integer;
+    known integer;
+    doubtful boolean;
+BEGIN
+    SELECT count(*) FILTER (WHERE NOT echo), count(*) FILTER (WHERE echo), count(DISTINCT number)
+      INTO fresh, echoes, known FROM assembly_part WHERE assembly_id = p_assembly;
+    IF known < p_total THEN
+        RETURN;
+    ELSIF fresh = p_total OR echoes = p_total THEN
+        RETURN QUERY SELECT * FROM assembly_part WHERE assembly_id = p_assembly AND echo = (fresh < p_total);
+        RETURN;
+    END IF;
+    SELECT bool_or(filler.telling AND (filler.foreign_echo OR NOT p_waited))
+           OR NOT p_waited
+              AND bool_or(EXISTS (SELECT FROM assembly_part AS part WHERE assembly_id = p_assembly AND NOT part.echo
+                                     AND part.number < filler.number AND part.stored_at > filler.stored_at))
+              AND NOT bool_or(filler.stored_at > (SELECT min(stored_at) FROM assembly_part
+                                                   WHERE assembly_id = p_assembly AND NOT echo))
+      INTO doubtful
+      FROM assembly_part AS filler
+     WHERE assembly_id = p_assembly AND echo
+       AND NOT EXISTS (SELECT FROM assembly_part AS part
+                        WHERE assembly_id = p_assembly AND part.number = filler.number AND NOT part.echo);
+    IF NOT doubtful THEN
+        RETURN QUERY SELECT DISTINCT ON (number) * FROM assembly_part WHERE assembly_id = p_assembly ORDER BY number, echo;
+    END IF;
+END $$;
 
 ALTER TABLE public.account ALTER COLUMN account_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.account_account_id_seq
@@ -1517,6 +1687,11 @@ CREATE TABLE public.assembly (
     reference integer NOT NULL,
     total smallint NOT NULL,
     touched_at timestamp with time zone DEFAULT now() NOT NULL,
+    kind text DEFAULT ''::text NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL,
+    leases bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    closed boolean DEFAULT false NOT NULL,
+    given_at timestamp with time zone,
     CONSTRAINT assembly_total_check CHECK (((total >= 2) AND (total <= 255)))
 );
 
@@ -1527,16 +1702,6 @@ ALTER TABLE public.assembly ALTER COLUMN assembly_id ADD GENERATED ALWAYS AS IDE
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE public.assembly_part (
-    assembly_id bigint NOT NULL,
-    number smallint NOT NULL,
-    alphabet text NOT NULL,
-    payload bytea NOT NULL,
-    stored_at timestamp with time zone DEFAULT now() NOT NULL,
-    key_id bigint,
-    CONSTRAINT assembly_part_number_check CHECK (((number >= 1) AND (number <= 255)))
 );
 
 CREATE TABLE public.audit_entry (
@@ -1700,6 +1865,12 @@ CREATE TABLE public.exhausted (
     numbers integer NOT NULL
 );
 
+CREATE TABLE public.finished_part (
+    fingerprint bytea NOT NULL,
+    finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    erased boolean DEFAULT false NOT NULL
+);
+
 CREATE TABLE public.frozen_number (
     number_id bigint NOT NULL,
     reason text NOT NULL,
@@ -1778,11 +1949,16 @@ CREATE TABLE public.message (
     body text,
     code text,
     reason text,
-    fingerprint bytea NOT NULL,
+    fingerprint bytea,
     received_at timestamp with time zone DEFAULT now() NOT NULL,
     key_id bigint,
     sealed bytea,
     erase_after timestamp with time zone,
+    session text,
+    identity text,
+    incomplete boolean DEFAULT false NOT NULL,
+    repeats integer DEFAULT 0 NOT NULL,
+    repeated_at timestamp with time zone,
     CONSTRAINT message_owner CHECK ((((activation_id IS NULL) = (revision IS NULL)) AND ((activation_id IS NOT NULL) OR (reason IS NOT NULL))))
 );
 
@@ -1881,6 +2057,12 @@ CREATE TABLE public.price_tier (
     percent_off numeric(5,2) NOT NULL,
     CONSTRAINT price_tier_from_completed_check CHECK ((from_completed > 0)),
     CONSTRAINT price_tier_percent_off_check CHECK (((percent_off > (0)::numeric) AND (percent_off <= (100)::numeric)))
+);
+
+CREATE TABLE public.repeat_key (
+    day date NOT NULL,
+    key bytea,
+    CONSTRAINT repeat_key_key_check CHECK ((length(key) = 32))
 );
 
 CREATE TABLE public.schema_version (
@@ -2116,11 +2298,8 @@ ALTER TABLE ONLY public.api_key
 ALTER TABLE ONLY public.api_key
     ADD CONSTRAINT api_key_secret_hash_key UNIQUE (secret_hash);
 
-ALTER TABLE ONLY public.assembly
-    ADD CONSTRAINT assembly_carrier_sender_recipient_reference_total_key UNIQUE (carrier, sender, recipient, reference, total);
-
 ALTER TABLE ONLY public.assembly_part
-    ADD CONSTRAINT assembly_part_pkey PRIMARY KEY (assembly_id, number);
+    ADD CONSTRAINT assembly_part_pkey PRIMARY KEY (assembly_id, number, echo);
 
 ALTER TABLE ONLY public.assembly
     ADD CONSTRAINT assembly_pkey PRIMARY KEY (assembly_id);
@@ -2199,6 +2378,9 @@ ALTER TABLE ONLY public.price_rule
 
 ALTER TABLE ONLY public.price_tier
     ADD CONSTRAINT price_tier_pkey PRIMARY KEY (from_completed);
+
+ALTER TABLE ONLY public.repeat_key
+    ADD CONSTRAINT repeat_key_pkey PRIMARY KEY (day);
 
 ALTER TABLE ONLY public.schema_version
     ADD CONSTRAINT schema_version_pkey PRIMARY KEY (name);
@@ -2279,6 +2461,10 @@ CREATE INDEX api_key_good ON public.api_key USING btree (account_id, mode, expir
 
 CREATE INDEX api_key_made ON public.api_key USING btree (account_id, mode, created_at);
 
+CREATE UNIQUE INDEX assembly_open ON public.assembly USING btree (carrier, sender, recipient, kind, reference, total) WHERE (NOT closed);
+
+CREATE INDEX assembly_waits ON public.assembly USING btree (recipient) WHERE (given_at IS NULL);
+
 CREATE INDEX audit_entry_account ON public.audit_entry USING btree (account_id, test, entry_id);
 
 CREATE INDEX deposit_account ON public.deposit USING btree (account_id, deposit_id);
@@ -2295,6 +2481,10 @@ CREATE INDEX event_tail ON ONLY public.event USING btree (xact, event_id);
 
 CREATE INDEX event_rest_xact_event_id_idx ON public.event_rest USING btree (xact, event_id);
 
+CREATE INDEX finished_part_forget ON public.finished_part USING btree (finished_at);
+
+CREATE INDEX finished_part_known ON public.finished_part USING btree (fingerprint);
+
 CREATE INDEX idempotent_answer_age ON public.idempotent_answer USING btree (created_at);
 
 CREATE UNIQUE INDEX incident_health ON public.incident USING btree (components) WHERE ((opened_by = 'health'::text) AND (closed_at IS NULL));
@@ -2305,9 +2495,11 @@ CREATE INDEX label_day_age ON public.label_day USING btree (day);
 
 CREATE INDEX message_erase ON public.message USING btree (erase_after) WHERE (erase_after IS NOT NULL);
 
-CREATE INDEX message_nobodys ON public.message USING btree (message_id DESC) WHERE (activation_id IS NULL);
+CREATE INDEX message_forget ON public.message USING btree (received_at) WHERE (fingerprint IS NOT NULL);
 
-CREATE UNIQUE INDEX message_once ON public.message USING btree (fingerprint, activation_id) NULLS NOT DISTINCT;
+CREATE INDEX message_known ON public.message USING btree (fingerprint) WHERE (fingerprint IS NOT NULL);
+
+CREATE INDEX message_nobodys ON public.message USING btree (message_id DESC) WHERE ((activation_id IS NULL) OR (repeats > 0));
 
 CREATE UNIQUE INDEX message_revision ON public.message USING btree (activation_id, revision) WHERE (activation_id IS NOT NULL);
 

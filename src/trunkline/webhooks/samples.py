@@ -30,7 +30,7 @@ def _data(type_: str, webhook_id: str) -> dict[str, Any]:
     match type_:
         case "sms.received":
             text = {"code": "847291", "full_text": "Your WhatsApp code: 847291", "received_at": iso(now())}
-            return _LEASE | text | {"revision": 1, "sender": "WhatsApp", "erased": False} | _LABELS
+            return _LEASE | text | {"revision": 1, "sender": "WhatsApp", "erased": False, "incomplete": False} | _LABELS
         case "activation.created":
             return _ended("waiting")
         case "activation.completed":

@@ -9,6 +9,7 @@ from trunkline.carriers.carrier import (
     Alphabet,
     Deliver,
     Health,
+    Identity,
     InboundText,
     LinkState,
     OutboundText,
@@ -18,6 +19,7 @@ from trunkline.carriers.carrier import (
 )
 from trunkline.carriers.smpp import addresses, machines
 from trunkline.carriers.smpp.data_coding import alphabet_table
+from trunkline.carriers.smpp.identities import Identities
 from trunkline.carriers.smpp.message import ESM_UDHI, TON_SUBSCRIBER, ShortMessage
 from trunkline.carriers.smpp.options import SmppOptions
 from trunkline.carriers.smpp.parts import concatenation_header, cut_header, sar_part
@@ -49,6 +51,7 @@ class SmppCarrier:
         self._session: Session | None = None
         self._health = Health(LinkState.DOWN, "not started")
         self._reference = random.randrange(256)  # noqa: S311
+        self._identities = Identities()
 
     async def run(self, deliver: Deliver, report: Report) -> None:
         """Keeps the link up until cancelled; then waits for texts in hand, unbinds and closes."""
@@ -107,6 +110,7 @@ class SmppCarrier:
             return Session(
                 self.name,
                 receive,
+                self._identities,
                 window=options.window,
                 enquire_link_seconds=options.enquire_link_seconds,
                 response_timeout_seconds=options.response_timeout_seconds,
@@ -161,7 +165,7 @@ class SmppCarrier:
         prefixes = self._options.destination_prefixes
         discarded = machines.DISCARDED - set(self._options.data_codings)
 
-        def receive(message: ShortMessage) -> "asyncio.Future[None]":
+        def receive(message: ShortMessage, identity: Identity) -> "asyncio.Future[None]":
             alphabet = table[message.data_coding]
             if message.tlvs or message.esm_class:
                 receipt = read_receipt(message, alphabet, name)
@@ -192,6 +196,7 @@ class SmppCarrier:
                     destination.written,
                     message.destination_ton == TON_SUBSCRIBER,
                     machine,
+                    identity=identity,
                 )
             )
 

@@ -22,7 +22,8 @@ def cut_header(payload: bytes) -> tuple[bytes, Part | None]:
     for element, value in elements(payload):
         # The last one counts where there are several (§9.2.3.24).
         if (element, len(value)) in ((_CONCATENATED_8_BIT, 3), (_CONCATENATED_16_BIT, 4)):
-            part = _part(int.from_bytes(value[:-2]), value[-2], value[-1]) or part
+            kind = "8" if element == _CONCATENATED_8_BIT else "16"
+            part = _part(int.from_bytes(value[:-2]), value[-2], value[-1], kind) or part
     return payload[payload[0] + 1 :], part
 
 
@@ -48,7 +49,7 @@ def sar_part(tlvs: Mapping[int, bytes]) -> Part | None:
         )
     except KeyError:
         return None
-    return _part(reference, total, number)
+    return _part(reference, total, number, "sar")
 
 
 def concatenation_header(part: Part) -> bytes:
@@ -56,8 +57,8 @@ def concatenation_header(part: Part) -> bytes:
     return bytes((5, _CONCATENATED_8_BIT, 3, part.reference & 0xFF, part.total, part.number))
 
 
-def _part(reference: int, total: int, number: int) -> Part | None:
+def _part(reference: int, total: int, number: int, kind: str) -> Part | None:
     # A total or number out of range means that the element is to be ignored (§9.2.3.24.1); one of one is no long text.
     if reference <= 0xFFFF and 2 <= total <= 255 and 1 <= number <= total:
-        return Part(reference, total, number)
+        return Part(reference, total, number, kind)
     return None

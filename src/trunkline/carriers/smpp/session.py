@@ -1,13 +1,15 @@
 """One SMPP 3.4 session as the ESME: from the connection to its loss (SMPP 3.4 §2.2, §2.7, §2.9)."""
 
 import asyncio
+import datetime
 import functools
 import logging
 from collections.abc import Callable
 from typing import cast
 
-from trunkline.carriers.carrier import StoreAway
+from trunkline.carriers.carrier import Identity, StoreAway
 from trunkline.carriers.smpp import pdu
+from trunkline.carriers.smpp.identities import Identities
 from trunkline.carriers.smpp.message import ShortMessage, read_data_sm, read_short_message, short_message_body
 from trunkline.carriers.smpp.requests import (
     TIMER_RECHECK_SECONDS,
@@ -20,8 +22,8 @@ from trunkline.carriers.smpp.requests import (
 
 log = logging.getLogger("trunkline.smpp")
 
-Receive = Callable[[ShortMessage], "asyncio.Future[None]"]
-"""Takes what a deliver_sm or data_sm says; the future is done once the peer may hear ESME_ROK."""
+Receive = Callable[[ShortMessage, Identity], "asyncio.Future[None]"]
+"""Takes what a deliver_sm or data_sm says and is known by; the future is done once the peer may hear ESME_ROK."""
 
 _DRAIN_SECONDS = 3.0  # for texts in hand to be committed before a goodbye
 _GOODBYE_SECONDS = 2.0  # for the peer to take what we still have to say
@@ -35,10 +37,18 @@ class Session(asyncio.Protocol):
     """
 
     def __init__(
-        self, name: str, receive: Receive, *, window: int, enquire_link_seconds: float, response_timeout_seconds: float
+        self,
+        name: str,
+        receive: Receive,
+        identities: Identities,
+        *,
+        window: int,
+        enquire_link_seconds: float,
+        response_timeout_seconds: float,
     ) -> None:
         self._name = name
         self._receive = receive
+        self._identities = identities
         self._window = window
         self._enquire_link_seconds = enquire_link_seconds
         self._loop = asyncio.get_running_loop()
@@ -49,6 +59,7 @@ class Session(asyncio.Protocol):
         self._submits = asyncio.Semaphore(window)
         self._splitter = pdu.Splitter()
         self._last_heard = self._clock.now()
+        self._heard_at = self._loop.time()
 
         self._bound = False
         self._leaving = False  # no more texts: the peer is to send them again on the next session
@@ -106,6 +117,7 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._last_heard = self._clock.now()
+        self._heard_at = self._loop.time()
         self._splitter.feed(data)
         self._read_on()
         self._flush()
@@ -121,6 +133,8 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._reason = self._reason or (str(exc) if exc else "closed by the peer")
+        silent_seconds = self._loop.time() - self._heard_at
+        self._identities.interrupted(datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=silent_seconds))
         for timer in (self._enquire_timer, self._abort_timer):
             if timer:
                 timer.cancel()
@@ -201,20 +215,23 @@ class Session(asyncio.Protocol):
             log.warning("%s: %s %d: %s", self._name, pdu.command_name(command_id), sequence, error.detail)
             self._outgoing.append(pdu.write_message_response(command_id, sequence, error.command_status))
             return
+        body = octets[pdu.HEADER_OCTETS :]
         try:
-            committed = self._receive(message)
+            committed = self._receive(message, self._identities.identify(body, sequence))
         except Exception as error:
             self._refuse(command_id, sequence, error)
             return
         if committed.done():
-            self._acknowledge(command_id, sequence, committed)
+            self._acknowledge(command_id, sequence, body, committed)
         else:
             self._in_hand += 1
-            committed.add_done_callback(functools.partial(self._acknowledge_later, command_id, sequence))
+            committed.add_done_callback(functools.partial(self._acknowledge_later, command_id, sequence, body))
 
-    def _acknowledge_later(self, command_id: int, sequence: int, committed: "asyncio.Future[None]") -> None:
+    def _acknowledge_later(
+        self, command_id: int, sequence: int, body: bytes, committed: "asyncio.Future[None]"
+    ) -> None:
         self._in_hand -= 1
-        self._acknowledge(command_id, sequence, committed)
+        self._acknowledge(command_id, sequence, body, committed)
         if self._in_hand == 0 and self._drained and not self._drained.done():
             self._drained.set_result(None)
         if not (self._flush_is_due or self._reason):
@@ -222,12 +239,14 @@ class Session(asyncio.Protocol):
             self._flush_is_due = True
             self._loop.call_soon(self._flush_and_read_on)
 
-    def _acknowledge(self, command_id: int, sequence: int, committed: "asyncio.Future[None]") -> None:
+    def _acknowledge(self, command_id: int, sequence: int, body: bytes, committed: "asyncio.Future[None]") -> None:
         error = asyncio.CancelledError() if committed.cancelled() else committed.exception()
         if error is not None:
             self._refuse(command_id, sequence, error)
             return
         self._refusing = False
+        if not self._reason:
+            self._identities.answered(body)
         self._outgoing.append(pdu.write_message_response(command_id, sequence, pdu.ESME_ROK))
 
     def _refuse(self, command_id: int, sequence: int, error: BaseException) -> None:
@@ -238,6 +257,8 @@ class Session(asyncio.Protocol):
             log.warning(
                 "%s: texts refused from %d on, to be sent again: %s", self._name, sequence, type(error).__name__
             )
+        if not self._reason:
+            self._identities.interrupted()
         self._outgoing.append(pdu.write_message_response(command_id, sequence, pdu.ESME_RX_T_APPN))
 
     # Idleness and farewells
