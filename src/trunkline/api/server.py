@@ -173,8 +173,7 @@ class Api:
         if route.is_notice:
             wire.read_query(scope["query_string"], None)
             raw = await _body(receive, asked)
-            if rb"\u0000" in raw:
-                raise MalformedBody("The body holds a NUL character.")
+            wire.check_escapes(raw)
             notice = Notice(asked, raw, address, request.request_id)
             return Answer(200, wire.JSON, _render(route, await route.handler(notice)), _PRIVATE)
         if route.scope is None:
