@@ -193,12 +193,13 @@ def serve(trunkline: Trunkline, tmp_path: pathlib.Path) -> Iterator[Serve]:
     """Starts servers over the test's database: ``serve("--role", "api", TRUNKLINE_POOL__SIMULATED="always")``."""
     with contextlib.ExitStack() as stack:
 
-        def start(*words: str, **settings: str) -> Server:
+        def start(*words: str, preexec_fn: Callable[[], None] | None = None, **settings: str) -> Server:
             log = tmp_path / f"serve-{next(_names)}.log"
             out = stack.enter_context(open(log, "wb"))
             process = subprocess.Popen(
                 [sys.executable, "-m", "trunkline", "serve", "--port", "0", *words],
                 env=trunkline.environment | settings, stdout=subprocess.PIPE, stderr=out, text=True,
+                preexec_fn=preexec_fn,
             )  # fmt: skip
             stack.callback(_end, process)
             assert process.stdout is not None

@@ -33,6 +33,7 @@ from trunkline.status import health
 from trunkline.webhooks.delivery import Dispatcher
 
 RESTART_SECONDS = 5
+SIGNALS = (signal.SIGTERM, signal.SIGINT)  # that end a process in order
 DRAIN_SECONDS = 35  # longer than the longest held call
 FILES_KEPT = 96  # descriptors that connections never get: for the log, the carriers, look-ups, commands
 
@@ -135,7 +136,7 @@ async def serve(
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
     bounds = _bounds(config, raise_file_limit())
     async with app.platform(config, data_dir) as built:
@@ -185,6 +186,10 @@ async def serve(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for number in SIGNALS:  # whoever is impatient now does not change how it ends
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _bounds(config: Config, files: int | None) -> dict[str, Any]:

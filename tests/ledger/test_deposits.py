@@ -146,6 +146,16 @@ async def test_a_message_that_is_not_stripes_changes_nothing(
 
 
 @pytest.mark.asyncio
+async def test_a_message_with_what_no_database_keeps_is_refused_and_not_a_failure(house: House, stripe: Stub) -> None:
+    buyer = await house.buyer("0")
+    await pay_in(buyer, 10)
+    for strange in ("cs_\0", "\ud800", "\udc00cs_1"):
+        for payload in (event(strange, 1000), event(stripe.last_session, 1000, currency=strange)):
+            problem(await tell(buyer, payload), 400, "malformed_body")
+    assert data(await tell(buyer, event(stripe.last_session, 1000, note="caf\u00e9"))) == {"outcome": "paid"}
+
+
+@pytest.mark.asyncio
 async def test_only_what_was_asked_for_is_taken(house: House, stripe: Stub) -> None:
     buyer = await house.buyer("0")
     await pay_in(buyer, 10)

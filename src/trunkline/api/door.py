@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
 import socket
 import struct
 import termios
@@ -80,6 +81,7 @@ class Door:
     def open(self, listener: socket.socket) -> None:
         listener.setblocking(False)
         self._listener = listener
+        log.info("Started server process [%d]", os.getpid())
         self._tell_date()
         self._keeping = asyncio.create_task(self._keep())
         self.loop.add_reader(listener.fileno(), self._let_in)
@@ -127,12 +129,12 @@ class Door:
                 self._go_without(error)
                 return count
             address = _plain(peer)
-            counted = self._counted(address)
-            reason = self._refusal(address, counted)
+            by = counted(address) if address and not self._proxies.is_proxy(address) else ""
+            reason = self._refusal(address, by)
             if reason is None:
                 self._inside += 1
-                self._of_address[counted] += 1
-                self._run(self._enter(accepted, HttpProtocol(self, address, counted)))
+                self._of_address[by] += 1
+                self._run(self._enter(accepted, HttpProtocol(self, address, by)))
             else:
                 self._turn_away(accepted, reason)
         return AT_A_TIME
@@ -146,16 +148,16 @@ class Door:
             accepted.close()
             self.left(connection)
 
-    def _refusal(self, address: str, counted: str) -> TrunklineError | None:
+    def _refusal(self, address: str, by: str) -> TrunklineError | None:
         """Why somebody is not let in; None: they are, and room is made for them."""
-        if counted and self._of_address[counted] >= self._most_of_address:
+        if by and self._of_address[by] >= self._most_of_address:
             reason: TrunklineError = TooManyConnections("There are too many connections from this address already.")
         elif self._inside >= self._most and not self._make_room():
             reason = Unavailable("There are too many connections at the moment.")
         else:
             return None
         metrics.CONNECTIONS_REFUSED.add(1, reason.code)
-        self._log.refused(counted or address)
+        self._log.refused(by or address)
         return reason
 
     def _turn_away(self, accepted: socket.socket, reason: TrunklineError) -> None:
@@ -202,16 +204,6 @@ class Door:
         if self._listener is not None:
             self.loop.add_reader(self._listener.fileno(), self._let_in)
 
-    def _counted(self, address: str) -> str:
-        """What connections are counted by; "" for a proxy, which brings many callers.
-
-        Of IPv6 it is the network of 64 bits: one customer has all of its addresses.
-        """
-        if not address or self._proxies.is_proxy(address):
-            return ""
-        found = ip_address(address)
-        return str(ip_network((int(found) >> 64 << 64, 64))) if isinstance(found, IPv6Address) else address
-
     # Inside
 
     def entered(self, connection: HttpProtocol) -> None:
@@ -252,6 +244,12 @@ class Door:
 
     def _tell_date(self) -> None:
         self.date = b"date: " + formatdate(time.time(), usegmt=True).encode() + b"\r\n"
+
+
+def counted(address: str) -> str:
+    """What connections are counted by. Of IPv6 it is the network of 64 bits: one customer has all of its addresses."""
+    found = ip_address(address)
+    return str(ip_network((int(found) >> 64 << 64, 64))) if isinstance(found, IPv6Address) else address
 
 
 def _plain(peer: Any) -> str:

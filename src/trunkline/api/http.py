@@ -152,22 +152,19 @@ class HttpProtocol(asyncio.Protocol):
                 self._refuse(HeaderTooLarge("What stands between the body's chunks is too large."))
 
     def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._go_on_without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            if self._is_deaf:
+        while data and not self._is_deaf:
+            try:
+                self._parser.feed_data(data)
                 return
-            cause = error.__context__  # what one of the methods below has raised
-            if isinstance(cause, TrunklineError):
-                self._refuse(cause)
-            else:
-                if cause is not None:
-                    log.error("reading a request failed", exc_info=cause)
-                self._refuse(MalformedRequest("The request is not HTTP/1.1, or a header holds what none may."))
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                if not self._is_deaf:
+                    self._refuse(_reason(error.__context__))
+                return
+            self._decline_upgrade()
 
-    def _go_on_without_upgrade(self, rest: bytes) -> None:
+    def _decline_upgrade(self) -> None:
         """RFC 9110 §7.8: who does not switch protocols goes on in this one.
 
         The parser takes what follows for another protocol; a new one, told the same head without the wish, does not.
@@ -177,8 +174,6 @@ class HttpProtocol(asyncio.Protocol):
         self._is_reviving = True
         self._parser.feed_data(self._upgrade)
         self._is_reviving, self._upgrade = False, None
-        if rest and not self._is_deaf:
-            self._feed(rest)
 
     def _await_head(self) -> None:
         """From its first octet on."""
@@ -317,7 +312,9 @@ class HttpProtocol(asyncio.Protocol):
 
         While requests are queued behind this one that would be a recursion for each of them.
         """
-        self._running, self.due = exchange, math.inf
+        self._running = exchange
+        if not self.is_write_paused:
+            self.due = math.inf
         if self._at_once and exchange.is_whole and not self._queue and not self.is_write_paused:
             known = self._at_once(exchange.scope)
             if known is not None:
@@ -479,6 +476,15 @@ def _parser(protocol: HttpProtocol) -> Any:
     parser = httptools.HttpRequestParser(protocol)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)  # it is not read: see on_message_begin
     return parser
+
+
+def _reason(cause: BaseException | None) -> TrunklineError:
+    """What to say where the parser has stopped; ``cause`` is what a callback has raised."""
+    if isinstance(cause, TrunklineError):
+        return cause
+    if cause is not None:
+        log.error("reading a request failed", exc_info=cause)
+    return MalformedRequest("The request is not HTTP/1.1, or a header holds what none may.")
 
 
 def _plain_head(coding: bytes | None, length: bytes | None) -> bytes:

@@ -277,8 +277,7 @@ class Api:
         wire.read_query(scope["query_string"], None)
         await self._strangers.slow_failures(notice.address)
         raw = await _body(receive, notice.headers)
-        if rb"\u0000" in raw:
-            raise MalformedBody("The body holds a NUL character.")
+        wire.check_escapes(raw)
         whole = dataclasses.replace(notice, body=raw)
         try:
             return Answer(200, wire.JSON, _render(route, await route.handler(whole)), _PRIVATE)

@@ -79,6 +79,18 @@ def _once(members: list[tuple[str, object]]) -> None:
 _names = json.JSONDecoder(object_pairs_hook=_once, parse_int=len, parse_float=len)
 
 
+def check_escapes(raw: bytes) -> None:
+    """For JSON that others read: no string of it is one that PostgreSQL cannot keep. Raises MalformedBody."""
+    if b"\\u" not in raw:
+        return
+    try:
+        msgspec.json.decode(raw)  # refuses halves of surrogate pairs
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is not JSON: {error}.") from None
+    if rb"\u0000" in raw:
+        raise MalformedBody("The body holds a NUL character.")
+
+
 def read_query(raw: bytes, shape: Any) -> Any:
     """The struct that a query string holds; ``label.NAME=`` parameters become its ``labels``."""
     if not raw and shape is None:

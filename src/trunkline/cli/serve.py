@@ -142,6 +142,7 @@ async def _supervised(
                 click.echo(ready)
                 sys.stdout.flush()
             await waiting
+            bound.close()  # once the children have closed theirs, nobody listens: who calls then is told so
         finally:
             for child in children:
                 child.cancel()
@@ -153,9 +154,10 @@ async def _keep_alive(
 ) -> None:
     """Raises OperatorError for a process that ends before it was up even once."""
     was_up = False
+    inherited = [bound.fileno()] if "--listener" in command else []
     while True:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[bound.fileno()], env=dict(os.environ)
+            *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=inherited, env=dict(os.environ)
         )
         assert process.stdout is not None
         try:
