@@ -48,11 +48,12 @@ async def platform(
     server = None if config.database_url else await asyncio.to_thread(embedded.start, data_dir)
     healing = asyncio.create_task(server.watch(), name="the embedded PostgreSQL's watch") if server else None
     try:
-        database = await Database.open(
-            server.url if server else config.database_url, connections=connections or config.server.database_connections
-        )
+        serving_url = server.serving_url if server else config.database_url
+        owner_url = server.url if server else config.database_owner_url or config.database_url
+        database = await Database.open(serving_url, connections=connections or config.server.database_connections)
         try:
-            await migrate(server.url if server else config.database_url)
+            serving = await database.fetchval("SELECT current_user::text") if owner_url != serving_url else None
+            await migrate(owner_url, serving)
             await database.fetchval(outbox.SQL.keep_days, config.events.days)
             await _seed(database, config)
             real = {

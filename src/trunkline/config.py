@@ -211,6 +211,7 @@ class CarrierOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     database_url: str
+    database_owner_url: str
     data_dir: str
     valkey_url: str
     server: ServerOptions

@@ -252,3 +252,29 @@ def test_the_way_is_opened_for_passing_only_and_not_through_links(tmp_path: path
         folder.chmod(0o700)
     unprivileged.open_the_way(tmp_path / "closed" / "folder", unprivileged.User(65534, 65534))
     assert stat.S_IMODE((tmp_path / "closed").stat().st_mode) == 0o701
+
+
+@as_root
+def test_the_audits_files_in_an_ordinary_users_directory_are_theirs_and_written_through_no_link(
+    operator: Trunkline, tmp_path: pathlib.Path
+) -> None:
+    tmp_path.chmod(0o755)
+    folder = tmp_path / "data"
+    (folder / "postgres").mkdir(parents=True)
+    for each in (folder, folder / "postgres"):
+        os.chown(each, 65534, 65534)
+    words = ("--data-dir", str(folder))
+    assert run(operator, "account", "create", "a@example.com", *words, folder=tmp_path).returncode == 0
+    exported = run(operator, "audit", "export", *words, folder=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    files = [folder / "audit-signing-key.pem", folder / "audit-heads.jsonl"]
+    assert [belongs_to(file)[:2] for file in files] == [(65534, 0o600), (65534, 0o600)]
+    victim = tmp_path / "victim"
+    victim.write_text("root:secret\n")
+    files[1].unlink()
+    files[1].symlink_to(victim)
+    refused = run(operator, "audit", "export", *words, folder=tmp_path)
+    assert refused.returncode == 1
+    assert "audit-heads.jsonl" in refused.stderr
+    assert victim.read_text() == "root:secret\n"
+    embedded.wait_until_stopped(folder)
