@@ -65,7 +65,7 @@ async def _make_template(url: str, *, fresh: bool) -> None:
     await connection.execute("DROP DATABASE IF EXISTS template_trunkline")
     await connection.execute("CREATE DATABASE template_trunkline")
     await connection.close()
-    settings = config.load({"TRUNKLINE_DATABASE_URL": database_url(url, "template_trunkline")})
+    settings = config.load(served(database_url(url, "template_trunkline")))
     async with app.platform(settings, pathlib.Path("unused")):
         pass
 
@@ -73,6 +73,12 @@ async def _make_template(url: str, *, fresh: bool) -> None:
 def database_url(server: str, name: str) -> str:
     parts = urllib.parse.urlsplit(server)
     return urllib.parse.urlunsplit(parts._replace(path="/" + name))
+
+
+def served(owner_url: str) -> dict[str, str]:
+    """The settings of a product that serves with a role of its own, where there is one: on the embedded server."""
+    serving_url = owner_url.replace("://trunkline@", "://trunkline_server@")
+    return {"TRUNKLINE_DATABASE_URL": serving_url, "TRUNKLINE_DATABASE_OWNER_URL": owner_url}
 
 
 @pytest.fixture
@@ -107,7 +113,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture
 async def platform(url: str) -> AsyncIterator[Platform]:
     """The product in this process, without its sockets."""
-    async with app.platform(config.load({"TRUNKLINE_DATABASE_URL": url}), pathlib.Path("unused")) as built:
+    async with app.platform(config.load(served(url)), pathlib.Path("unused")) as built:
         yield built
 
 
@@ -182,7 +188,7 @@ def _environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def trunkline(url: str, tmp_path: pathlib.Path) -> Trunkline:
-    return Trunkline(_environment(TRUNKLINE_DATABASE_URL=url, TRUNKLINE_DATA_DIR=str(tmp_path / "data")))
+    return Trunkline(_environment(**served(url), TRUNKLINE_DATA_DIR=str(tmp_path / "data")))
 
 
 Serve = Callable[..., Server]

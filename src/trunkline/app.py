@@ -52,12 +52,14 @@ async def platform(
     server = None if config.database_url else await asyncio.to_thread(embedded.start, data_dir)
     healing = asyncio.create_task(server.watch(), name="the embedded PostgreSQL's watch") if server else None
     try:
-        url = server.url if server else config.database_url
-        await migrate(url)
+        serving_url = server.serving_url if server else config.database_url
+        owner_url = server.url if server else config.database_owner_url or config.database_url
         database = await Database.open(
-            url, connections=connections or config.server.database_connections, budget=budget
+            serving_url, connections=connections or config.server.database_connections, budget=budget
         )
         try:
+            serving = await database.fetchval("SELECT current_user::text") if owner_url != serving_url else None
+            await migrate(owner_url, serving)
             async with database.transaction(seconds=START_SECONDS) as connection:
                 await connection.fetchval(outbox.SQL.keep_days, config.events.days)
             await _seed(database, config)

@@ -264,6 +264,7 @@ class CarrierOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     database_url: str
+    database_owner_url: str
     data_dir: str
     valkey_url: str
     server: ServerOptions
@@ -282,9 +283,16 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     carriers: dict[str, CarrierOptions]
 
     def directory(self, override: str | None = None) -> pathlib.Path:
-        """Where the embedded database lives."""
+        """Where the embedded database lives: one whole path, whatever folder is the current one later.
+
+        Raises OperatorError.
+        """
         chosen = override or self.data_dir
-        return pathlib.Path(chosen).expanduser() if chosen else platformdirs.user_data_path("trunkline")
+        try:
+            found = pathlib.Path(chosen).expanduser() if chosen else platformdirs.user_data_path("trunkline")
+            return pathlib.Path(os.path.realpath(found))
+        except (OSError, ValueError, RuntimeError) as error:  # no current folder, a zero octet, nobody's home
+            raise OperatorError(f"The data directory {chosen!r} cannot be used: {error}.") from None
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Config:

@@ -15,7 +15,7 @@ from tests.api.edge import SECONDS, Edge, edge, until
 from tests.conftest import Serve, Server, Trunkline
 
 from trunkline import metrics
-from trunkline.api import door, http, strangers
+from trunkline.api import door, door_log, http
 from trunkline.api.addresses import Addresses
 
 CHUNKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -238,13 +238,13 @@ async def test_malformed_requests_have_a_line_for_each_address_and_minute(
 
 
 def test_the_lines_about_strangers_are_bounded_however_many_they_are(caplog: pytest.LogCaptureFixture) -> None:
-    seen = strangers.Strangers()
+    seen = door_log.DoorLog()
     for number in range(5_000):
         for _ in range(1 + (number == 77)):
             seen.malformed(f"2001:db8::{number:x}")
     seen.tell()
     lines = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
-    assert len(lines) == strangers.MOST_LINES + 1
+    assert len(lines) == door_log.MOST_LINES + 1
     assert "2 malformed requests from 2001:db8::4d" in lines
     assert sum(int(line.split()[0]) for line in lines) == 5_001
     seen.tell()

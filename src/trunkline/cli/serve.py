@@ -1,6 +1,7 @@
 """``trunkline serve``."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import pathlib
@@ -9,6 +10,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
 
 import click
 import msgspec
@@ -18,6 +23,11 @@ from trunkline import app, config, logs, roles
 from trunkline.activations.codes.lexicon import lexicon
 from trunkline.api import exposition
 from trunkline.errors import OperatorError
+
+FIRST_PAUSE_SECONDS = 0.5  # before a process that has ended is started again; doubled each time that it ends soon
+LONGEST_PAUSE_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+ORPHAN_SECONDS = roles.DRAIN_SECONDS + 15
 
 log = logging.getLogger("trunkline")
 
@@ -54,13 +64,16 @@ def serve(
     settings = config.load()
     logs.configure(settings.log.format, settings.log.level)
     directory = settings.directory(str(data_dir) if data_dir else None)
-    if listener is not None:
-        inherited = socket.socket(fileno=listener)
+    if metrics_folder is not None:  # one of a supervisor's
+        _end_with_parent()
+        inherited = socket.socket(fileno=listener) if listener is not None else None
         _run(settings, directory, role, inherited, "ready", processes, metrics_folder)
         return
     if role not in ("all", "api") and port is None:
-        _run(settings, directory, role, None, "ready", 1, metrics_folder)
+        _run(settings, directory, role, None, "ready", 1)
         return
+    if os.geteuid() == 0:
+        log.warning("the server runs as root; it needs none of root's rights, so give it a user of its own")
     chosen_host = host if host is not None else settings.server.host
     bound = roles.bind(chosen_host, port if port is not None else settings.server.port)
     shown = f"[{chosen_host}]" if ":" in chosen_host else chosen_host
@@ -93,7 +106,33 @@ def _run(
             processes=processes,
             metrics_folder=metrics_folder,
         )
-        runner.run(serving)
+        runner.run(_to_its_end(serving))
+
+
+async def _to_its_end(serving: Coroutine[Any, Any, None]) -> None:
+    """Once it has come to its end, being told again to end changes nothing: not the exit code either."""
+    try:
+        await serving
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    """Ends this process as SIGTERM does once its supervisor is gone, however that ended.
+
+    The supervisor holds the other end of our standard input and never writes to it, so the end of the input is its own.
+    """
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            os.read(0, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(ORPHAN_SECONDS)
+        os._exit(1)  # it hangs, and nobody is there to see it
+
+    threading.Thread(target=wait, name="end with the supervisor", daemon=True).start()
 
 
 def _supervise(
@@ -104,7 +143,8 @@ def _supervise(
         tempfile.TemporaryDirectory(prefix="trunkline-metrics-", ignore_cleanup_errors=True) as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_supervised(settings, directory, role, bound, ready, workers, pathlib.Path(folder)))
+        supervised = _supervised(settings, directory, role, bound, ready, workers, pathlib.Path(folder))
+        runner.run(_to_its_end(supervised))
 
 
 async def _supervised(
@@ -122,13 +162,15 @@ async def _supervised(
         places = ["--data-dir", str(directory), "--metrics-folder", str(metrics_folder)]
         command = [sys.executable, "-m", "trunkline", "serve", *places, "--role"]
         api = [*command, "api", "--listener", str(bound.fileno()), "--processes", str(workers)]
-        commands = [api] * workers
+        commands: list[tuple[list[str], list[int]]] = [(api, [bound.fileno()])] * workers
         if role == "all":
-            commands += [[*command, "carrier"], [*command, "worker"]]
+            commands += [([*command, "carrier"], []), ([*command, "worker"], [])]
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         started: asyncio.Queue[None] = asyncio.Queue()
-        children = [asyncio.create_task(_keep_alive(each, bound, started, metrics_folder)) for each in commands]
+        children = [
+            asyncio.create_task(_keep_alive(each, handles, started, metrics_folder)) for each, handles in commands
+        ]
         waiting = asyncio.create_task(stop.wait())
         try:
             for _ in commands:
@@ -150,14 +192,16 @@ async def _supervised(
 
 
 async def _keep_alive(
-    command: list[str], bound: socket.socket, started: "asyncio.Queue[None]", metrics_folder: pathlib.Path
+    command: list[str], handles: list[int], started: "asyncio.Queue[None]", metrics_folder: pathlib.Path
 ) -> None:
     """Raises OperatorError for a process that ends before it was up even once."""
+    clock = asyncio.get_running_loop().time
     was_up = False
-    inherited = [bound.fileno()] if "--listener" in command else []
+    pause = FIRST_PAUSE_SECONDS
     while True:
+        begun = clock()
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=inherited, env=dict(os.environ)
+            *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=handles, env=dict(os.environ)
         )
         assert process.stdout is not None
         try:
@@ -167,12 +211,14 @@ async def _keep_alive(
             code = await process.wait()
             if not was_up:
                 raise OperatorError(f"A process of the server did not start ({code}).")
-            log.error("a process ended with %d; it is started again", code)
+            lived = clock() - begun
+            pause = FIRST_PAUSE_SECONDS if lived >= STEADY_SECONDS else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            log.error("a process ended with %d after %.0f s; it is started again in %.1f s", code, lived, pause)
             try:
                 exposition.fold(metrics_folder, process.pid)
             except (OSError, msgspec.DecodeError) as error:
                 log.warning("what the process had counted is lost: %s", error)
-            await asyncio.sleep(1)
+            await asyncio.sleep(pause)
         except asyncio.CancelledError:
             if process.returncode is None:
                 process.terminate()

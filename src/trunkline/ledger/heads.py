@@ -24,6 +24,7 @@ from msgspec import Meta
 
 from trunkline.errors import OperatorError
 from trunkline.ledger.encoding import head_message
+from trunkline.storage import unprivileged
 
 TAIL = 4096  # bytes; more than a line of the heads' file
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
@@ -133,6 +134,7 @@ def make_keys(file: pathlib.Path) -> Keys:
         try:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with tempfile.NamedTemporaryFile(dir=file.parent) as fresh:  # only its owner may read it
+                unprivileged.give(fresh.fileno(), file.parent)
                 fresh.write(pem)
                 fresh.flush()
                 os.fsync(fresh.fileno())
@@ -152,7 +154,7 @@ def export(file: pathlib.Path, head: Line) -> bool:
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = not file.exists()
-        with open(file, "a+b") as heads:
+        with open(unprivileged.open_beside(file, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+b") as heads:
             fcntl.flock(heads, fcntl.LOCK_EX)
             size = heads.seek(0, os.SEEK_END)
             heads.seek(max(0, size - TAIL))

@@ -1,7 +1,8 @@
 """Brings a database to the schema of this version: numbered migrations once each, routines whenever they changed.
 
 Migrations (``migrations/NNNN_name.sql``) make tables, types and indexes and are never edited once released. Functions
-and triggers stand in ``routines.sql`` of the slice that calls them; they are replaced as a whole.
+and triggers stand in ``routines.sql`` of the slice that calls them; they are replaced as a whole. After any change the
+role that serves gets its rights anew (docs/decisions/0020).
 """
 
 import hashlib
@@ -19,6 +20,14 @@ LOCK = 0x7472756E6B  # one process migrates, the others wait
 PREPARE = """
 CREATE TABLE IF NOT EXISTS schema_version (
     name text PRIMARY KEY, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())
+"""
+
+# Whether a role may use every table that there is: it is the owner, or has been let.
+MAY_SERVE = """
+SELECT $1::name = current_user OR NOT EXISTS (
+    SELECT FROM pg_class
+     WHERE relnamespace = current_schema::regnamespace AND relowner = current_user::regrole
+       AND relkind IN ('r', 'p', 'v') AND NOT relispartition AND NOT has_table_privilege($1::name, oid, 'SELECT'))
 """
 
 
@@ -46,21 +55,29 @@ def _sql(folder: Traversable) -> list[Traversable]:
     return [file for file in folder.iterdir() if file.name.endswith(".sql")]
 
 
-async def migrate(url: str) -> list[str]:
+async def migrate(url: str, serving: str | None = None) -> list[str]:
     """Applies what is missing, all of it in one transaction; the names of the scripts that ran.
 
-    Raises OperatorError where the database is newer than this program, does not suit, or is not the role's to change.
+    ``url`` is the owner's. ``serving`` is the role that serves where that is another one. Raises OperatorError where
+    the database is newer than this program, does not suit, or is not the role's to change.
     """
     connection = await (await first_contact.reach(url, {}, wait_seconds=10)).connect()
     try:
+        version = connection.get_server_version().major
         every = scripts()
         digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text, _ in every}
-        if await _applied(connection) == digests:
+        lets = serving is not None and serving != await connection.fetchval("SELECT current_user")
+        if lets and version < 17:
+            raise OperatorError("An owner of its own (database_owner_url) needs PostgreSQL 17 or newer.")
+        if await _applied(connection) == digests and not (lets and await _has_to_be_let(connection, serving)):
             return []
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
             await connection.execute(PREPARE)
-            return await _apply(connection, every, digests)
+            ran = await _apply(connection, every, digests)
+            if lets and (ran or await _has_to_be_let(connection, serving)):
+                await connection.execute("SELECT let_serve($1::text::name)", serving)
+            return ran
     except asyncpg.InsufficientPrivilegeError as error:
         raise OperatorError(
             f"The role of the database URL may not make the tables: {error}. {first_contact.OWN}"
@@ -71,6 +88,10 @@ async def migrate(url: str) -> list[str]:
         raise DatabaseAway(f"The database went away while it was brought up to date: {trouble.words(error)}") from error
     finally:
         connection.terminate()
+
+
+async def _has_to_be_let(connection: "asyncpg.Connection[asyncpg.Record]", serving: str | None) -> bool:
+    return not await connection.fetchval(MAY_SERVE, serving)
 
 
 async def _applied(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:

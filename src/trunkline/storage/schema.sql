@@ -805,6 +805,34 @@ CREATE FUNCTION public.leases_on(p_recipient text) RETURNS bigint[]
       FROM number JOIN activation USING (number_id) WHERE number.e164 = p_recipient AND ended_at IS NULL
 $$;
 
+CREATE FUNCTION public.let_serve(p_role name) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    part record;
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema, p_role);
+    FOR part IN SELECT oid::regclass AS name, relkind, relname FROM pg_class
+                 WHERE relnamespace = current_schema::regnamespace AND relowner = current_user::regrole
+                   AND relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT relispartition LOOP
+        EXECUTE format('REVOKE ALL ON %s %s FROM %I',
+                       CASE part.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, part.name, p_role);
+        EXECUTE format('GRANT %s %s TO %I',
+                       CASE WHEN part.relkind = 'S' THEN 'USAGE, SELECT ON SEQUENCE'
+                            WHEN part.relname = 'schema_version' THEN 'SELECT ON TABLE'
+                            WHEN part.relname IN ('transfer', 'audit_entry', 'audit_link') THEN 'SELECT, INSERT ON TABLE'
+                            ELSE 'SELECT, INSERT, UPDATE, DELETE ON TABLE' END, part.name, p_role);
+    END LOOP;
+    FOR part IN SELECT oid::regprocedure AS name FROM pg_proc
+                 WHERE pronamespace = current_schema::regnamespace AND proowner = current_user::regrole LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', part.name, p_role);
+    END LOOP;
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION let_serve(name) FROM PUBLIC, %I', p_role);
+    -- What needs the owner: making and dropping the outbox's days, and writing the table of keys anew.
+    EXECUTE format('ALTER FUNCTION keep_event_days(integer) SECURITY DEFINER SET search_path = %I, pg_temp', current_schema);
+    EXECUTE format('GRANT MAINTAIN ON TABLE text_key TO %I', p_role);
+END $$;
+
 CREATE FUNCTION public.locked_before(p_until timestamp with time zone, p_service integer, p_stripe integer) RETURNS boolean
     LANGUAGE plpgsql
     AS $$

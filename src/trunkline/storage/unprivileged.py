@@ -7,6 +7,7 @@ folder is done by a process that has become the user (``keeper.py``).
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import pwd
@@ -110,3 +111,31 @@ def open_the_way(folder: pathlib.Path, user: User) -> None:
                 os.fchmod(handle, stat.S_IMODE(status.st_mode) | needed)
     finally:
         os.close(handle)
+
+
+def open_beside(path: pathlib.Path, flags: int) -> int:
+    """A handle of a file in somebody's folder, theirs where root makes it, and never what they linked there.
+
+    Raises OSError. In a folder of root's or of our own a link is followed.
+    """
+    owner = path.parent.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return os.open(path, flags, 0o666)
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise FileExistsError(errno.EEXIST, "it is not a file of its own", str(path))
+        if status.st_uid == 0 and status.st_size == 0:
+            os.fchown(handle, owner.st_uid, owner.st_gid)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def give(handle: int, folder: pathlib.Path) -> None:
+    """Gives an open file that root has just made to the folder's owner."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
