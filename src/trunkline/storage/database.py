@@ -59,8 +59,9 @@ def is_away(error: BaseException) -> bool:
 class Database:
     """A pool over one PostgreSQL. Errors of the connection come out as DatabaseAway."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", url: str) -> None:
         self._pool = pool
+        self._url = url
         self._renewal = asyncio.create_task(self._renew())
 
     @classmethod
@@ -87,7 +88,7 @@ class Database:
                         "enable_seqscan": "off",
                     },
                 )
-                return cls(pool)
+                return cls(pool, url)
             except (
                 asyncpg.InvalidPasswordError,
                 asyncpg.InvalidCatalogNameError,
@@ -132,6 +133,27 @@ class Database:
                 return await run(connection)
 
         return await self._once_or_again(whole)
+
+    async def alone(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection of the caller's own, apart from the pool, whose server notices soon where the caller is gone.
+
+        Raises DatabaseAway.
+        """
+        try:
+            return await asyncpg.connect(
+                self._url,
+                timeout=5,
+                command_timeout=COMMAND_TIMEOUT_SECONDS,
+                server_settings={
+                    "application_name": "trunkline",
+                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    "tcp_keepalives_idle": "3",
+                    "tcp_keepalives_interval": "1",
+                    "tcp_keepalives_count": "3",
+                },
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            raise DatabaseAway("The database cannot be reached at the moment.") from error
 
     async def write_anew(self, table: str) -> bool:
         """Writes a small table into a new file, without the remains of deleted rows; whether it could be locked.

@@ -27,8 +27,10 @@ from trunkline.carriers.smpp.session import Receive, Session
 
 log = logging.getLogger("trunkline.smpp")
 
-_FIRST_RETRY_SECONDS = 0.5
-_STEADY_SECONDS = 10.0  # a session that lasted so long begins the back-off anew
+_LEAST_RETRY_SECONDS = 0.1
+_FIRST_RETRY_SECONDS = 1.0
+_STEADY_SECONDS = 2.0  # a session that lasted so long begins the back-off anew
+_LONGEST_AFTER_BOUND_SECONDS = 5.0  # a peer that took the bind is there, however soon it lets go
 _LONGEST_ADDRESS = 20  # SMPP 3.4 §4.4.1, without the NUL
 _MOST_PARTS = 255
 _DATA_CODING = {Alphabet.GSM7: 0, Alphabet.UCS2: 8}
@@ -61,11 +63,15 @@ class SmppCarrier:
                     LinkState.CONNECTING, f"connecting to {peer}" + (f", after: {reason}" if reason else "")
                 )
                 reason, bound_seconds = await self._run_session(receive, peer)
+                # Only connections and binds that fail make the pauses long. Full jitter, so that links lost together
+                # do not come back together; the least is not nothing, for the peer's sake.
                 if bound_seconds >= _STEADY_SECONDS:
                     delay = _FIRST_RETRY_SECONDS
-                # Jittered, so that links lost together do not come back together.
-                pause = min(delay, self._options.reconnect_max_seconds) * random.uniform(0.5, 1)  # noqa: S311
-                delay = min(delay * 2, self._options.reconnect_max_seconds)
+                elif bound_seconds:
+                    delay = min(delay, _LONGEST_AFTER_BOUND_SECONDS)
+                delay = min(delay, self._options.reconnect_max_seconds)
+                pause = random.uniform(min(_LEAST_RETRY_SECONDS, delay), delay)  # noqa: S311
+                delay *= 2
                 self._health = Health(LinkState.DOWN, f"{reason}, next try in {pause:.1f} s")
                 log.warning("%s: %s: %s", self.name, peer, self._health.detail)
                 await asyncio.sleep(pause)
