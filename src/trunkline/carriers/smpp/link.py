@@ -17,6 +17,7 @@ from trunkline.carriers.carrier import (
     SubmitRefused,
 )
 from trunkline.carriers.smpp import addresses, machines
+from trunkline.carriers.smpp.backoff import Backoff
 from trunkline.carriers.smpp.data_coding import alphabet_table
 from trunkline.carriers.smpp.message import ESM_UDHI, TON_SUBSCRIBER, ShortMessage
 from trunkline.carriers.smpp.options import SmppOptions
@@ -27,10 +28,6 @@ from trunkline.carriers.smpp.session import Receive, Session
 
 log = logging.getLogger("trunkline.smpp")
 
-_LEAST_RETRY_SECONDS = 0.1
-_FIRST_RETRY_SECONDS = 1.0
-_STEADY_SECONDS = 2.0  # a session that lasted so long begins the back-off anew
-_LONGEST_AFTER_BOUND_SECONDS = 5.0  # a peer that took the bind is there, however soon it lets go
 _LONGEST_ADDRESS = 20  # SMPP 3.4 §4.4.1, without the NUL
 _MOST_PARTS = 255
 _DATA_CODING = {Alphabet.GSM7: 0, Alphabet.UCS2: 8}
@@ -55,7 +52,7 @@ class SmppCarrier:
         """Keeps the link up until cancelled; then waits for texts in hand, unbinds and closes."""
         receive = self._receiver(deliver, report)
         peer = f"{self._options.host}:{self._options.port}"
-        delay = _FIRST_RETRY_SECONDS
+        backoff = Backoff(self._options.reconnect_max_seconds)
         reason = ""
         try:
             while True:
@@ -63,15 +60,7 @@ class SmppCarrier:
                     LinkState.CONNECTING, f"connecting to {peer}" + (f", after: {reason}" if reason else "")
                 )
                 reason, bound_seconds = await self._run_session(receive, peer)
-                # Only connections and binds that fail make the pauses long. Full jitter, so that links lost together
-                # do not come back together; the least is not nothing, for the peer's sake.
-                if bound_seconds >= _STEADY_SECONDS:
-                    delay = _FIRST_RETRY_SECONDS
-                elif bound_seconds:
-                    delay = min(delay, _LONGEST_AFTER_BOUND_SECONDS)
-                delay = min(delay, self._options.reconnect_max_seconds)
-                pause = random.uniform(min(_LEAST_RETRY_SECONDS, delay), delay)  # noqa: S311
-                delay *= 2
+                pause = backoff.after(bound_seconds)
                 self._health = Health(LinkState.DOWN, f"{reason}, next try in {pause:.1f} s")
                 log.warning("%s: %s: %s", self.name, peer, self._health.detail)
                 await asyncio.sleep(pause)
