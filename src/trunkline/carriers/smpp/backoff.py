@@ -1,4 +1,4 @@
-"""When to connect again: exponential back-off with full jitter, for a peer that is away and not for one that lets go."""
+"""When to connect again: exponential back-off with full jitter, for a peer that is away, not for one that lets go."""
 
 import random
 from typing import Final
