@@ -14,6 +14,7 @@ _SHAPE = re.compile(r"\+[1-9][0-9]{6,14}")
 _NUMBERS = re.compile(r"\+[1-9][0-9]{7,}")
 
 _LOCAL_DIGITS = 6
+_FEWEST_OF_A_DEVICE = 12  # without the calling code
 
 # What phonenumbers calls a region and ISO 3166-1 does not. Ascension and Tristan da Cunha are parts of sh; Kosovo's
 # XK is a user-assigned code, so its numbers have no ISO country.
@@ -25,8 +26,9 @@ def parse_e164(text: str) -> str:
 
     Asks whether the number is *possible* (right length for its calling code), never whether it is *valid* (its range
     is in use): ranges reserved for fiction and tests are invalid on purpose, and a new range is valid only after the
-    next release of phonenumbers. Refused too: spaces and punctuation, local numbers, and a trunk prefix left in
-    ("+44 0 7700 …"), because the same subscriber must have one spelling.
+    next release of phonenumbers. Numbers of devices may be longer than people's, up to fifteen digits. Refused too:
+    spaces and punctuation, local numbers, and a trunk prefix left in ("+44 0 7700 …"), because the same subscriber
+    must have one spelling.
     """
     if not _SHAPE.fullmatch(text):
         raise InvalidRequest(
@@ -39,7 +41,9 @@ def parse_e164(text: str) -> str:
         raise InvalidRequest(
             "The phone number does not begin with the calling code of any country.", field="phone_number"
         ) from None
-    if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:
+    if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE and not _is_of_a_device(
+        number
+    ):
         raise InvalidRequest(
             "The phone number is too short or too long for the country of its calling code.", field="phone_number"
         )
@@ -49,6 +53,24 @@ def parse_e164(text: str) -> str:
             field="phone_number",
         )
     return text
+
+
+def _is_of_a_device(number: phonenumbers.PhoneNumber) -> bool:
+    """Whether it can be of a range for devices (M2M, IoT), which countries open beyond the lengths of their plans; in
+    North America, whose plan knows one length, there are none."""
+    return number.country_code != 1 and len(str(number.national_number)) >= _FEWEST_OF_A_DEVICE
+
+
+def calling_code_fits(e164: str, country: str) -> bool:
+    """Whether a number's calling code is that of a country (ISO 3166-1, lower case); True where either has none of its
+    own: satellites, networks of devices (+882, +883), territories without numbers."""
+    code = phonenumbers.country_code_for_region(country.upper())
+    try:
+        number = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return False
+    worldwide = phonenumbers.region_code_for_country_code(number.country_code or 0) == "001"
+    return code == 0 or worldwide or number.country_code == code
 
 
 def region_of(e164: str) -> str | None:

@@ -24,10 +24,12 @@ from trunkline.app import VERSION, Platform
 from trunkline.asgi import Push
 from trunkline.carriers import links, simulator
 from trunkline.carriers.carrier import Carrier, Deliver, DeliveryReceipt
+from trunkline.carriers.ownership import Ownership
 from trunkline.config import Config
 from trunkline.errors import OperatorError
 from trunkline.events.fan_out import FanOut
 from trunkline.ledger import chain, deposits
+from trunkline.pool import moving
 from trunkline.stats import statistics
 from trunkline.status import health
 from trunkline.webhooks.delivery import Dispatcher
@@ -144,9 +146,18 @@ async def serve(
         asked = probes(config, built, pushed, role, metrics_folder, stop)
         tasks = [asyncio.create_task(asked.exposition.run())]
         if role in ("all", "carrier"):
-            carriers = built.registry.carriers.values()
-            tasks += [asyncio.create_task(_keep_running(carrier, built.inbox.put)) for carrier in carriers]
-            tasks.append(asyncio.create_task(links.watch(built.database, carriers)))
+            simulated = built.registry.carriers[simulator.NAME]
+            owners = [
+                Ownership(carrier, built.database.alone)
+                for carrier in built.registry.carriers.values()
+                if carrier is not simulated
+            ]
+            tasks += [
+                asyncio.create_task(_keep_running(owner, built.registry.carriers[owner.name], built.inbox.put))
+                for owner in owners
+            ]
+            tasks.append(asyncio.create_task(links.watch(built.database, [simulated, *owners])))
+            await _name_stranded(built)
             tasks.append(asyncio.create_task(simulator.send(built.database, built.inbox.put)))
         if role in ("all", "worker"):
             kept = config.retention
@@ -239,7 +250,15 @@ async def listen(
     application.refusals.close()
 
 
-async def _keep_running(carrier: Carrier, deliver: Deliver) -> None:
+async def _name_stranded(built: Platform) -> None:
+    for row in await moving.stranded(built.database, list(built.registry.carriers)):
+        log.warning(
+            "the carrier %s has left the settings, and has %d numbers with %d live leases (see: numbers move)",
+            *(row["carrier"], row["numbers"], row["live"]),
+        )
+
+
+async def _keep_running(owner: Ownership, carrier: Carrier, deliver: Deliver) -> None:
     """A carrier that fails is started again; its neighbours do not notice."""
 
     def report(receipt: DeliveryReceipt) -> "asyncio.Future[None]":
@@ -250,7 +269,7 @@ async def _keep_running(carrier: Carrier, deliver: Deliver) -> None:
 
     while True:
         try:
-            await carrier.run(deliver, report)
+            await owner.run(lambda: carrier.run(deliver, report))
         except Exception:
             log.exception("the carrier %s failed; it is started again in %d s", carrier.name, RESTART_SECONDS)
         await asyncio.sleep(RESTART_SECONDS)

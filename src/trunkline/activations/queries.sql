@@ -58,7 +58,7 @@ SELECT expire_due($1)
 -- name: candidates
 SELECT number.e164, number.number_id, shelf.carrier, activation_id, service_id, sender_filter, contains_filter,
        day, retain_days, activation.created_at,
-       EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = number.number_id) AS frozen
+       EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = number.number_id AND NOT retired) AS frozen
   FROM number JOIN shelf USING (shelf_id) LEFT JOIN activation ON activation.number_id = number.number_id AND activation.ended_at IS NULL
  WHERE number.e164 = ANY ($1::text[])
 

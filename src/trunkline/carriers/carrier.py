@@ -94,6 +94,7 @@ class LinkState(enum.StrEnum):
     DOWN = "down"
     CONNECTING = "connecting"
     UP = "up"
+    STANDBY = "standby"  # another process has the link; this one would take it over
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

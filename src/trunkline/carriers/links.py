@@ -4,8 +4,10 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from trunkline.carriers.carrier import Carrier, Health
+from trunkline.carriers.ownership import Ownership
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -22,9 +24,11 @@ class Link:
     kind: str
     state: str
     detail: str
+    owner: str | None = None  # the process that has the link, as host:pid
+    standby: str | None = None  # one that would take it over
 
 
-async def watch(database: Querier, carriers: Collection[Carrier]) -> None:
+async def watch(database: Querier, carriers: Collection[Carrier | Ownership]) -> None:
     """Writes how the links stand whenever that changes, until cancelled."""
     written: list[Health] = []
     when = 0.0
@@ -48,6 +52,9 @@ async def watch(database: Querier, carriers: Collection[Carrier]) -> None:
 async def links(database: Querier, carriers: Sequence[Carrier]) -> list[Link]:
     """The links as they were last seen; down where no process has looked for half a minute."""
     seen = {row["carrier"]: row for row in await database.fetch(SQL.links, [carrier.name for carrier in carriers])}
-    unseen = {"state": "down", "detail": "no process runs it"}
+    unseen: dict[str, Any] = {"state": "down", "detail": "no process runs it", "owner": None, "standby": None}
     rows = [(carrier, seen.get(carrier.name, unseen)) for carrier in carriers]
-    return [Link(carrier.name, carrier.kind, row["state"], row["detail"]) for carrier, row in rows]
+    return [
+        Link(carrier.name, carrier.kind, row["state"], row["detail"], row["owner"], row["standby"])
+        for carrier, row in rows
+    ]

@@ -1,11 +1,11 @@
 """Services: the starter set, an operator's own, and which are open on real carriers."""
 
-import csv
 import dataclasses
 import importlib.resources
 import re
 from collections.abc import Iterable, Sequence
 
+from trunkline import tables
 from trunkline.errors import InvalidRequest, UnknownService
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -34,15 +34,18 @@ class Service:
 
 def read_csv(lines: Iterable[str]) -> list[dict[str, str]]:
     """Rows ``slug,name[,domain,senders,aliases]`` (lists with ``;``). Raises InvalidRequest, naming the line."""
-    reader = csv.DictReader(lines)
-    if not reader.fieldnames or not {"slug", "name"} <= set(reader.fieldnames) <= set(COLUMNS):
+    found = tables.records(lines, COLUMNS)
+    names = [cell.lower() for cell in next(found, tables.Record(1, [])).cells]
+    if not {"slug", "name"} <= set(names) <= set(COLUMNS):
         raise InvalidRequest(f"The first line must name the columns: {','.join(COLUMNS)} (slug and name at least).")
     rows: dict[str, dict[str, str]] = {}
-    for cells in reader:
-        row = {column: (cells.get(column) or "").strip() for column in COLUMNS}
-        where = f"Line {reader.line_num}: "
-        if None in cells:
+    for record in found:
+        where = f"Line {record.line}: "
+        if record.fault:
+            raise InvalidRequest(f"{where}{record.fault}.")
+        if len(record.cells) > len(names):
             raise InvalidRequest(where + "more cells than columns.")
+        row = dict.fromkeys(COLUMNS, "") | dict(zip(names, record.cells, strict=False))
         if not _SLUG.fullmatch(row["slug"]) or row["slug"] in RESERVED or row["slug"].startswith("test_"):
             raise InvalidRequest(
                 where

@@ -2,16 +2,16 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from typing import BinaryIO
 
 import click
 
-from trunkline import money
+from trunkline import money, tables
 from trunkline.catalog import prices, services
 from trunkline.catalog.countries import countries
 from trunkline.cli import control
 from trunkline.cli.command import answer, common, opened, operator, run
-from trunkline.errors import OperatorError, UnknownCountry
+from trunkline.errors import UnknownCountry
 from trunkline.ledger import audit
 
 
@@ -70,15 +70,12 @@ def catalog() -> None:
 
 
 @catalog.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+@click.argument("file", type=click.File("rb"))
 @common
 @run
-async def import_(file: Iterable[str], as_json: bool, data_dir: pathlib.Path | None) -> None:
+async def import_(file: BinaryIO, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Import a CSV of slug,name[,domain,senders,aliases]; a service of the same slug is replaced."""
-    try:
-        rows = services.read_csv(file)
-    except UnicodeDecodeError:
-        raise OperatorError("The file is not UTF-8.") from None
+    rows = services.read_csv(tables.lines(file.read()))
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         count = await services.put(connection, rows)
         await audit.record(connection, operator(), "catalog.imported", "catalog", {"services": count})

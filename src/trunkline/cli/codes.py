@@ -1,5 +1,6 @@
 """``trunkline extract``: the code in a text, and why it is that one."""
 
+import codecs
 import json
 import sys
 from collections.abc import Iterable
@@ -65,6 +66,8 @@ def _lines(file: Iterable[bytes], brands: Brands, senders: Senders, *, explain: 
     decoder = msgspec.json.Decoder(Line)
     out = sys.stdout.buffer
     for number, raw in enumerate(file, 1):
+        if number == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)
         if not raw.strip():
             continue
         try:

@@ -2,13 +2,15 @@
 
 import pathlib
 import sys
-from collections.abc import Iterable
+from typing import BinaryIO
 
 import click
 
+from trunkline import tables
 from trunkline.accounts.policy import check_reason
 from trunkline.activations import lifecycle
 from trunkline.catalog.countries import countries
+from trunkline.cli import moving_numbers
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.errors import OperatorError
 from trunkline.ledger import audit
@@ -22,49 +24,58 @@ SHOWN_BAD_ROWS = 50
 
 @click.group()
 def numbers() -> None:
-    """Your numbers: import, list, freeze."""
+    """Your numbers: import, list, move, retire, remove, freeze."""
+
+
+for _command in (moving_numbers.move, moving_numbers.retire, moving_numbers.remove):
+    numbers.add_command(_command)
 
 
 @numbers.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8-sig"))
+@click.argument("file", type=click.File("rb"))
 @click.option("--carrier", required=True, help="The carrier's name in the settings.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows of a file that has bad ones.")
+@click.option("--move", is_flag=True, help="Bring numbers over that another carrier has; their leases go on.")
 @common
 @run
 async def import_(
-    file: Iterable[str], carrier: str, skip_bad: bool, as_json: bool, data_dir: pathlib.Path | None
+    file: BinaryIO, carrier: str, skip_bad: bool, move: bool, as_json: bool, data_dir: pathlib.Path | None
 ) -> None:
     """Import a CSV of e164,country[,operator]. A file with bad rows is not applied, unless told to skip them."""
-    try:
-        rows = list(pool.read_rows(file, countries()))
-    except UnicodeDecodeError:
-        raise OperatorError("The file is not UTF-8.") from None
+    rows = list(pool.read_rows(tables.lines(file.read()), countries()))
     bad = [row for row in rows if isinstance(row, BadRow)]
     good = [row for row in rows if isinstance(row, Row)]
     async with opened(data_dir) as (_, built):
         if carrier not in built.registry.carriers:
             names = ", ".join(sorted(built.registry.carriers))
             raise OperatorError(f"There is no carrier {carrier!r} in the settings; there are: {names}.")
-        imported = 0
+        imported = moved = 0
         if good and (skip_bad or not bad):
             with click.progressbar(length=len(good), label="importing", file=sys.stderr) as bar:
                 async with built.database.transaction() as connection:
                     known = await pool.import_rows(
-                        connection, good, carrier=carrier, skip_known=skip_bad, progress=bar.update
+                        connection, good, carrier=carrier, skip_known=skip_bad, skip_moving=move, progress=bar.update
                     )
-                    imported = 0 if known and not skip_bad else len(good) - len(known)
+                    moving = {row.line for row in known if move and row.carrier}
+                    known_bad = [row for row in known if row.line not in moving]
+                    imported = 0 if known_bad and not skip_bad else len(good) - len(known)
                     if imported:
                         what = {"numbers": imported}
                         await audit.record(connection, operator(), "numbers.imported", f"carrier:{carrier}", what)
-            bad += known
+            if skip_bad or not known_bad:
+                moved = await moving_numbers.bring(built.database, [row for row in good if row.line in moving], carrier)
+            bad += known_bad
     for row in bad[:SHOWN_BAD_ROWS]:
         click.echo(f"line {row.line}: {row.reason}", err=True)
     if len(bad) > SHOWN_BAD_ROWS:
         click.echo(f"… and {len(bad) - SHOWN_BAD_ROWS} more", err=True)
     answer(
         as_json,
-        {"imported": imported, "bad": [{"line": row.line, "reason": row.reason} for row in bad]},
-        f"{imported} numbers imported for {carrier}" + (f", {len(bad)} bad rows" if bad else ""),
+        {"imported": imported, "bad": [{"line": row.line, "reason": row.reason} for row in bad]}
+        | ({"moved": moved} if move else {}),
+        f"{imported} numbers imported for {carrier}"
+        + (f", {moved} moved to it" if move else "")
+        + (f", {len(bad)} bad rows" if bad else ""),
     )
     if bad and not skip_bad:
         raise OperatorError(f"{len(bad)} bad rows; nothing was imported (--skip-bad imports the others).")
@@ -82,13 +93,18 @@ async def list_(
     """Show numbers with the leases that are live on each."""
     async with opened(data_dir) as (_, built):
         rows = await built.database.fetch(pool.SQL.list, 0, carrier, country.lower() if country else None, limit)
+        configured = set(built.registry.carriers)
     if as_json:
-        answer(True, {"numbers": [dict(row) for row in rows]}, "")
+        answer(True, {"numbers": [dict(row) | {"configured": row["carrier"] in configured} for row in rows]}, "")
         return
     if not rows:
         click.echo("no numbers; import some with: trunkline numbers import FILE.csv --carrier NAME")
     for row in rows:
-        state = f"frozen: {row['frozen']}" if row["frozen"] is not None else f"{row['live']} live"
+        state = f"{row['live']} live"
+        if row["frozen"] is not None:
+            state = f"retired, {state}: {row['frozen']}" if row["retired"] else f"frozen: {row['frozen']}"
+        if row["carrier"] not in configured:
+            state += "; its carrier is not in the settings"
         click.echo(f"{row['e164']:<17}{row['country']}  {row['carrier']:<12}{row['operator']:<16}{state}")
 
 
@@ -123,7 +139,7 @@ async def freeze(number: str, reason: str, as_json: bool, data_dir: pathlib.Path
 @common
 @run
 async def unfreeze(number: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
-    """Put a frozen number back."""
+    """Put a frozen or retired number back."""
     e164 = parse_e164(number)
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         await pool.unfreeze(connection, e164)

@@ -1,21 +1,24 @@
 """The operator's numbers: import, the simulated ones, the list."""
 
-import csv
 import dataclasses
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 import asyncpg
 
+from trunkline import tables
 from trunkline.errors import InvalidRequest, OperatorError
-from trunkline.phone import parse_e164
+from trunkline.phone import calling_code_fits, parse_e164
 from trunkline.storage import database as storage
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
 
+COLUMNS = ("e164", "country", "operator")
 CHUNK = 5_000
+SIMULATED = "simulated"  # its numbers are not the operator's to move
+_SEPARATORS = str.maketrans("", "", " \u00a0-.()/")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,37 +35,54 @@ class Row:
 class BadRow:
     line: int
     reason: str
+    carrier: str | None = None  # that has the number now, where it can be moved
 
 
 def read_rows(lines: Iterable[str], countries: Container[str]) -> Iterator[Row | BadRow]:
-    """The rows of a CSV ``e164,country[,operator]``; a first line that names the columns is optional."""
+    """The rows of a CSV ``e164,country[,operator]``; a first row that names the columns, in any order, is optional."""
     seen: dict[str, int] = {}
-    reader = csv.reader(lines)
-    for cells in reader:
-        line = reader.line_num
-        cells = [cell.strip() for cell in cells]
-        if not any(cells) or (line == 1 and cells[0].lower() == "e164"):
+    order: tuple[str, ...] = COLUMNS
+    for place, record in enumerate(tables.records(lines, COLUMNS)):
+        names = tuple(cell.lower() for cell in record.cells)
+        if place == 0 and {"e164", "country"} <= set(names) <= set(COLUMNS):
+            order = names
             continue
-        row = _read_row(line, cells, countries)
+        if place == 0 and names[:1] == ("e164",):
+            yield BadRow(record.line, "the columns are e164,country and, where you like, operator")
+            continue
+        row = _read_row(record, order, countries)
         if isinstance(row, Row):
             if row.e164 in seen:
-                row = BadRow(line, f"{row.e164} stands in line {seen[row.e164]} already")
+                row = BadRow(row.line, f"{row.e164} stands in line {seen[row.e164]} already")
             else:
-                seen[row.e164] = line
+                seen[row.e164] = row.line
         yield row
 
 
-def _read_row(line: int, cells: list[str], countries: Container[str]) -> Row | BadRow:
-    if len(cells) not in (2, 3):
+def read_number(cell: str) -> str:
+    """A number out of a spreadsheet, with or without blanks and dashes in it. Raises InvalidRequest."""
+    if tables.shortened(cell):
+        raise InvalidRequest(f"{cell} is a number that a spreadsheet has shortened; format the column as text.")
+    return parse_e164(cell.lstrip("'").translate(_SEPARATORS))
+
+
+def _read_row(record: tables.Record, order: Sequence[str], countries: Container[str]) -> Row | BadRow:
+    line, cells = record.line, record.cells
+    if record.fault:
+        return BadRow(line, record.fault)
+    if not 2 <= len(cells) <= len(order):
         return BadRow(line, f"{len(cells)} columns, expected e164,country[,operator]")
+    named = dict(zip(order, cells, strict=False))
+    written, place, operator = (named.get(column, "") for column in COLUMNS)
     try:
-        e164 = parse_e164(cells[0])
+        e164 = read_number(written)
     except InvalidRequest as error:
         return BadRow(line, error.detail)
-    country = cells[1].lower()
+    country = place.lower()
     if country not in countries:
-        return BadRow(line, f"{cells[1]!r} is no ISO 3166-1 alpha-2 country code")
-    operator = cells[2] if len(cells) == 3 else ""
+        return BadRow(line, f"{place!r} is no ISO 3166-1 alpha-2 country code")
+    if not calling_code_fits(e164, country):
+        return BadRow(line, f"{e164} does not begin with the calling code of {country}")
     if len(operator) > 64:
         return BadRow(line, "the operator's name is longer than 64 characters")
     return Row(line, e164, country, operator)
@@ -84,9 +104,16 @@ async def stock(
         had = await connection.fetch(
             SQL.stock, carrier, test, list(lines), [row.country for row in chunk], [row.operator for row in chunk]
         )
-        known += [BadRow(lines[row[0]], f"{row[0]} is in the pool already") for row in had]
+        known += [_known(lines[row["known"]], row["known"], row["known_carrier"], carrier) for row in had]
         progress(len(chunk))
     return known
+
+
+def _known(line: int, e164: str, has: str, carrier: str) -> BadRow:
+    if has == carrier:
+        return BadRow(line, f"{e164} is in the pool already")
+    way = f"; --move brings it to {carrier}" if SIMULATED not in (has, carrier) else ""
+    return BadRow(line, f"{e164} is in the pool already, with the carrier {has}{way}", has if way else None)
 
 
 async def import_rows(
@@ -95,13 +122,17 @@ async def import_rows(
     *,
     carrier: str,
     skip_known: bool,
+    skip_moving: bool = False,
     progress: Callable[[int], object] = lambda _: None,
 ) -> list[BadRow]:
-    """Imports all rows or, where the pool already has some and they are not to be skipped, none; those it had."""
+    """Imports all rows or, where the pool already has some and they are not to be skipped, none; those it had.
+
+    ``skip_moving``: those of other carriers, which are to be moved afterwards, keep nothing out.
+    """
     try:
         async with connection.transaction():
             known = await stock(connection, rows, carrier=carrier, progress=progress)
-            if known and not skip_known:
+            if not skip_known and any(row.carrier is None or not skip_moving for row in known):
                 raise _Known(known)
     except _Known as refused:
         return refused.rows

@@ -38,7 +38,12 @@ BEGIN
                  WHERE number_id = p_number.number_id AND open_at > now() AND last_account <> p_account
                    AND rested_at <> 'infinity'
                 UNION ALL
-                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id) AS away;
+                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id
+                UNION ALL  -- it was moved or removed while the buyer looked at it
+                SELECT 'infinity' WHERE NOT EXISTS (SELECT FROM number
+                                                     WHERE number_id = p_number.number_id AND place = p_number.place
+                                                       AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe)
+               ) AS away;
     ELSE
         IF NOT pg_try_advisory_xact_lock_shared(-p_number.number_id) THEN
             RETURN now() + interval '1 second';
@@ -52,7 +57,12 @@ BEGIN
                    AND place = p_number.place AND open_at > now() AND last_account <> p_account
                    AND rested_at <> 'infinity'
                 UNION ALL
-                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id) AS away;
+                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id
+                UNION ALL  -- it was moved or removed while the buyer looked at it
+                SELECT 'infinity' WHERE NOT EXISTS (SELECT FROM number
+                                                     WHERE number_id = p_number.number_id AND place = p_number.place
+                                                       AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe)
+               ) AS away;
     END IF;
     RETURN until;
 END $$;
@@ -117,8 +127,8 @@ DECLARE
     waits_until timestamptz := clock_timestamp() + interval '0.25 seconds';
     passed_by boolean := false;  -- a stripe that may have a fresh number still
 BEGIN
-    SELECT numbers INTO stocked FROM shelf WHERE shelf_id = p_shelf;  -- before the look, so that an import outdates it
-    IF EXISTS (SELECT FROM exhausted WHERE service_id = p_service AND shelf_id = p_shelf AND numbers = stocked) THEN
+    SELECT places INTO stocked FROM shelf WHERE shelf_id = p_shelf;  -- before the look, so that an import outdates it
+    IF EXISTS (SELECT FROM exhausted WHERE service_id = p_service AND shelf_id = p_shelf AND places = stocked) THEN
         RETURN;
     END IF;
     FOR attempt IN 0..7 LOOP
@@ -160,7 +170,7 @@ BEGIN
     END LOOP;
     IF NOT passed_by AND pg_try_advisory_xact_lock(p_service, -1 - p_shelf) THEN
         INSERT INTO exhausted VALUES (p_service, p_shelf, stocked)
-        ON CONFLICT (service_id, shelf_id) DO UPDATE SET numbers = excluded.numbers;
+        ON CONFLICT (service_id, shelf_id) DO UPDATE SET places = excluded.places;
     END IF;
 END $$;
 
@@ -193,7 +203,13 @@ BEGIN
         IF spot.number_id IS NULL THEN
             RETURN NULL;
         END IF;
-        SELECT * INTO found FROM number WHERE number_id = spot.number_id;
+        SELECT * INTO found FROM number WHERE number_id = spot.number_id
+            AND shelf_id = p_shelf AND stripe = spot.stripe AND place = spot.place;
+        IF found.number_id IS NULL THEN  -- put aside while its number was moved or removed: its place stays used
+            UPDATE slot SET rested_at = 'infinity', open_at = 'infinity'
+             WHERE service_id = p_service AND shelf_id = p_shelf AND stripe = spot.stripe AND place = spot.place;
+            CONTINUE;
+        END IF;
         until := kept_off_until(p_service, found, p_account);
         IF until IS NOT NULL AND spot.open_at > now() THEN
             kept_off := kept_off || spot.number_id;  -- a text could still come for the account: that stays written
@@ -236,8 +252,9 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(-the_number);
-    INSERT INTO frozen_number (number_id, reason) VALUES (the_number, p_reason)
-    ON CONFLICT DO NOTHING RETURNING number_id INTO frozen;
+    INSERT INTO frozen_number AS had (number_id, reason) VALUES (the_number, p_reason)
+    ON CONFLICT (number_id) DO UPDATE SET reason = excluded.reason, retired = false WHERE had.retired
+    RETURNING number_id INTO frozen;
     RETURN NEXT frozen;
 END $$;
 
@@ -263,11 +280,12 @@ BEGIN
 END $$;
 
 -- Puts numbers on the shelves of a carrier, at places beyond all that are taken; the row of the shelf is the lock.
--- Answers the numbers that the pool already had; those are left as they are. One that the simulated network had, and
+-- Answers the numbers that the pool already had, with their carriers; those are left as they are. One that the simulated network had, and
 -- that nobody leases at the moment, goes over to the operator's carrier: it is theirs, and simulated ones are many.
+DROP FUNCTION IF EXISTS stock_numbers(text, boolean, text[], text[], text[]);
 CREATE OR REPLACE FUNCTION stock_numbers(
     p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]
-) RETURNS SETOF text LANGUAGE plpgsql AS $$
+) RETURNS TABLE (known text, known_carrier text) LANGUAGE plpgsql AS $$
 DECLARE
     taken_over bigint[];
 BEGIN
@@ -283,13 +301,14 @@ BEGIN
         DELETE FROM slot WHERE number_id = ANY (taken_over);
         DELETE FROM number WHERE number_id = ANY (taken_over);
     END IF;
-    RETURN QUERY SELECT number.e164 FROM number WHERE number.e164 = ANY (p_e164);
+    RETURN QUERY SELECT number.e164, shelf.carrier FROM number JOIN shelf USING (shelf_id)
+                  WHERE number.e164 = ANY (p_e164);
     INSERT INTO shelf (country, carrier, operator, test)
     SELECT DISTINCT country, p_carrier, operator, p_test FROM unnest(p_countries, p_operators) AS row (country, operator)
      ORDER BY 1, 3
     ON CONFLICT DO NOTHING;
     WITH fresh AS (
-        SELECT row.*, shelf.shelf_id, shelf.numbers AS taken,
+        SELECT row.*, shelf.shelf_id, shelf.places AS taken,
                row_number() OVER (PARTITION BY shelf.shelf_id ORDER BY row.line) AS rank
           FROM unnest(p_e164, p_countries, p_operators) WITH ORDINALITY AS row (e164, country, operator, line)
           JOIN (SELECT * FROM shelf WHERE carrier = p_carrier AND test = p_test ORDER BY shelf_id FOR UPDATE) AS shelf
@@ -300,6 +319,6 @@ BEGIN
         SELECT e164, shelf_id, (taken + rank) % 64, (taken + rank) / 64 + 1 FROM fresh
         RETURNING shelf_id
     )
-    UPDATE shelf SET numbers = numbers + more.count
+    UPDATE shelf SET places = places + more.count
       FROM (SELECT shelf_id, count(*) FROM placed GROUP BY shelf_id) AS more WHERE more.shelf_id = shelf.shelf_id;
 END $$;

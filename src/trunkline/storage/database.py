@@ -69,6 +69,8 @@ SESSION = {
     "tcp_user_timeout": "10000",
 }
 
+NOTICE_SOON = "SET tcp_keepalives_idle = 3; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3"
+
 
 class Row(Protocol):
     """A row of an answer, by column name; in tests also a plain dict."""
@@ -150,6 +152,18 @@ class Database:
                 return await run(connection)
 
         return await self._once_or_again(whole)
+
+    async def alone(self) -> Connection:
+        """A connection of the caller's own, apart from the pool, whose server notices soon where the caller is gone.
+
+        Raises DatabaseAway.
+        """
+        try:
+            connection = await self._dialler.connect(command_timeout=self._budget.seconds)
+            await connection.execute(NOTICE_SOON)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # TimeoutError is one
+            raise DatabaseAway("The database cannot be reached at the moment.") from error
+        return connection
 
     async def write_anew(self, table: str) -> bool:
         """Writes a small table into a new file, without the remains of deleted rows; whether it could be locked.

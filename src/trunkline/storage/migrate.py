@@ -45,9 +45,9 @@ def scripts() -> list[tuple[str, str, bool]]:
     migrations = sorted(_sql(package.joinpath("storage", "migrations")), key=lambda file: file.name)
     every = [(file.name, file.read_text("utf-8"), False) for file in migrations]
     for folder in sorted((entry for entry in package.iterdir() if entry.is_dir()), key=lambda entry: entry.name):
-        routines = folder.joinpath("routines.sql")
-        if routines.is_file():
-            every.append((f"{folder.name}/routines.sql", routines.read_text("utf-8"), True))
+        for routines in sorted(_sql(folder), key=lambda file: file.name):
+            if routines.name.endswith("routines.sql"):
+                every.append((f"{folder.name}/{routines.name}", routines.read_text("utf-8"), True))
     return every
 
 

@@ -224,11 +224,41 @@ CREATE FUNCTION public.contents_of(p_account bigint, p_event bigint, p_at timest
      LIMIT 1
 $$;
 
+CREATE FUNCTION public.count_away() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE shelf SET numbers = numbers + change.count
+      FROM (SELECT shelf_id, CASE TG_OP WHEN 'DELETE' THEN count(*) ELSE -count(*) END AS count
+              FROM changed JOIN number USING (number_id) GROUP BY shelf_id) AS change
+     WHERE change.shelf_id = shelf.shelf_id;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.count_catalog_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
     UPDATE catalog_version SET version = version + 1, services = services + (TG_TABLE_NAME = 'service')::integer;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.count_numbers() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP <> 'DELETE' THEN
+        UPDATE shelf SET numbers = numbers + more.count
+          FROM (SELECT shelf_id, count(*) FROM new_rows
+                 WHERE NOT EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = new_rows.number_id)
+                 GROUP BY shelf_id) AS more WHERE more.shelf_id = shelf.shelf_id;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        UPDATE shelf SET numbers = numbers - less.count
+          FROM (SELECT shelf_id, count(*) FROM old_rows
+                 WHERE NOT EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = old_rows.number_id)
+                 GROUP BY shelf_id) AS less WHERE less.shelf_id = shelf.shelf_id;
+    END IF;
     RETURN NULL;
 END $$;
 
@@ -559,8 +589,9 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(-the_number);
-    INSERT INTO frozen_number (number_id, reason) VALUES (the_number, p_reason)
-    ON CONFLICT DO NOTHING RETURNING number_id INTO frozen;
+    INSERT INTO frozen_number AS had (number_id, reason) VALUES (the_number, p_reason)
+    ON CONFLICT (number_id) DO UPDATE SET reason = excluded.reason, retired = false WHERE had.retired
+    RETURNING number_id INTO frozen;
     RETURN NEXT frozen;
 END $$;
 
@@ -747,7 +778,12 @@ BEGIN
                  WHERE number_id = p_number.number_id AND open_at > now() AND last_account <> p_account
                    AND rested_at <> 'infinity'
                 UNION ALL
-                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id) AS away;
+                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id
+                UNION ALL  -- it was moved or removed while the buyer looked at it
+                SELECT 'infinity' WHERE NOT EXISTS (SELECT FROM number
+                                                     WHERE number_id = p_number.number_id AND place = p_number.place
+                                                       AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe)
+               ) AS away;
     ELSE
         IF NOT pg_try_advisory_xact_lock_shared(-p_number.number_id) THEN
             RETURN now() + interval '1 second';
@@ -761,7 +797,12 @@ BEGIN
                    AND place = p_number.place AND open_at > now() AND last_account <> p_account
                    AND rested_at <> 'infinity'
                 UNION ALL
-                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id) AS away;
+                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id
+                UNION ALL  -- it was moved or removed while the buyer looked at it
+                SELECT 'infinity' WHERE NOT EXISTS (SELECT FROM number
+                                                     WHERE number_id = p_number.number_id AND place = p_number.place
+                                                       AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe)
+               ) AS away;
     END IF;
     RETURN until;
 END $$;
@@ -847,6 +888,54 @@ BEGIN
     END LOOP;
 END $$;
 
+CREATE FUNCTION public.move_numbers(p_carrier text, p_e164 text[], p_countries text[], p_operators text[]) RETURNS SETOF text
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    ids bigint[] := ARRAY(SELECT number_id FROM number JOIN shelf USING (shelf_id)
+                           WHERE e164 = ANY (p_e164) AND NOT test AND carrier NOT IN ('simulated', p_carrier));
+    had slot[] := take_slots(ids);
+BEGIN
+    INSERT INTO shelf (country, carrier, operator, test)
+    SELECT DISTINCT coalesce(row.country, shelf.country), p_carrier, coalesce(row.operator, shelf.operator), false
+      FROM unnest(p_e164, p_countries, p_operators) AS row (e164, country, operator)
+      JOIN number ON number.e164 = row.e164 AND number_id = ANY (ids) JOIN shelf USING (shelf_id)
+     ORDER BY 1, 3
+    ON CONFLICT DO NOTHING;
+    PERFORM FROM shelf WHERE carrier = p_carrier AND NOT test ORDER BY shelf_id FOR UPDATE;
+    WITH spot AS (
+        SELECT number_id, new.shelf_id,
+               new.places + row_number() OVER (PARTITION BY new.shelf_id ORDER BY number_id) AS position
+          FROM unnest(p_e164, p_countries, p_operators) AS row (e164, country, operator)
+          JOIN number ON number.e164 = row.e164 AND number_id = ANY (ids) JOIN shelf AS old USING (shelf_id)
+          JOIN shelf AS new ON new.country = coalesce(row.country, old.country) AND NOT new.test
+                           AND new.operator = coalesce(row.operator, old.operator) AND new.carrier = p_carrier
+    ), moved AS (
+        UPDATE number SET shelf_id = spot.shelf_id, stripe = spot.position % 64, place = spot.position / 64 + 1
+          FROM spot WHERE spot.number_id = number.number_id
+    )
+    UPDATE shelf SET places = places + more.count
+      FROM (SELECT shelf_id, count(*) FROM spot GROUP BY 1) AS more WHERE more.shelf_id = shelf.shelf_id;
+    -- That a place has served a service means that those before it have: a slot that goes along makes the fresh numbers
+    -- before it rested ones, open at once. Buyers who would take those meanwhile are locked out.
+    PERFORM pg_advisory_xact_lock(service_id, shelf_id * 64 + stripe)
+       FROM (SELECT DISTINCT old.service_id, number.shelf_id, number.stripe
+               FROM unnest(had) AS old JOIN number USING (number_id) WHERE open_at > now() ORDER BY 1, 2, 3) AS row_of;
+    WITH kept AS (
+        INSERT INTO slot
+        SELECT old.service_id, number.shelf_id, number.stripe, number.place, number_id, last_account, rested_at, open_at
+          FROM unnest(had) AS old JOIN number USING (number_id) WHERE open_at > now()
+        RETURNING *
+    )
+    INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, rested_at, open_at)
+    SELECT last.service_id, number.shelf_id, number.stripe, number.place, number.number_id, now(), now()
+      FROM (SELECT service_id, shelf_id, stripe, max(place) AS place FROM kept GROUP BY 1, 2, 3) AS last
+      JOIN number ON number.shelf_id = last.shelf_id AND number.stripe = last.stripe AND number.place < last.place
+     WHERE NOT EXISTS (SELECT FROM kept WHERE kept.service_id = last.service_id AND kept.number_id = number.number_id)
+    ON CONFLICT DO NOTHING;
+    RETURN QUERY SELECT e164 FROM number WHERE number_id = ANY (ids);
+END $$;
+
 CREATE TABLE public.tail_position (
     consumer text NOT NULL,
     seen pg_snapshot NOT NULL,
@@ -925,8 +1014,8 @@ DECLARE
     waits_until timestamptz := clock_timestamp() + interval '0.25 seconds';
     passed_by boolean := false;  -- a stripe that may have a fresh number still
 BEGIN
-    SELECT numbers INTO stocked FROM shelf WHERE shelf_id = p_shelf;  -- before the look, so that an import outdates it
-    IF EXISTS (SELECT FROM exhausted WHERE service_id = p_service AND shelf_id = p_shelf AND numbers = stocked) THEN
+    SELECT places INTO stocked FROM shelf WHERE shelf_id = p_shelf;  -- before the look, so that an import outdates it
+    IF EXISTS (SELECT FROM exhausted WHERE service_id = p_service AND shelf_id = p_shelf AND places = stocked) THEN
         RETURN;
     END IF;
     FOR attempt IN 0..7 LOOP
@@ -968,7 +1057,7 @@ BEGIN
     END LOOP;
     IF NOT passed_by AND pg_try_advisory_xact_lock(p_service, -1 - p_shelf) THEN
         INSERT INTO exhausted VALUES (p_service, p_shelf, stocked)
-        ON CONFLICT (service_id, shelf_id) DO UPDATE SET numbers = excluded.numbers;
+        ON CONFLICT (service_id, shelf_id) DO UPDATE SET places = excluded.places;
     END IF;
 END $$;
 
@@ -1001,7 +1090,13 @@ BEGIN
         IF spot.number_id IS NULL THEN
             RETURN NULL;
         END IF;
-        SELECT * INTO found FROM number WHERE number_id = spot.number_id;
+        SELECT * INTO found FROM number WHERE number_id = spot.number_id
+            AND shelf_id = p_shelf AND stripe = spot.stripe AND place = spot.place;
+        IF found.number_id IS NULL THEN  -- put aside while its number was moved or removed: its place stays used
+            UPDATE slot SET rested_at = 'infinity', open_at = 'infinity'
+             WHERE service_id = p_service AND shelf_id = p_shelf AND stripe = spot.stripe AND place = spot.place;
+            CONTINUE;
+        END IF;
         until := kept_off_until(p_service, found, p_account);
         IF until IS NOT NULL AND spot.open_at > now() THEN
             kept_off := kept_off || spot.number_id;  -- a text could still come for the account: that stays written
@@ -1361,6 +1456,31 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
 END $$;
 
+CREATE FUNCTION public.remove_numbers(p_e164 text[]) RETURNS TABLE(the_number text, stays text)
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    ids bigint[] := ARRAY(SELECT number_id FROM number WHERE e164 = ANY (p_e164) ORDER BY number_id);
+    gone bigint[];
+BEGIN
+    PERFORM pg_advisory_xact_lock(-number_id) FROM unnest(ids) AS one (number_id);
+    RETURN QUERY
+    SELECT number.e164,
+           CASE WHEN EXISTS (SELECT FROM activation WHERE activation.number_id = number.number_id AND ended_at IS NULL)
+                THEN 'is leased at the moment'
+                WHEN EXISTS (SELECT FROM slot WHERE slot.number_id = number.number_id AND last_account IS NOT NULL
+                                AND open_at > now() AND open_at <> 'infinity')
+                THEN 'rests after a lease, whose texts could still come' END
+      FROM number WHERE number_id = ANY (ids) ORDER BY number_id;
+    SELECT array_agg(number_id) INTO gone FROM unnest(ids) AS one (number_id)
+     WHERE NOT EXISTS (SELECT FROM activation WHERE activation.number_id = one.number_id AND ended_at IS NULL)
+       AND NOT EXISTS (SELECT FROM slot WHERE slot.number_id = one.number_id AND last_account IS NOT NULL
+                          AND open_at > now() AND open_at <> 'infinity');
+    PERFORM take_slots(gone);
+    DELETE FROM frozen_number WHERE number_id = ANY (gone);
+    DELETE FROM number WHERE number_id = ANY (gone);
+END $$;
+
 CREATE FUNCTION public.service_enabled(p_service integer, p_country text) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
@@ -1406,6 +1526,32 @@ CREATE FUNCTION public.settle(p_activations bigint[], p_without_text public.acti
     SELECT account_id, test, activation_id, 'activation.' || state FROM ended
 $$;
 
+CREATE TABLE public.slot (
+    service_id integer NOT NULL,
+    shelf_id integer NOT NULL,
+    stripe smallint NOT NULL,
+    place integer NOT NULL,
+    number_id bigint NOT NULL,
+    last_account bigint,
+    rested_at timestamp with time zone NOT NULL,
+    open_at timestamp with time zone NOT NULL
+);
+
+CREATE FUNCTION public.slots_of(p_numbers bigint[]) RETURNS SETOF public.slot
+    LANGUAGE sql STABLE
+    AS $$
+    WITH RECURSIVE served AS (
+        SELECT min(service_id) AS service_id FROM slot
+        UNION ALL
+        SELECT (SELECT min(service_id) FROM slot WHERE slot.service_id > served.service_id) FROM served
+         WHERE served.service_id IS NOT NULL
+    )
+    SELECT slot.* FROM number CROSS JOIN served
+      JOIN slot ON slot.service_id = served.service_id AND slot.shelf_id = number.shelf_id
+               AND slot.stripe = number.stripe AND slot.place = number.place
+     WHERE number.number_id = ANY (p_numbers)
+$$;
+
 CREATE FUNCTION public.spend_cap_broken(p_account public.account, p_key bigint, p_cost bigint) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     AS $$
@@ -1446,7 +1592,7 @@ BEGIN
     RETURN broken;
 END $$;
 
-CREATE FUNCTION public.stock_numbers(p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]) RETURNS SETOF text
+CREATE FUNCTION public.stock_numbers(p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]) RETURNS TABLE(known text, known_carrier text)
     LANGUAGE plpgsql
     AS $$
 DECLARE
@@ -1464,13 +1610,14 @@ BEGIN
         DELETE FROM slot WHERE number_id = ANY (taken_over);
         DELETE FROM number WHERE number_id = ANY (taken_over);
     END IF;
-    RETURN QUERY SELECT number.e164 FROM number WHERE number.e164 = ANY (p_e164);
+    RETURN QUERY SELECT number.e164, shelf.carrier FROM number JOIN shelf USING (shelf_id)
+                  WHERE number.e164 = ANY (p_e164);
     INSERT INTO shelf (country, carrier, operator, test)
     SELECT DISTINCT country, p_carrier, operator, p_test FROM unnest(p_countries, p_operators) AS row (country, operator)
      ORDER BY 1, 3
     ON CONFLICT DO NOTHING;
     WITH fresh AS (
-        SELECT row.*, shelf.shelf_id, shelf.numbers AS taken,
+        SELECT row.*, shelf.shelf_id, shelf.places AS taken,
                row_number() OVER (PARTITION BY shelf.shelf_id ORDER BY row.line) AS rank
           FROM unnest(p_e164, p_countries, p_operators) WITH ORDINALITY AS row (e164, country, operator, line)
           JOIN (SELECT * FROM shelf WHERE carrier = p_carrier AND test = p_test ORDER BY shelf_id FOR UPDATE) AS shelf
@@ -1481,7 +1628,7 @@ BEGIN
         SELECT e164, shelf_id, (taken + rank) % 64, (taken + rank) / 64 + 1 FROM fresh
         RETURNING shelf_id
     )
-    UPDATE shelf SET numbers = numbers + more.count
+    UPDATE shelf SET places = places + more.count
       FROM (SELECT shelf_id, count(*) FROM placed GROUP BY shelf_id) AS more WHERE more.shelf_id = shelf.shelf_id;
 END $$;
 
@@ -1539,6 +1686,25 @@ BEGIN
      WHERE part.assembly_id = p_assembly AND part.number = taken.number AND part.echo = taken.echo;
     DELETE FROM assembly WHERE assembly_id = p_assembly
        AND NOT EXISTS (SELECT FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo);
+END $$;
+
+CREATE FUNCTION public.take_slots(p_numbers bigint[]) RETURNS public.slot[]
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    had slot[];
+BEGIN
+    PERFORM pg_advisory_xact_lock(-number_id) FROM (SELECT unnest(p_numbers) AS number_id ORDER BY 1) AS one;
+    PERFORM FROM activation WHERE number_id = ANY (p_numbers) AND ended_at IS NULL
+      ORDER BY activation_id FOR NO KEY UPDATE;
+    WITH gone AS (
+        DELETE FROM slot USING slots_of(p_numbers) AS old
+         WHERE slot.service_id = old.service_id AND slot.shelf_id = old.shelf_id AND slot.stripe = old.stripe
+           AND slot.place = old.place
+        RETURNING slot.*
+    )
+    SELECT array_agg(row(gone.*)::slot) INTO had FROM gone;
+    RETURN had;
 END $$;
 
 CREATE FUNCTION public.test_capped_because(p_account bigint, p_service integer, p_country text, p_stock bigint, p_max_active integer, p_max_any integer, p_share numeric, p_per_day integer, OUT problem text, OUT facts jsonb) RETURNS record
@@ -1791,7 +1957,16 @@ CREATE TABLE public.carrier_link (
     state text NOT NULL,
     detail text NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT carrier_link_state_check CHECK ((state = ANY (ARRAY['down'::text, 'connecting'::text, 'up'::text])))
+    CONSTRAINT carrier_link_state_check CHECK ((state = ANY (ARRAY['down'::text, 'connecting'::text, 'up'::text, 'standby'::text])))
+);
+
+CREATE TABLE public.carrier_owner (
+    carrier text NOT NULL,
+    epoch bigint NOT NULL,
+    owner text NOT NULL,
+    seen_at timestamp with time zone,
+    wanted_by text,
+    wanted_at timestamp with time zone
 );
 
 CREATE TABLE public.catalog_version (
@@ -1890,7 +2065,7 @@ CREATE TABLE public.event_rest (
 CREATE TABLE public.exhausted (
     service_id integer NOT NULL,
     shelf_id integer NOT NULL,
-    numbers integer NOT NULL
+    places integer CONSTRAINT exhausted_numbers_not_null NOT NULL
 );
 
 CREATE TABLE public.finished_part (
@@ -1902,7 +2077,8 @@ CREATE TABLE public.finished_part (
 CREATE TABLE public.frozen_number (
     number_id bigint NOT NULL,
     reason text NOT NULL,
-    frozen_at timestamp with time zone DEFAULT now() NOT NULL
+    frozen_at timestamp with time zone DEFAULT now() NOT NULL,
+    retired boolean DEFAULT false NOT NULL
 );
 
 CREATE TABLE public.idempotent_answer (
@@ -2144,6 +2320,7 @@ CREATE TABLE public.shelf (
     operator text DEFAULT ''::text NOT NULL,
     test boolean DEFAULT false NOT NULL,
     numbers integer DEFAULT 0 NOT NULL,
+    places integer DEFAULT 0 NOT NULL,
     CONSTRAINT shelf_country_check CHECK ((country ~ '^[a-z]{2}$'::text))
 );
 
@@ -2172,17 +2349,6 @@ ALTER TABLE public.simulated_text ALTER COLUMN simulated_text_id ADD GENERATED A
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
-);
-
-CREATE TABLE public.slot (
-    service_id integer NOT NULL,
-    shelf_id integer NOT NULL,
-    stripe smallint NOT NULL,
-    place integer NOT NULL,
-    number_id bigint NOT NULL,
-    last_account bigint,
-    rested_at timestamp with time zone NOT NULL,
-    open_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.text_key (
@@ -2352,6 +2518,9 @@ ALTER TABLE ONLY public.balance
 
 ALTER TABLE ONLY public.carrier_link
     ADD CONSTRAINT carrier_link_pkey PRIMARY KEY (carrier);
+
+ALTER TABLE ONLY public.carrier_owner
+    ADD CONSTRAINT carrier_owner_pkey PRIMARY KEY (carrier);
 
 ALTER TABLE ONLY public.component_day
     ADD CONSTRAINT component_day_pkey PRIMARY KEY (name, day);
@@ -2585,6 +2754,16 @@ CREATE TRIGGER audit_link_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON 
 CREATE TRIGGER lease_counts AFTER UPDATE ON public.activation REFERENCING OLD TABLE AS before NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.keep_usage();
 
 CREATE TRIGGER lease_is_counted AFTER INSERT ON public.activation REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION public.keep_usage();
+
+CREATE TRIGGER numbers_come AFTER INSERT ON public.number REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.count_numbers();
+
+CREATE TRIGGER numbers_go AFTER DELETE ON public.number REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.count_numbers();
+
+CREATE TRIGGER numbers_move AFTER UPDATE ON public.number REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.count_numbers();
+
+CREATE TRIGGER numbers_put_away AFTER INSERT ON public.frozen_number REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.count_away();
+
+CREATE TRIGGER numbers_put_back AFTER DELETE ON public.frozen_number REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.count_away();
 
 CREATE TRIGGER price_changes AFTER INSERT OR DELETE OR UPDATE ON public.price_rule FOR EACH STATEMENT EXECUTE FUNCTION public.count_catalog_change();
 

@@ -18,6 +18,7 @@ from trunkline.carriers.carrier import (
     SubmitRefused,
 )
 from trunkline.carriers.smpp import addresses, machines
+from trunkline.carriers.smpp.backoff import Backoff
 from trunkline.carriers.smpp.data_coding import alphabet_table
 from trunkline.carriers.smpp.identities import Identities
 from trunkline.carriers.smpp.message import ESM_UDHI, TON_SUBSCRIBER, ShortMessage
@@ -30,8 +31,6 @@ from trunkline.egress import NoAnswer, dialling, names
 
 log = logging.getLogger("trunkline.smpp")
 
-_FIRST_RETRY_SECONDS = 0.5
-_STEADY_SECONDS = 10.0  # a session that lasted so long begins the back-off anew
 _LONGEST_ADDRESS = 20  # SMPP 3.4 §4.4.1, without the NUL
 _MOST_PARTS = 255
 _DATA_CODING = {Alphabet.GSM7: 0, Alphabet.UCS2: 8}
@@ -57,7 +56,7 @@ class SmppCarrier:
         """Keeps the link up until cancelled; then waits for texts in hand, unbinds and closes."""
         receive = self._receiver(deliver, report)
         peer = f"{self._options.host}:{self._options.port}"
-        delay = _FIRST_RETRY_SECONDS
+        backoff = Backoff(self._options.reconnect_max_seconds)
         reason = ""
         try:
             while True:
@@ -65,11 +64,7 @@ class SmppCarrier:
                     LinkState.CONNECTING, f"connecting to {peer}" + (f", after: {reason}" if reason else "")
                 )
                 reason, bound_seconds = await self._run_session(receive, peer)
-                if bound_seconds >= _STEADY_SECONDS:
-                    delay = _FIRST_RETRY_SECONDS
-                # Jittered, so that links lost together do not come back together.
-                pause = min(delay, self._options.reconnect_max_seconds) * random.uniform(0.5, 1)  # noqa: S311
-                delay = min(delay * 2, self._options.reconnect_max_seconds)
+                pause = backoff.after(bound_seconds)
                 self._health = Health(LinkState.DOWN, f"{reason}, next try in {pause:.1f} s")
                 log.warning("%s: %s: %s", self.name, peer, self._health.detail)
                 await asyncio.sleep(pause)
