@@ -61,7 +61,7 @@ def _data(row: Row) -> Mapping[str, Any]:
     if row["activation_id"] is None:
         stored: dict[str, Any] = msgspec.json.decode(row["data"])
         if row["type"] == "webhook.disabled" and "url" in stored:
-            # it is told to the account's other webhooks, and on streams to keys that have no business with them
+            # it is told to the account's other webhooks, whose receivers have no business with this one's secrets
             stored["url"] = urls.discreet(stored["url"])
         return {
             name.removesuffix("_micros"): money.show(value) if name.endswith("_micros") else value
