@@ -17,6 +17,7 @@ import msgspec
 import platformdirs
 
 from trunkline import egress, money
+from trunkline.egress import urls
 from trunkline.errors import InvalidRequest, OperatorError
 
 PREFIX = "TRUNKLINE_"
@@ -90,6 +91,11 @@ class StripeOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         needed = (self.webhook_secret, self.success_url, self.cancel_url, self.api_base)
         if self.secret_key and not all(needed):
             raise ValueError("with a secret_key, webhook_secret, success_url, cancel_url and api_base are needed")
+        for url in filter(None, (self.success_url, self.cancel_url, self.api_base)):
+            try:
+                urls.check_page(url)
+            except InvalidRequest as error:
+                raise ValueError(f"success_url, cancel_url and api_base: {error.detail}") from None
 
 
 class PoolOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

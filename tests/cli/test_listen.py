@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import pathlib
 import queue
 import re
 import signal
@@ -145,11 +146,15 @@ def test_a_restart_of_the_server_loses_no_event(serve: Serve, trunkline: Trunkli
         assert receiver.is_empty()
 
 
-def test_a_receiver_that_is_away_or_fails_is_told_of_and_ends_nothing(server: Server, trunkline: Trunkline) -> None:
+def test_a_receiver_that_is_away_or_fails_is_told_of_and_ends_nothing(
+    server: Server, trunkline: Trunkline, tmp_path: pathlib.Path
+) -> None:
     customer = trunkline.customer()
     secret = "whsec_" + "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0"
     with receiving(lasting_port()) as receiver:
-        words = ("--forward-to", receiver.url, "--secret", secret, "--json")
+        kept = tmp_path / "secret"
+        kept.write_text(f"{secret}\n")
+        words = ("--forward-to", receiver.url, "--secret-file", str(kept), "--json")
         with listening(trunkline, server, customer.live_key, *words) as posting:
             assert posting.event() == {"ready": True, "secret": secret}
             receiver.status = 500
@@ -190,7 +195,12 @@ def test_what_cannot_be_listened_to_is_said(server: Server, trunkline: Trunkline
         ({}, ("--server", "ftp://x"), "no server's URL"),
         ({}, ("--key-file", "/nowhere"), "cannot be read"),
         ({}, ("--events", "sms.sent"), "sms.sent"),
-        ({}, ("--secret", "whsec_short"), "secret"),
+        ({"TRUNKLINE_WEBHOOK_SECRET": "whsec_short"}, (), "A secret is whsec_"),
+        ({}, ("--secret-file", "/nowhere"), "cannot be read"),
+        ({}, ("--secret-file", "/dev/null"), "A secret is whsec_"),
+        ({}, ("--secret", "whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0"), "A secret is no argument"),
+        ({}, ("--forward-to", "http://127.0.0.1.:3000/"), "usual form"),
+        ({}, ("--forward-to", "http://256.256.256.256/"), "usual form"),
         ({}, ("--forward-to", "localhost:3000/hook"), "as http://127.0.0.1:3000/hook is one"),
         ({}, ("--forward-to", "http://127.0.0.1:3000/#hook"), "fragment"),
         ({}, ("--server", "http://a..b"), "no URL"),

@@ -75,7 +75,7 @@ async def test_what_fails_is_counted_and_forgotten_once_it_answers(monkeypatch: 
 
 async def test_an_account_whose_names_do_not_answer_keeps_no_other_from_a_look_up() -> None:
     hosts: Hosts = {f"h{n}.slow.example": None for n in range(300)}
-    async with asking(hosts | {"good.example": ["192.0.2.9"]}) as (known, asked):
+    async with asking(hosts | {"good.example": ["192.0.2.9"]}) as (known, _):
         waiting = [asyncio.create_task(known.addresses(host, EVIL)) for host in hosts]
         async with asyncio.timeout(SECONDS):
             while len(known._under_way) < names.SHARE:
@@ -93,10 +93,8 @@ async def test_whoever_waits_for_a_look_up_may_leave_and_nothing_is_logged_about
     monkeypatch.setattr(names, "LOOKUP_SECONDS", 0.3)
     with caplog.at_level(logging.DEBUG, "asyncio"):
         async with asking({"slow.example": None}) as (known, _), asyncio.timeout(SECONDS):
-            for resolve in (known.of(EVIL), names.of_system):
-                leaving = asyncio.create_task(
-                    resolve("nobody.invalid" if resolve is names.of_system else "slow.example")
-                )
+            for looking in (known.addresses("slow.example", EVIL), names.of_system("nobody.invalid")):
+                leaving = asyncio.create_task(looking)
                 await asyncio.sleep(0)
                 leaving.cancel()
                 await asyncio.wait((leaving,))

@@ -9,6 +9,7 @@ import time
 import pytest
 from tests.webhooks.sending import OK, Request, never, post, receiving, status
 
+from trunkline.egress import urls
 from trunkline.webhooks import attempts, delivery, lanes, signing
 from trunkline.webhooks.attempts import answer_shown
 from trunkline.webhooks.recording import SQL
@@ -240,7 +241,11 @@ async def test_gone_disables_at_once_and_the_account_is_told(url: str, monkeypat
         [request] = other.requests
         told = json.loads(request.body)
         assert told["type"] == "webhook.disabled"
-        assert told["data"] == {"webhook_id": str(hook), "url": gone.url, "reason": "It answered 410 Gone."}
+        assert told["data"] == {
+            "webhook_id": str(hook),
+            "url": urls.discreet(gone.url),
+            "reason": "It answered 410 Gone.",
+        }
         row = await office.hook(hook)
         assert row["disabled_reason"] == "It answered 410 Gone."
         states = {row["state"] for row in await office.deliveries() if row["endpoint_id"] == hook}

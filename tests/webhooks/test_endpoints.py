@@ -15,7 +15,7 @@ from tests.test_egress import HOSTILE
 from trunkline import egress
 from trunkline.accounts import issuing
 from trunkline.activations.vault import Vault
-from trunkline.egress import Answer
+from trunkline.egress import Answer, urls
 from trunkline.events import contents, types
 from trunkline.events.fan_out import FanOut
 from trunkline.storage.database import Database
@@ -227,12 +227,15 @@ async def test_a_change_keeps_what_it_leaves_out_and_tells_the_audit_what_it_did
     assert moved == changed | {"url": PUBLIC + "/2", "description": ""}
     target = f"webhook:{made['webhook_id']}"
     assert await acts(buyer) == [
-        ("webhook.created", target, {"url": PUBLIC, "events": ["sms.received"], "description": "one"}),
+        ("webhook.created", target, {"url": urls.discreet(PUBLIC), "events": ["sms.received"], "description": "one"}),
         ("webhook.updated", target, {"old": {"events": ["sms.received"]}, "new": {"events": ["key.*"]}}),
         (
             "webhook.updated",
             target,
-            {"old": {"url": PUBLIC, "description": "one"}, "new": {"url": PUBLIC + "/2", "description": ""}},
+            {
+                "old": {"url": urls.discreet(PUBLIC), "description": "one"},
+                "new": {"url": urls.discreet(PUBLIC + "/2"), "description": ""},
+            },
         ),
     ]
 
@@ -363,7 +366,7 @@ async def test_a_deleted_webhook_is_gone_everywhere_with_its_secrets_and_what_wa
         (int(made["webhook_id"]), "failed"),
         (int(other["webhook_id"]), "pending"),
     ]
-    assert ("webhook.deleted", f"webhook:{made['webhook_id']}", {"url": PUBLIC}) in await acts(buyer)
+    assert ("webhook.deleted", f"webhook:{made['webhook_id']}", {"url": urls.discreet(PUBLIC)}) in await acts(buyer)
 
 
 async def test_a_secret_that_is_made_while_its_webhook_is_deleted_goes_with_it(house: House) -> None:

@@ -48,7 +48,13 @@ async def acts(call: Call) -> Page:
     before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
     limit = call.query.limit
     rows = await call.connection.fetch(
-        audit.SQL.acts_of, call.key.account_id, call.key.test, before, call.query.action, limit + 1
+        audit.SQL.acts_of,
+        call.key.account_id,
+        call.key.test,
+        before,
+        call.query.action,
+        limit + 1,
+        "webhooks" in call.key.scopes,
     )
     data = [
         Act(
@@ -57,7 +63,7 @@ async def acts(call: Call) -> Page:
             "operator" if row["actor"].startswith("operator:") else row["actor"],  # which one is not the customer's
             row["action"],
             row["target"],
-            msgspec.json.decode(row["data"]),
+            audit.shown(row["action"], row["data"]),
             row["address"],
             row["request_id"],
         )
@@ -76,7 +82,7 @@ def routes() -> list[Route]:
             tag="Account",
             summary="Who did what",
             description="Newest first. A live key sees what was done with live keys and by the operator, a test key "
-            "what was done with test keys.",
+            "what was done with test keys. Acts on webhooks (`webhook.*`) are shown to keys that have `webhooks` too.",
             query=AuditQuery,
             answer=list[Act],
             is_list=True,

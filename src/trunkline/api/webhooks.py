@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from trunkline import egress, ids
 from trunkline.api.routes import Call, Page, Route
 from trunkline.clock import iso
-from trunkline.egress import Network, UrlRefused
+from trunkline.egress import Network, UrlRefused, urls
 from trunkline.egress.names import Names
 from trunkline.errors import InvalidRequest, NotFound, TooManySecrets, TooManyWebhooks
 from trunkline.events import types
@@ -125,8 +125,13 @@ def _fields(row: Row) -> dict[str, Any]:
 
 
 def _terms(row: Row) -> dict[str, Any]:
-    """What its owner has set, also for the audit."""
+    """What its owner has set."""
     return {name: row[name] for name in ("url", "events", "description")}
+
+
+def _noted(terms: dict[str, Any]) -> dict[str, Any]:
+    """Of these, what the audit keeps for ever: not the path and query of a URL, which may hold a secret."""
+    return terms | ({"url": urls.discreet(terms["url"])} if "url" in terms else {})
 
 
 def whose(call: Call) -> Whose:
@@ -164,8 +169,8 @@ async def change(call: Call) -> Webhook:
         old, new = _terms(before), _terms(after)
         changed = [name for name in old if old[name] != new[name]]
         if changed:
-            data = {"old": {name: old[name] for name in changed}, "new": {name: new[name] for name in changed}}
-            await note(call, "updated", after, data)
+            kept = [_noted({name: terms[name] for name in changed}) for terms in (old, new)]
+            await note(call, "updated", after, dict(zip(("old", "new"), kept, strict=True)))
     if asked.enabled is True:
         after = await endpoints.enable(call.connection, after)
         if before["disabled_at"] is not None:
@@ -178,7 +183,7 @@ async def change(call: Call) -> Webhook:
 
 async def delete(call: Call) -> Webhook:
     endpoint = await endpoints.delete(call.connection, ids.from_path(call.path["webhook_id"]), whose(call))
-    await note(call, "deleted", endpoint, {"url": endpoint["url"]})
+    await note(call, "deleted", endpoint, _noted({"url": endpoint["url"]}))
     return shown(endpoint)
 
 
@@ -231,7 +236,7 @@ def routes(*, names: Names, allow: Sequence[Network], most: int) -> list[Route]:
             description=asked.description,
             most=most,
         )
-        await note(call, "created", row, _terms(row))
+        await note(call, "created", row, _noted(_terms(row)))
         return _once(row, secret)
 
     return [

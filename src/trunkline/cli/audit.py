@@ -16,6 +16,7 @@ from trunkline.clock import iso
 from trunkline.errors import OperatorError
 from trunkline.ledger import audit as acts
 from trunkline.ledger import chain, heads, proof
+from trunkline.storage.database import Row
 
 
 @click.group()
@@ -46,7 +47,7 @@ async def list_(
                 "mode": "test" if row["test"] else "live",
                 "action": row["action"],
                 "target": row["target"],
-                "data": msgspec.Raw(row["data"].encode()),
+                "data": acts.shown(row["action"], row["data"]),
                 "address": row["address"],
                 "request_id": row["request_id"],
             }
@@ -57,7 +58,11 @@ async def list_(
     if not rows:
         click.echo("no acts")
     for row in rows:
-        click.echo(f"{iso(row['at'])}  {row['actor']:<16}  {row['action']:<20}  {row['target']:<24}  {row['data']}")
+        click.echo(f"{iso(row['at'])}  {row['actor']:<16}  {row['action']:<20}  {row['target']:<24}  {_data(row)}")
+
+
+def _data(row: Row) -> str:
+    return msgspec.json.encode(acts.shown(row["action"], row["data"])).decode()
 
 
 @audit.command()

@@ -79,10 +79,10 @@ class Client:
             self._port = parts.port or (443 if parts.scheme == "https" else 80)
             (parts.hostname or "").encode("idna")  # as every resolver does
         except ValueError:
-            raise OperatorError(f"{server!r} is no URL.") from None
+            raise OperatorError("The server's URL is no URL.") from None
         odd = "@" in parts.netloc or parts.query or parts.fragment or " " in server or not server.isprintable()
         if parts.scheme not in ("http", "https") or not parts.hostname or odd:
-            raise OperatorError(f"{server!r} is no server's URL, as http://127.0.0.1:8600 is one.")
+            raise OperatorError("That is no server's URL, as http://127.0.0.1:8600 is one.")
         self._host, self._netloc, self._path = parts.hostname, parts.netloc, parts.path
         self._secure = parts.scheme == "https"
 

@@ -8,9 +8,11 @@ connection is away follows once it is back (Last-Event-ID).
 import asyncio
 import contextlib
 import datetime
+import os
 import pathlib
 import random
 import signal
+import sys
 import time
 import urllib.parse
 from collections import deque
@@ -28,6 +30,7 @@ from trunkline.egress import NoAnswer
 from trunkline.errors import OperatorError, TrunklineError
 from trunkline.webhooks import signing
 
+SECRET = "TRUNKLINE_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 SILENT_SECONDS = 45.0  # three heartbeats, as a server has them by default
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 15.0  # before another try to connect
 REMEMBERED = 1000  # events
@@ -36,23 +39,34 @@ REMEMBERED = 1000  # events
 @click.command()
 @click.option("--forward-to", "url", help="A receiver of yours, as http://127.0.0.1:3000/hook; else only print.")
 @click.option("--events", "types", help="Only these types, as sms.received,activation.*")
-@click.option("--secret", help="The signing secret, whsec_…; a new one if you name none.")
+@click.option(
+    "--secret-file",
+    type=click.Path(path_type=pathlib.Path, allow_dash=True),
+    help=f"Holds the signing secret, whsec_…, instead of {SECRET}; - is standard input. Else it is a new one.",
+)
+@click.option("--secret", hidden=True)
 @customer
 @run
 async def listen(
     url: str | None,
     types: str | None,
+    secret_file: pathlib.Path | None,
     secret: str | None,
     server: str | None,
     key_file: pathlib.Path | None,
     as_json: bool,
 ) -> None:
     """Hear what happens in your account, here: each event is printed, and posted as a signed webhook."""
-    signer = signing.from_shown(secret) if secret is not None else signing.new_secret()
+    if secret is not None:
+        raise OperatorError(
+            "A secret is no argument, because arguments are seen in the list of processes: set"
+            f" {SECRET}, or name a file with --secret-file."
+        )
+    signer = _signer(secret_file)
     asked = client(server, key_file)
     if url is not None:
         if not url.lower().startswith(("http://", "https://")):
-            raise OperatorError(f"{url!r} is no receiver's URL, as http://127.0.0.1:3000/hook is one.")
+            raise OperatorError("That is no receiver's URL, as http://127.0.0.1:3000/hook is one.")
         await egress.check(url, allow=EVERYWHERE)
     listening = asyncio.ensure_future(follow(asked, types, Sink(as_json, asked.server, url, signer)))
     loop = asyncio.get_running_loop()
@@ -60,6 +74,21 @@ async def listen(
         loop.add_signal_handler(number, listening.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await listening
+
+
+def _signer(file: pathlib.Path | None) -> bytes:
+    """Raises OperatorError and InvalidRequest."""
+    try:
+        if file is None:
+            text = os.environ.get(SECRET, "")
+        else:
+            text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no text"
+        raise OperatorError(f"The secret's file {file} cannot be read: {reason}.") from None
+    if not text.strip() and file is None:
+        return signing.new_secret()
+    return signing.from_shown(text.strip())
 
 
 async def follow(asked: Client, types: str | None, sink: "Sink", *, silent_seconds: float = SILENT_SECONDS) -> NoReturn:

@@ -13,6 +13,7 @@ import msgspec
 from trunkline import money
 from trunkline.activations import vault
 from trunkline.clock import iso
+from trunkline.egress import urls
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 
@@ -59,6 +60,9 @@ def content(row: Row) -> Content:
 def _data(row: Row) -> Mapping[str, Any]:
     if row["activation_id"] is None:
         stored: dict[str, Any] = msgspec.json.decode(row["data"])
+        if row["type"] == "webhook.disabled" and "url" in stored:
+            # it is told to the account's other webhooks, whose receivers have no business with this one's secrets
+            stored["url"] = urls.discreet(stored["url"])
         return {
             name.removesuffix("_micros"): money.show(value) if name.endswith("_micros") else value
             for name, value in stored.items()

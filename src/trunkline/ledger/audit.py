@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from trunkline import clock
+from trunkline.egress import urls
 from trunkline.errors import RateLimited
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -67,3 +68,23 @@ async def record(
         actor.request_id,
     )
     return entry_id
+
+
+def shown(action: str, data: str) -> dict[str, Any]:
+    """An act's ``data`` as it is shown.
+
+    The chain keeps acts as they were written, and earlier ones on webhooks have whole URLs in them, which may hold
+    secrets: of these path and query are cut, as they are in acts since.
+    """
+    told: dict[str, Any] = msgspec.json.decode(data)
+    return _cut(told) if action.startswith("webhook.") else told
+
+
+def _cut(data: dict[str, Any]) -> dict[str, Any]:
+    cut = dict(data)
+    for name, value in data.items():
+        if name == "url" and isinstance(value, str):
+            cut[name] = urls.discreet(value)
+        elif isinstance(value, dict):
+            cut[name] = _cut(value)
+    return cut

@@ -5,13 +5,16 @@ The package is loaded with the first use: it takes as long to load as everything
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import logging
+import time
 from typing import Any, Literal
 
 import msgspec
 
 from trunkline import money
+from trunkline.egress.shares import Shares
 from trunkline.errors import IdempotencyInFlight, InvalidRequest, InvalidSignature, MalformedBody, Unavailable
 
 log = logging.getLogger("trunkline.checkout")
@@ -20,7 +23,9 @@ DEADLINE_SECONDS = 10
 CONNECT_SECONDS, READ_SECONDS = 2.0, 4.5  # of each of the two attempts
 RETRIES = 1
 TOLERANCE_SECONDS = 300  # how old a message may be
+AHEAD_SECONDS = 300  # and how far ahead of our clock
 THREADS = 8  # the package waits for its answers; ours are the threads in which it does
+SHARE = 2  # of them, that one account gets
 
 # https://docs.stripe.com/currencies: how many decimals Stripe's whole numbers have, and of what they must be multiples.
 _TWO_DECIMALS = (2, 1)
@@ -98,18 +103,26 @@ class Checkout:
         self._api_base = api_base
         self._client: Any = None
         self._threads = concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="stripe")
+        self._shares = Shares(THREADS, SHARE)
 
-    async def open(self, deposit_id: int, micros: int, currency: str) -> Session:
+    async def open(self, account_id: int, deposit_id: int, micros: int, currency: str) -> Session:
         """The session of a deposit; the same one again where Stripe knows it already.
 
         Raises NotOpened; Unavailable and IdempotencyInFlight where it is not known whether there is one now.
         """
+        minor = to_minor(micros, currency)
         loop = asyncio.get_running_loop()
+
+        def give_back(_: object) -> None:  # once the thread is free, which may be after our time is over
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._shares.give_back, account_id)
+
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                return await loop.run_in_executor(
-                    self._threads, self._open, deposit_id, to_minor(micros, currency), currency
-                )
+                await self._shares.take(account_id)
+                asking = self._threads.submit(self._open, deposit_id, minor, currency)
+                asking.add_done_callback(give_back)
+                return await asyncio.wrap_future(asking)
         except TimeoutError:
             log.warning("Stripe did not answer about deposit %d within %d s", deposit_id, DEADLINE_SECONDS)
             raise _away() from None
@@ -172,7 +185,7 @@ class Checkout:
     def read(self, raw: bytes, signature: bytes) -> Told | None:
         """What a message says; None where it is about nothing of ours.
 
-        Raises InvalidSignature for one that is not Stripe's or is too old, MalformedBody.
+        Raises InvalidSignature for one that is not Stripe's, is too old or from the future, MalformedBody.
         """
         import stripe
 
@@ -182,6 +195,8 @@ class Checkout:
             )
         except (stripe.SignatureVerificationError, UnicodeDecodeError):
             raise InvalidSignature("The message is not signed by Stripe, or older than 5 minutes.") from None
+        if _signed_at(signature) > time.time() + AHEAD_SECONDS:  # which the package takes
+            raise InvalidSignature("The message is signed for a time more than 5 minutes ahead.")
         try:
             event = msgspec.json.decode(raw, type=_Event)
             what = _ABOUT.get(event.type)
@@ -201,6 +216,11 @@ _ABOUT: dict[str, Literal["paid", "ended"]] = {
     "checkout.session.expired": "ended",
     "checkout.session.async_payment_failed": "ended",
 }
+
+
+def _signed_at(signature: bytes) -> int:
+    """Of a header that has been verified."""
+    return next(int(each[2:]) for each in signature.decode("ascii").split(",") if each.startswith("t="))
 
 
 def _away() -> Unavailable:

@@ -52,7 +52,9 @@ async def open_checkout(database: Database, checkout: Checkout, deposit: Row) ->
     if deposit["provider_ref"] is not None:
         return deposit
     try:
-        session = await checkout.open(deposit["deposit_id"], deposit["amount_micros"], deposit["currency"])
+        session = await checkout.open(
+            *(deposit[name] for name in ("account_id", "deposit_id", "amount_micros", "currency"))
+        )
     except NotOpened as refused:
         await database.execute(SQL.deposit_failed, deposit["deposit_id"])
         raise refused.error from None

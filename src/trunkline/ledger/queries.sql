@@ -192,6 +192,7 @@ SELECT entry_id, at, actor, account_id, test, action, target, data, address, req
 -- name: acts_of
 SELECT entry_id, at, actor, action, target, data, address, request_id FROM audit_entry
  WHERE account_id = $1 AND test = $2 AND entry_id < $3 AND ($4::text IS NULL OR action = $4)
+   AND ($6 OR action NOT LIKE 'webhook.%')
  ORDER BY entry_id DESC LIMIT $5
 
 -- name: pending
