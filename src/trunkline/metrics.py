@@ -107,6 +107,9 @@ TEXTS = Counter(
     "Texts that came in and are stored, by what became of them; put_off: the carrier was told to send it again.",
     "carrier", "outcome",
 )  # fmt: skip
+TEXTS_SHOWN = Counter(
+    "trunkline_texts_shown_total", "Texts of real carriers that a lease got, by what made them that lease's.", "by"
+)
 TEXTS_WAITING = Gauge("trunkline_texts_waiting", "Texts that wait for their commit.")
 CARRIER_UP = Gauge("trunkline_carrier_link_up", "Whether a carrier's link is up.", "carrier", together="max")
 TAIL_LAG = Gauge(
@@ -158,9 +161,9 @@ PROCESS: dict[str, Counter | Gauge] = {
 
 _ALL: tuple[Instrument, ...] = (
     HTTP_REQUESTS, HTTP_SECONDS, HTTP_ERRORS, HTTP_REFUSED, STREAMS, HELD_CALLS, LEASES_REMEMBERED, POLLS, PURCHASES,
-    TEXTS, TEXTS_WAITING, CARRIER_UP, TAIL_LAG, FAN_OUT_LAG, EVENTS_TAKEN, DELIVERY_ATTEMPTS, ATTEMPT_DURATION,
-    DELIVERIES_DUE, DELIVERIES_LAG, DATABASE_UP, CONNECTIONS, CONNECTIONS_MOST, PROCESSES, REPORTED, BUILD,
-    *PROCESS.values(),
+    TEXTS, TEXTS_SHOWN, TEXTS_WAITING, CARRIER_UP, TAIL_LAG, FAN_OUT_LAG, EVENTS_TAKEN, DELIVERY_ATTEMPTS,
+    ATTEMPT_DURATION, DELIVERIES_DUE, DELIVERIES_LAG, DATABASE_UP, CONNECTIONS, CONNECTIONS_MOST, PROCESSES, REPORTED,
+    BUILD, *PROCESS.values(),
 )  # fmt: skip
 INSTRUMENTS = {each.name: each for each in _ALL}
 
