@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import audit, codes, ledger, memory, purchases, report, status_polls, streams, texts, usage, webhooks
+from bench import audit, codes, ledger, memory, public, purchases, report, status_polls, streams, texts, usage, webhooks
 from bench.stage import Stage
 
 MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
     "polls": status_polls.measure,
+    "public": public.measure,
     "purchases": purchases.measure,
     "texts": texts.measure,
     "webhooks": webhooks.measure,

@@ -93,7 +93,7 @@ BRANDS = Brands(
         ("Your WhatѕApp code: 482913", "whatsapp"),  # Cyrillic dze
         ("WhаtsАpp: 482913 is your code", "whatsapp"),
         ("Your Τelegram code 482913", "telegram"),  # Greek tau
-        ("Ѕignаl code: 482913", "signal"),
+        ("Ѕignаl: 482913 is your code", "signal"),
         ("whats app code 482913", "whatsapp"),
         ("482913 is your Tik Tok code", "tiktok"),
         ("pay pal: your code is 482913", "paypal"),
