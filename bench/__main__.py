@@ -17,6 +17,7 @@ from bench import (
     hostile,
     ledger,
     memory,
+    public,
     purchases,
     report,
     status_polls,
@@ -29,6 +30,7 @@ from bench.stage import Stage
 
 MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
     "polls": status_polls.measure,
+    "public": public.measure,
     "purchases": purchases.measure,
     "texts": texts.measure,
     "webhooks": webhooks.measure,

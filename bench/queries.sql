@@ -115,3 +115,7 @@ SELECT account_id, false, activation_id, 'activation.completed' FROM activation 
 -- name: tell
 INSERT INTO event (account_id, test, type, data)
 SELECT account_id, false, 'key.created', '{"key_id": "0"}' FROM unnest($1::bigint[]) AS account_id
+
+-- name: stock_everywhere
+INSERT INTO shelf (country, carrier, operator, numbers)
+SELECT country, 'simulated', 'everywhere', 100 FROM unnest($1::text[]) AS country

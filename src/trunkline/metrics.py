@@ -120,6 +120,9 @@ TEXTS = Counter(
     "Texts that came in and are stored, by what became of them; put_off: the carrier was told to send it again.",
     "carrier", "outcome",
 )  # fmt: skip
+TEXTS_SHOWN = Counter(
+    "trunkline_texts_shown_total", "Texts of real carriers that a lease got, by what made them that lease's.", "by"
+)
 TEXTS_WAITING = Gauge("trunkline_texts_waiting", "Texts that wait for their commit.")
 CARRIER_UP = Gauge("trunkline_carrier_link_up", "Whether a carrier's link is up.", "carrier", together="max")
 TAIL_LAG = Gauge(
@@ -172,7 +175,7 @@ PROCESS: dict[str, Counter | Gauge] = {
 
 _ALL: tuple[Instrument, ...] = (
     HTTP_REQUESTS, HTTP_SECONDS, HTTP_ERRORS, HTTP_REFUSED, HTTP_DENIED, HTTP_CONNECTIONS, CONNECTIONS_REFUSED,
-    LOG_DROPPED, STREAMS, HELD_CALLS, LEASES_REMEMBERED, POLLS, PURCHASES, TEXTS, TEXTS_WAITING, CARRIER_UP, TAIL_LAG,
+    LOG_DROPPED, STREAMS, HELD_CALLS, LEASES_REMEMBERED, POLLS, PURCHASES, TEXTS, TEXTS_SHOWN, TEXTS_WAITING, CARRIER_UP, TAIL_LAG,
     FAN_OUT_LAG, EVENTS_TAKEN, DELIVERY_ATTEMPTS, ATTEMPT_DURATION, DELIVERIES_DUE, DELIVERIES_LAG, DATABASE_UP,
     DATABASE_BYTES, CONNECTIONS, CONNECTIONS_MOST, PROCESSES, REPORTED, BUILD, *PROCESS.values(),
 )  # fmt: skip

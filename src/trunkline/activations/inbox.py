@@ -241,7 +241,9 @@ class Inbox:
             service = reader.services.get(row["service_id"])
             if service is not None:
                 leases.setdefault(row["e164"], []).append(
-                    Candidate(row["activation_id"], service, row["sender_filter"], row["contains_filter"])
+                    Candidate(
+                        row["activation_id"], service, row["sender_filter"], row["contains_filter"], row["named_only"]
+                    )
                 )
                 kept[row["activation_id"]] = (row["day"], row["retain_days"])
                 began[row["activation_id"]] = row["created_at"]
@@ -292,6 +294,8 @@ class Inbox:
         )
         outcomes = [Outcome(row["outcome"], row["activation_id"]) for row in rows]
         for text, outcome, matched in zip(texts, outcomes, matches, strict=True):
+            if outcome.what == "delivered" and text.carrier != simulator.NAME:
+                metrics.TEXTS_SHOWN.add(1, matched.by)
             if outcome.what != "delivered":
                 why = "it came before" if outcome.what == "repeated" else matched.reason
                 log.info("a text from %s to %s is %s: %s", text.carrier, phone.mask(text.recipient), outcome.what, why)

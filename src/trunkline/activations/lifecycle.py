@@ -11,7 +11,7 @@ import msgspec
 
 from trunkline import clock, money
 from trunkline.activations import states
-from trunkline.activations.matching import KEPT_BACK
+from trunkline.activations.matching import KEPT_BACK, UNNAMED
 from trunkline.activations.states import Activation, Detail, Lease
 from trunkline.carriers.registry import Terms
 from trunkline.errors import (
@@ -291,7 +291,7 @@ async def finish(
 
 async def detail(connection: Querier, account_id: int, activation_id: int, *, test: bool) -> Detail:
     """Raises NotFound, also for what belongs to somebody else."""
-    row = await connection.fetchrow(SQL.one, activation_id, account_id, test, KEPT_BACK)
+    row = await connection.fetchrow(SQL.one, activation_id, account_id, test, KEPT_BACK, UNNAMED)
     if row is None:
         raise NotFound("There is no such activation.")
     return states.detail(row, clock.now())

@@ -6,10 +6,14 @@ not, the only lease that could be meant gets the text, and otherwise nobody does
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from trunkline.activations.caseless import as_read, pattern_as_read
 from trunkline.activations.codes import Brands
 from trunkline.catalog.services import ANY, Service
+
+# What made a text a lease's; "alone": nothing but that no other could be meant.
+By = Literal["name", "sender", "filter", "any", "alone", "nobody"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Candidate:
     service: Service
     sender_filter: str | None
     contains_filter: str | None
+    named_only: bool = False  # beyond its account's caps, by a proof: a text must name the service or come from it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,9 +33,11 @@ class Match:
 
     activation_id: int | None
     reason: str
+    by: By = dataclasses.field(default="nobody", compare=False)
 
 
 KEPT_BACK = "the sender or contains filter of the lease does not let it through"
+UNNAMED = "beyond the account's caps, a lease for its own service gets only texts that name it or come from its senders"
 
 
 def sender_fits(pattern: str, sender: str) -> bool:
@@ -100,27 +107,32 @@ def match(
         return Match(None, KEPT_BACK)
     for lease in open_to:
         if lease.service.slug == ANY:
-            return Match(lease.activation_id, "the lease takes every text on its number")
+            return Match(lease.activation_id, "the lease takes every text on its number", "any")
     # The words of the text weigh more than a sender ID, which carriers rewrite.
-    for slugs, reason in (
-        (named[:1], "the text names its service"),
-        (named[1:], "the text names {}, in whose name its service sends"),
-        ((sent_by,), "the sender ID is one of its service"),
-    ):
+    grounds: tuple[tuple[Sequence[str | None], str, By], ...] = (
+        (named[:1], "the text names its service", "name"),
+        (named[1:], "the text names {}, in whose name its service sends", "name"),
+        ((sent_by,), "the sender ID is one of its service", "sender"),
+    )
+    for slugs, reason, by in grounds:
         wanted = [lease for lease in open_to if lease.service.slug in slugs]
         if len(wanted) == 1:
-            return Match(wanted[0].activation_id, reason.format(*named[:1]))
+            return Match(wanted[0].activation_id, reason.format(*named[:1]), by)
+    is_unnamed = all(lease.named_only for lease in open_to)
+    open_to = [lease for lease in open_to if not lease.named_only]
     filtered = [lease for lease in open_to if lease.sender_filter or lease.contains_filter]
     if len(filtered) == 1:
-        return Match(filtered[0].activation_id, "it passes the sender or contains filter of the lease")
+        return Match(filtered[0].activation_id, "it passes the sender or contains filter of the lease", "filter")
     if filtered:
         return Match(None, f"it passes the filters of {len(filtered)} leases")
     other = named[0] if named else sent_by
     if other is not None:
         return Match(None, f"it is meant for {other}, which is not leased")
+    if is_unnamed:
+        return Match(None, UNNAMED)
     if len(open_to) > 1:
         return Match(None, f"it names no service and could be meant for any of {len(open_to)} leases")
-    return Match(open_to[0].activation_id, "it names no other service, and no other lease could be meant")
+    return Match(open_to[0].activation_id, "it names no other service, and no other lease could be meant", "alone")
 
 
 def _filters_pass(lease: Candidate, text: str, sender: str) -> bool:

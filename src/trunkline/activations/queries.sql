@@ -29,7 +29,8 @@ SELECT activation.*, service.slug AS service, texts_of(activation_id) AS texts,
          WHERE message.activation_id = activation.activation_id AND reason IS NOT NULL) AS reasons,
        nobodys.*, unfinished.*
   FROM activation JOIN service USING (service_id),
-       LATERAL (SELECT count(*) AS unmatched, count(*) FILTER (WHERE reason = $4) AS kept_back FROM message
+       LATERAL (SELECT count(*) AS unmatched, count(*) FILTER (WHERE reason = $4) AS kept_back,
+                      count(*) FILTER (WHERE reason = $5) AS unnamed FROM message
                  WHERE message.number_id = activation.number_id AND message.activation_id IS NULL
                    AND message.received_at BETWEEN activation.created_at AND coalesce(activation.ended_at, now())) AS nobodys,
        LATERAL (SELECT jsonb_agg(jsonb_build_object('total', total, 'came', came,
@@ -57,7 +58,7 @@ SELECT expire_due($1)
 
 -- name: candidates
 SELECT number.e164, number.number_id, shelf.carrier, activation_id, service_id, sender_filter, contains_filter,
-       day, retain_days, activation.created_at,
+       day, retain_days, activation.created_at, proved AND NOT capped AS named_only,
        EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = number.number_id AND NOT retired) AS frozen
   FROM number JOIN shelf USING (shelf_id) LEFT JOIN activation ON activation.number_id = number.number_id AND activation.ended_at IS NULL
  WHERE number.e164 = ANY ($1::text[])

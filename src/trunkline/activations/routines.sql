@@ -17,9 +17,12 @@ CREATE OR REPLACE FUNCTION service_enabled(p_service integer, p_country text) RE
 $$;
 
 -- Why an account may lease no more numbers on real carriers at the moment: too many active, too many in an hour, too few
--- that got a text. NULL: it may. Lives of leases end within the hour, so that two hours of them are all to look at.
+-- that got a text. NULL: it may. Lives of leases end within the hour, so that two hours of them are all to look at. Leases
+-- for services that are the buyer's own count only where another such is asked for (p_proved).
+DROP FUNCTION IF EXISTS capped_because(account, integer, integer, numeric);
 CREATE OR REPLACE FUNCTION capped_because(
-    p_account account, p_max_active integer, p_per_hour integer, p_floor numeric, OUT problem text, OUT facts jsonb
+    p_account account, p_max_active integer, p_per_hour integer, p_floor numeric, p_proved boolean,
+    OUT problem text, OUT facts jsonb
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     most_active integer := coalesce(p_account.max_active, p_max_active);
@@ -30,7 +33,8 @@ BEGIN
     SELECT count(*) FILTER (WHERE ended_at IS NULL) AS active, min(expires_at) FILTER (WHERE ended_at IS NULL) AS next_end,
            count(*) FILTER (WHERE created_at > now() - interval '1 hour') AS bought
       INTO recent FROM activation
-     WHERE account_id = p_account.account_id AND capped AND created_at > now() - interval '2 hours';
+     WHERE account_id = p_account.account_id AND capped AND (p_proved OR NOT proved)
+       AND created_at > now() - interval '2 hours';
     IF recent.active >= most_active THEN
         problem := 'too_many_active';
         facts := jsonb_build_object('limit', most_active, 'retry_at', recent.next_end);
@@ -40,7 +44,8 @@ BEGIN
         problem := 'too_many_purchases';
         facts := jsonb_build_object('limit', most_bought, 'retry_at',
             (SELECT created_at + interval '1 hour' FROM activation
-              WHERE account_id = p_account.account_id AND capped AND created_at > now() - interval '1 hour'
+              WHERE account_id = p_account.account_id AND capped AND (p_proved OR NOT proved)
+                AND created_at > now() - interval '1 hour'
               ORDER BY created_at DESC OFFSET greatest(most_bought - 1, 0) LIMIT 1));
         RETURN;
     END IF;
@@ -48,7 +53,7 @@ BEGIN
         SELECT count(*) AS ended, avg((revision > 0)::integer) AS share, min(created_at) + interval '1 day' AS forgotten
           INTO recent
           FROM (SELECT revision, created_at FROM activation
-                 WHERE account_id = p_account.account_id AND capped AND ended_at IS NOT NULL
+                 WHERE account_id = p_account.account_id AND capped AND (p_proved OR NOT proved) AND ended_at IS NOT NULL
                    AND created_at > now() - interval '1 day' ORDER BY created_at DESC LIMIT 50) AS last;
         IF recent.ended >= 10 AND recent.share < lowest THEN
             problem := 'success_rate_too_low';
@@ -178,6 +183,7 @@ DECLARE
     closed integer;
     stock bigint;
     own boolean := false;  -- a service that the buyer has proved to be theirs
+    beyond boolean := false;  -- the caps, which a proof lifts for texts that name the service
     the_shelf integer;
     taken record;
     picked number;
@@ -236,10 +242,14 @@ BEGIN
         problem := CASE WHEN closed > 0 THEN 'service_not_enabled' ELSE 'no_numbers_available' END;
         RETURN;
     END IF;
-    IF NOT own AND shelves IS DISTINCT FROM simulated AND cardinality(shelves) > coalesce(cardinality(simulated), 0) THEN
+    IF shelves IS DISTINCT FROM simulated AND cardinality(shelves) > coalesce(cardinality(simulated), 0) THEN
         SELECT capped.problem, capped.facts INTO problem, facts
-          FROM capped_because(buyer, p_max_active, p_per_hour, p_floor) AS capped;
-        IF problem IS NOT NULL AND simulated IS NULL THEN
+          FROM capped_because(buyer, p_max_active, p_per_hour, p_floor, own) AS capped;
+        IF problem IS NOT NULL AND own THEN
+            beyond := true;
+            problem := NULL;
+            facts := NULL;
+        ELSIF problem IS NOT NULL AND simulated IS NULL THEN
             RETURN;
         ELSIF problem IS NOT NULL THEN
             problem := NULL;
@@ -298,12 +308,12 @@ BEGIN
     e164 := picked.e164;
     INSERT INTO activation (account_id, key_id, test, number_id, e164, country, service_id, carrier, cost_micros,
                             fee_micros, currency, expires_at, cancel_after, rest_seconds, sender_filter,
-                            contains_filter, labels, capped, retain_days)
+                            contains_filter, labels, capped, proved, retain_days)
          VALUES (p_account, p_key, p_test, picked.number_id, picked.e164, p_country, the_service.service_id, carrier,
                  cost_micros, least(p_fee_micros, cost_micros), buyer.currency,
                  date_trunc('second', now()) + p_ttl_seconds * interval '1 second',
                  now() + p_cancel_waits[policy] * interval '1 second', p_rests[policy], p_sender, p_contains, p_labels,
-                 carrier <> 'simulated' AND NOT own, coalesce(buyer.retention_days, p_retain_days))
+                 carrier <> 'simulated' AND NOT beyond, carrier <> 'simulated' AND own, coalesce(buyer.retention_days, p_retain_days))
       RETURNING activation.activation_id, activation.created_at, activation.expires_at, activation.cancel_after
            INTO activation_id, created_at, expires_at, cancel_after;
     IF cost_micros > 0 THEN
@@ -424,7 +434,7 @@ BEGIN
     ELSIF p_word = 'cancelled' AND lease.cancel_after > now() THEN
         problem := 'cancel_too_early';
     ELSE
-        IF p_word = 'cancelled' AND lease.capped THEN
+        IF p_word = 'cancelled' AND lease.capped AND NOT lease.proved THEN
             facts := too_many_cancels(p_account, p_cancels_per_hour);
         END IF;
         IF facts IS NOT NULL THEN
@@ -442,7 +452,7 @@ CREATE OR REPLACE FUNCTION too_many_cancels(p_account bigint, p_per_hour integer
     SELECT jsonb_build_object('limit', most, 'retry_at', (array_agg(ended_at ORDER BY ended_at DESC))[greatest(most, 1)] + interval '1 hour')
       FROM (SELECT coalesce((SELECT cancels_per_hour FROM account WHERE account_id = p_account), p_per_hour) AS most) AS cap,
            activation
-     WHERE account_id = p_account AND capped AND created_at > now() - interval '2 hours'
+     WHERE account_id = p_account AND capped AND NOT proved AND created_at > now() - interval '2 hours'
        AND state = 'cancelled' AND ended_at > now() - interval '1 hour'
      GROUP BY most HAVING count(*) >= most
 $$;

@@ -10,6 +10,7 @@ import msgspec
 from trunkline import money
 from trunkline.activations import long_texts, vault
 from trunkline.activations.codes import extract
+from trunkline.activations.matching import UNNAMED
 from trunkline.clock import iso
 from trunkline.storage.database import Row
 
@@ -247,4 +248,7 @@ def _why_nothing_came(row: Row) -> tuple[str, list[str]]:
     if kept_back:
         held = "1 of them was" if kept_back == 1 else f"{kept_back} of them were"
         why.append(f"{held} kept back by a sender or contains filter.")
+    if row["unnamed"]:
+        held = "1 of them was" if row["unnamed"] == 1 else f"{row['unnamed']} of them were"
+        why.append(f"{held} kept back: {UNNAMED}.")
     return f"{some} come to the number since, none for this lease.", why

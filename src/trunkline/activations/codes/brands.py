@@ -1,14 +1,14 @@
 """Names the service that a text is from, by the catalog's names, aliases and domains."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from importlib.resources import files
 from typing import NamedTuple
 
 from trunkline.activations.codes.cues import Cue
 from trunkline.activations.codes.lexicon import CODE, OTP, VERIFY
 from trunkline.activations.codes.memory import Memory
-from trunkline.activations.codes.spelling import fold, plain
+from trunkline.activations.codes.spelling import fold, in_one_script, plain
 
 _RUNNING = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _TOKEN = re.compile(r"[a-z0-9]+|[^\x00-\xbf\u2000-\u2bff\u3000-\u303f\uff00-\uffff،؛؟۔।॥።፡፣፦]+")
@@ -17,6 +17,8 @@ _DOMAIN = re.compile(r"[a-z0-9.-]{4,253}\Z")
 _HOST = re.compile(r"(?:https?://)?(?:www\.)?([a-z0-9.-]{3,253})", re.IGNORECASE)
 # A link that begins a chat with somebody is not the service's own: "wa.me/14155550123", "t.me/somebody".
 _CHAT_LINK = re.compile(r"(?:https?://)?(?:wa\.me|t\.me|api\.whatsapp\.com|chat\.whatsapp\.com)/", re.IGNORECASE)
+_CAMEL = re.compile("(?:[A-Z][a-z]{2,}){2,3}")  # "WhatsApp", which some write with a space
+_PIECE = re.compile("[A-Z][a-z]+")
 _SENDER_PIECE = re.compile(r"[a-z]{3,}")
 # A business that signs first and is no service of ours: "Kranwick Water Co: …", "[Acme] …", "【云杉书店】…".
 _SIGNATURE = re.compile(r"\W{0,3}([^\W\d_][^\n:：|]{1,40}?) ?[:：|](?=[ \n]|[^\x00-\u024f])")
@@ -96,7 +98,7 @@ class Brands:
                     if "." in host and _DOMAIN.match(host.lower()):
                         self._by_domain.setdefault(host.lower(), slug)
         for folded, (slugs, spelling) in spellings.items():
-            self._add(folded, spelling, tuple(slugs))
+            self._add(folded, spelling, tuple(slugs), spellings)
         for entries in self._by_char.values():
             entries.sort(key=lambda entry: -len(entry[0]))
         numbered = sorted({re.escape(spelling) for spelling in spellings if _LONG_NUMBER.search(spelling)})
@@ -106,7 +108,7 @@ class Brands:
         for alike in self._by_tokens.values():
             alike.sort(key=lambda name: -len(name.tokens))
 
-    def _add(self, folded: str, spelling: str, slugs: tuple[str, ...]) -> None:
+    def _add(self, folded: str, spelling: str, slugs: tuple[str, ...], spelt: Container[str]) -> None:
         if _RUNNING.match(folded):
             self._by_char.setdefault(folded[0], []).append((folded, slugs))
             return
@@ -117,6 +119,9 @@ class Brands:
                 ordinary = folded in _ORDINARY or (len(folded) < 3 and folded.isascii())
                 name = _Name(tokens, slugs, spelling[:1].islower(), ordinary, not spelling.isascii())
                 self._by_tokens.setdefault(tokens[0], []).append(name)
+            pieces = tuple(piece.lower() for piece in _PIECE.findall(spelling)) if _CAMEL.fullmatch(spelling) else ()
+            if pieces and " ".join(pieces) not in spelt:  # "Whats App": words, so it counts where a sender signs
+                self._by_tokens.setdefault(pieces[0], []).append(_Name(pieces, slugs, True, True, False))
 
     def has_digits_in(self, folded: str) -> bool:
         """Whether the text may hold a name with a long number in it, such as "1688", so that its digits matter."""
@@ -133,7 +138,7 @@ class Brands:
 
     def of_sender(self, sender: str) -> str | None:
         """The service whose name a sender ID is: "WELLSFARGO", "VM-PAYPAL-S"; None for all others."""
-        folded = fold(plain(sender))
+        folded = fold(in_one_script(plain(sender)))
         slug = self._by_sender.get("".join(_TOKEN.findall(folded)))
         if slug is None and "-" in sender:
             pieces = _SENDER_PIECE.findall(folded)
@@ -148,6 +153,9 @@ class Brands:
         """
         best, named = 0.0, None
         mentions = self._mentions(text, folded)
+        if not mentions and (spelt := in_one_script(text)) is not text:
+            text, folded = spelt, fold(spelt)
+            mentions = self._mentions(text, folded)
         if mentions:
             brackets = [match.span(1) for match in _BRACKET.finditer(text) if _encloses_a_sender(text, match)]
             askers = [cue for cue in cues if cue.kinds & (OTP | CODE)]

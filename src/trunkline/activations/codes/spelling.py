@@ -4,6 +4,7 @@ Both steps map one character to one character at most, so a position found in a 
 the plain one.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -92,6 +93,13 @@ _PLAIN = _Table(_plain)
 _FOLD = _Table(_fold)
 
 
+# Letters of other scripts that are taken for ours (UTS #39, confusables.txt): where a capital is, its small letter too.
+_LIKE = "авгеһіјкԛмнорстухѕԁԍҽѵѡүьαβεικνορτυχγζμηօոսհցզյ", "abrehijkqmhopctyxsdgevwybabeikvoptuxyzmnonuhgqj"
+_LOOKALIKES = str.maketrans(*(letters + letters.upper() for letters in _LIKE))
+_MIXED = re.compile("[A-Za-z][\u0370-\u058f]|[\u0370-\u058f][A-Za-z]")
+_WORD = re.compile("[A-Za-z0-9\u0370-\u058f]+")
+
+
 def plain(text: str) -> str:
     """The text with ASCII digits, plain spaces and hyphens, narrow letters, and without invisible characters."""
     if text.isascii():
@@ -106,3 +114,10 @@ def fold(text: str) -> str:
     """
     folded = text.lower().replace("-", " ").replace("_", " ") if text.isascii() else text.translate(_FOLD)
     return folded.replace("2fa", "mfa") if "2fa" in folded else folded
+
+
+def in_one_script(text: str) -> str:
+    """A plain text, of the same length, in which no word mixes Latin letters with others that look like them."""
+    if text.isascii() or not _MIXED.search(text):
+        return text
+    return _WORD.sub(lambda word: word[0].translate(_LOOKALIKES) if _MIXED.search(word[0]) else word[0], text)
