@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import itertools
 import pathlib
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -227,7 +228,14 @@ class House:
 async def opened(url: str, **settings: str) -> AsyncIterator[House]:
     """The house over a migrated database; ``settings`` are TRUNKLINE_* variables."""
     loaded = config.load({"TRUNKLINE_DATABASE_URL": url} | settings)
-    async with app.platform(loaded, pathlib.Path("unused")) as platform:
+    with tempfile.TemporaryDirectory() as data_dir:
+        async with _house(loaded, pathlib.Path(data_dir)) as house:
+            yield house
+
+
+@contextlib.asynccontextmanager
+async def _house(loaded: config.Config, data_dir: pathlib.Path) -> AsyncIterator[House]:
+    async with app.platform(loaded, data_dir) as platform:
         pushed = asgi.push(loaded, platform)
         table = asgi.routes(loaded, platform, pushed)
         api = Api(

@@ -284,7 +284,7 @@ async def test_each_text_has_one_effect_and_only_on_whom_it_was_for(house: House
             answer = await buyers[which].order(operator=operator)
             live = (which, answer.json()["data"]) if answer.status_code == 200 else None
         elif step == "send":
-            text = sms(number, next(sequence), session, text=f"Your WhatsApp code: 10000{which}")
+            text = sms(number, next(sequence), session, text=f"{session}: your WhatsApp code is 10000{which}")
             [outcome] = await house.platform.inbox.receive([text])
             owner = live[0] if live else None
             elder = {who for former, who in sent if former.payload == text.payload}

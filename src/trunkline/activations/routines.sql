@@ -581,14 +581,14 @@ $$;
 
 -- Ends the adding to a long text that is not whole.
 CREATE OR REPLACE FUNCTION close_assembly(p_assembly bigint) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO finished_part (fingerprint)
-    SELECT fingerprint FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo AND fingerprint IS NOT NULL;
+    INSERT INTO finished_part (fingerprint, assembly_id)
+    SELECT fingerprint, assembly_id FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo AND fingerprint IS NOT NULL;
     UPDATE assembly SET closed = true WHERE assembly_id = p_assembly
 $$;
 
 -- Which parts make a long text whole. None: some are missing, or (``waited`` is false) one that is there may be another
 -- text's, and the right one may still come. New parts go before echoes; parts that echo may be new too, where a sender
--- uses a reference twice and two texts have a part in common.
+-- uses a reference twice and two texts have parts in common. Echoes of different texts make none together.
 CREATE OR REPLACE FUNCTION whole_parts(p_assembly bigint, p_total integer, p_waited boolean) RETURNS SETOF assembly_part
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -601,11 +601,26 @@ BEGIN
       INTO fresh, echoes, known FROM assembly_part WHERE assembly_id = p_assembly;
     IF known < p_total THEN
         RETURN;
-    ELSIF fresh = p_total OR echoes = p_total THEN
-        RETURN QUERY SELECT * FROM assembly_part WHERE assembly_id = p_assembly AND echo = (fresh < p_total);
+    ELSIF fresh = p_total THEN
+        RETURN QUERY SELECT * FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo;
+        RETURN;
+    ELSIF echoes = p_total  -- all of a text, again; in order, if it may have been somebody else's
+      AND EXISTS (SELECT FROM assembly_part, unnest(echo_of) AS elder WHERE assembly_id = p_assembly AND echo AND NOT used
+                   GROUP BY elder HAVING count(*) = p_total)
+      AND NOT EXISTS (SELECT FROM assembly_part AS part JOIN assembly_part AS later USING (assembly_id)
+                       WHERE assembly_id = p_assembly AND part.echo AND later.echo AND part.foreign_echo AND part.telling
+                         AND later.number < part.number AND later.stored_at > part.stored_at) THEN
+        RETURN QUERY SELECT * FROM assembly_part WHERE assembly_id = p_assembly AND echo;
+        RETURN;
+    ELSIF fresh = 0 THEN
         RETURN;
     END IF;
-    SELECT bool_or(filler.telling AND (filler.foreign_echo OR NOT p_waited))
+    SELECT NOT EXISTS (SELECT FROM assembly_part AS other, unnest(other.echo_of) AS elder
+                        WHERE other.assembly_id = p_assembly AND other.echo
+                          AND NOT EXISTS (SELECT FROM assembly_part AS part WHERE part.assembly_id = p_assembly
+                                             AND part.number = other.number AND NOT part.echo)
+                        GROUP BY elder HAVING count(*) = p_total - fresh)
+           OR bool_or(filler.telling AND (filler.foreign_echo OR NOT p_waited))
            OR NOT p_waited
               AND bool_or(EXISTS (SELECT FROM assembly_part AS part WHERE assembly_id = p_assembly AND NOT part.echo
                                      AND part.number < filler.number AND part.stored_at > filler.stored_at))
@@ -633,12 +648,13 @@ BEGIN
     RETURN QUERY SELECT part.number, part.alphabet, part.payload, part.key_id, text_key.key, assembly.began_at
                    FROM unnest(p_parts) AS part JOIN assembly USING (assembly_id) LEFT JOIN text_key USING (key_id)
                   ORDER BY part.number;
-    INSERT INTO finished_part (fingerprint)
-    SELECT fingerprint FROM unnest(p_parts) AS part WHERE NOT echo AND fingerprint IS NOT NULL;
-    DELETE FROM assembly_part AS part USING unnest(p_parts) AS taken
-     WHERE part.assembly_id = p_assembly AND part.number = taken.number AND part.echo = taken.echo;
-    DELETE FROM assembly WHERE assembly_id = p_assembly
-       AND NOT EXISTS (SELECT FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo);
+    INSERT INTO finished_part (fingerprint, assembly_id)
+    SELECT fingerprint, assembly_id FROM unnest(p_parts) AS part WHERE fingerprint IS NOT NULL;
+    IF EXISTS (SELECT FROM unnest(p_parts) AS part WHERE NOT echo) THEN
+        DELETE FROM assembly WHERE assembly_id = p_assembly;
+    ELSE
+        UPDATE assembly_part SET used = true WHERE assembly_id = p_assembly AND echo;
+    END IF;
 END $$;
 
 -- Stores one part of a long text and, once all are there, answers them in order and forgets them. The row of the
@@ -655,9 +671,10 @@ DECLARE
     kept assembly;
     had assembly_part;
     finished timestamptz;
+    had_it bigint[];  -- the texts that are finished and have this part
     is_foreign boolean := false;
 BEGIN
-    SELECT max(finished_at) INTO finished FROM finished_part
+    SELECT min(finished_at), coalesce(array_agg(DISTINCT assembly_id), '{}') INTO finished, had_it FROM finished_part
      WHERE fingerprint = ANY (p_known) AND finished_at > now() - interval '73 hours';
     IF finished IS NOT NULL THEN
         is_foreign := NOT coalesce((SELECT count(*) = 1 AND min(created_at) <= finished FROM activation
@@ -675,14 +692,14 @@ BEGIN
         -- Another text's: an elder one, or references have come round and this one is another's under the same.
         PERFORM close_assembly(kept.assembly_id);
     END LOOP;
-    INSERT INTO assembly_part (assembly_id, number, alphabet, payload, key_id, echo, foreign_echo, telling, fingerprint,
-                               stored_at)
-         VALUES (kept.assembly_id, p_number, p_alphabet, p_payload, p_key, finished IS NOT NULL, is_foreign, p_telling,
-                 p_known[1], clock_timestamp())
+    INSERT INTO assembly_part (assembly_id, number, alphabet, payload, key_id, echo, echo_of, foreign_echo, telling,
+                               fingerprint, stored_at)
+         VALUES (kept.assembly_id, p_number, p_alphabet, p_payload, p_key, finished IS NOT NULL, had_it, is_foreign,
+                 p_telling, p_known[1], clock_timestamp())
     ON CONFLICT (assembly_id, number, echo) DO UPDATE
        SET alphabet = excluded.alphabet, payload = excluded.payload, key_id = excluded.key_id,
-           foreign_echo = excluded.foreign_echo, telling = excluded.telling, fingerprint = excluded.fingerprint,
-           stored_at = excluded.stored_at
+           echo_of = excluded.echo_of, foreign_echo = excluded.foreign_echo, telling = excluded.telling, fingerprint = excluded.fingerprint,
+           stored_at = excluded.stored_at, used = false
      WHERE assembly_part.echo;
     IF had.assembly_id IS NULL AND finished IS NULL THEN
         UPDATE assembly SET given_at = NULL WHERE assembly_id = kept.assembly_id AND given_at IS NOT NULL;
@@ -725,8 +742,8 @@ BEGIN
                         part.key_id, text_key.key, kept.began_at
                    FROM assembly_part AS part LEFT JOIN text_key USING (key_id)
                   WHERE assembly_id = kept.assembly_id AND NOT echo ORDER BY part.number;
-    INSERT INTO finished_part (fingerprint)
-    SELECT fingerprint FROM assembly_part
+    INSERT INTO finished_part (fingerprint, assembly_id)
+    SELECT fingerprint, assembly_id FROM assembly_part
      WHERE assembly_id = kept.assembly_id AND NOT kept.closed AND NOT echo AND fingerprint IS NOT NULL;
     IF kept.closed THEN
         DELETE FROM assembly WHERE assembly_id = kept.assembly_id;

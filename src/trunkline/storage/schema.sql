@@ -70,9 +70,10 @@ DECLARE
     kept assembly;
     had assembly_part;
     finished timestamptz;
+    had_it bigint[];  -- the texts that are finished and have this part
     is_foreign boolean := false;
 BEGIN
-    SELECT max(finished_at) INTO finished FROM finished_part
+    SELECT min(finished_at), coalesce(array_agg(DISTINCT assembly_id), '{}') INTO finished, had_it FROM finished_part
      WHERE fingerprint = ANY (p_known) AND finished_at > now() - interval '73 hours';
     IF finished IS NOT NULL THEN
         is_foreign := NOT coalesce((SELECT count(*) = 1 AND min(created_at) <= finished FROM activation
@@ -90,14 +91,14 @@ BEGIN
         -- Another text's: an elder one, or references have come round and this one is another's under the same.
         PERFORM close_assembly(kept.assembly_id);
     END LOOP;
-    INSERT INTO assembly_part (assembly_id, number, alphabet, payload, key_id, echo, foreign_echo, telling, fingerprint,
-                               stored_at)
-         VALUES (kept.assembly_id, p_number, p_alphabet, p_payload, p_key, finished IS NOT NULL, is_foreign, p_telling,
-                 p_known[1], clock_timestamp())
+    INSERT INTO assembly_part (assembly_id, number, alphabet, payload, key_id, echo, echo_of, foreign_echo, telling,
+                               fingerprint, stored_at)
+         VALUES (kept.assembly_id, p_number, p_alphabet, p_payload, p_key, finished IS NOT NULL, had_it, is_foreign,
+                 p_telling, p_known[1], clock_timestamp())
     ON CONFLICT (assembly_id, number, echo) DO UPDATE
        SET alphabet = excluded.alphabet, payload = excluded.payload, key_id = excluded.key_id,
-           foreign_echo = excluded.foreign_echo, telling = excluded.telling, fingerprint = excluded.fingerprint,
-           stored_at = excluded.stored_at
+           echo_of = excluded.echo_of, foreign_echo = excluded.foreign_echo, telling = excluded.telling, fingerprint = excluded.fingerprint,
+           stored_at = excluded.stored_at, used = false
      WHERE assembly_part.echo;
     IF had.assembly_id IS NULL AND finished IS NULL THEN
         UPDATE assembly SET given_at = NULL WHERE assembly_id = kept.assembly_id AND given_at IS NOT NULL;
@@ -204,8 +205,8 @@ END $$;
 CREATE FUNCTION public.close_assembly(p_assembly bigint) RETURNS void
     LANGUAGE sql
     AS $$
-    INSERT INTO finished_part (fingerprint)
-    SELECT fingerprint FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo AND fingerprint IS NOT NULL;
+    INSERT INTO finished_part (fingerprint, assembly_id)
+    SELECT fingerprint, assembly_id FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo AND fingerprint IS NOT NULL;
     UPDATE assembly SET closed = true WHERE assembly_id = p_assembly
 $$;
 
@@ -673,8 +674,8 @@ BEGIN
                         part.key_id, text_key.key, kept.began_at
                    FROM assembly_part AS part LEFT JOIN text_key USING (key_id)
                   WHERE assembly_id = kept.assembly_id AND NOT echo ORDER BY part.number;
-    INSERT INTO finished_part (fingerprint)
-    SELECT fingerprint FROM assembly_part
+    INSERT INTO finished_part (fingerprint, assembly_id)
+    SELECT fingerprint, assembly_id FROM assembly_part
      WHERE assembly_id = kept.assembly_id AND NOT kept.closed AND NOT echo AND fingerprint IS NOT NULL;
     IF kept.closed THEN
         DELETE FROM assembly WHERE assembly_id = kept.assembly_id;
@@ -1671,7 +1672,9 @@ CREATE TABLE public.assembly_part (
     stored_at timestamp with time zone DEFAULT now() NOT NULL,
     key_id bigint,
     echo boolean DEFAULT false NOT NULL,
+    echo_of bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     foreign_echo boolean DEFAULT false NOT NULL,
+    used boolean DEFAULT false NOT NULL,
     telling boolean DEFAULT false NOT NULL,
     fingerprint bytea,
     CONSTRAINT assembly_part_number_check CHECK (((number >= 1) AND (number <= 255)))
@@ -1688,12 +1691,13 @@ BEGIN
     RETURN QUERY SELECT part.number, part.alphabet, part.payload, part.key_id, text_key.key, assembly.began_at
                    FROM unnest(p_parts) AS part JOIN assembly USING (assembly_id) LEFT JOIN text_key USING (key_id)
                   ORDER BY part.number;
-    INSERT INTO finished_part (fingerprint)
-    SELECT fingerprint FROM unnest(p_parts) AS part WHERE NOT echo AND fingerprint IS NOT NULL;
-    DELETE FROM assembly_part AS part USING unnest(p_parts) AS taken
-     WHERE part.assembly_id = p_assembly AND part.number = taken.number AND part.echo = taken.echo;
-    DELETE FROM assembly WHERE assembly_id = p_assembly
-       AND NOT EXISTS (SELECT FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo);
+    INSERT INTO finished_part (fingerprint, assembly_id)
+    SELECT fingerprint, assembly_id FROM unnest(p_parts) AS part WHERE fingerprint IS NOT NULL;
+    IF EXISTS (SELECT FROM unnest(p_parts) AS part WHERE NOT echo) THEN
+        DELETE FROM assembly WHERE assembly_id = p_assembly;
+    ELSE
+        UPDATE assembly_part SET used = true WHERE assembly_id = p_assembly AND echo;
+    END IF;
 END $$;
 
 CREATE FUNCTION public.take_slots(p_numbers bigint[]) RETURNS public.slot[]
@@ -1811,11 +1815,26 @@ BEGIN
       INTO fresh, echoes, known FROM assembly_part WHERE assembly_id = p_assembly;
     IF known < p_total THEN
         RETURN;
-    ELSIF fresh = p_total OR echoes = p_total THEN
-        RETURN QUERY SELECT * FROM assembly_part WHERE assembly_id = p_assembly AND echo = (fresh < p_total);
+    ELSIF fresh = p_total THEN
+        RETURN QUERY SELECT * FROM assembly_part WHERE assembly_id = p_assembly AND NOT echo;
+        RETURN;
+    ELSIF echoes = p_total  -- all of a text, again; in order, if it may have been somebody else's
+      AND EXISTS (SELECT FROM assembly_part, unnest(echo_of) AS elder WHERE assembly_id = p_assembly AND echo AND NOT used
+                   GROUP BY elder HAVING count(*) = p_total)
+      AND NOT EXISTS (SELECT FROM assembly_part AS part JOIN assembly_part AS later USING (assembly_id)
+                       WHERE assembly_id = p_assembly AND part.echo AND later.echo AND part.foreign_echo AND part.telling
+                         AND later.number < part.number AND later.stored_at > part.stored_at) THEN
+        RETURN QUERY SELECT * FROM assembly_part WHERE assembly_id = p_assembly AND echo;
+        RETURN;
+    ELSIF fresh = 0 THEN
         RETURN;
     END IF;
-    SELECT bool_or(filler.telling AND (filler.foreign_echo OR NOT p_waited))
+    SELECT NOT EXISTS (SELECT FROM assembly_part AS other, unnest(other.echo_of) AS elder
+                        WHERE other.assembly_id = p_assembly AND other.echo
+                          AND NOT EXISTS (SELECT FROM assembly_part AS part WHERE part.assembly_id = p_assembly
+                                             AND part.number = other.number AND NOT part.echo)
+                        GROUP BY elder HAVING count(*) = p_total - fresh)
+           OR bool_or(filler.telling AND (filler.foreign_echo OR NOT p_waited))
            OR NOT p_waited
               AND bool_or(EXISTS (SELECT FROM assembly_part AS part WHERE assembly_id = p_assembly AND NOT part.echo
                                      AND part.number < filler.number AND part.stored_at > filler.stored_at))
@@ -2078,6 +2097,7 @@ CREATE TABLE public.exhausted (
 
 CREATE TABLE public.finished_part (
     fingerprint bytea NOT NULL,
+    assembly_id bigint NOT NULL,
     finished_at timestamp with time zone DEFAULT now() NOT NULL,
     erased boolean DEFAULT false NOT NULL
 );

@@ -29,7 +29,9 @@ CREATE UNIQUE INDEX assembly_open ON assembly (carrier, sender, recipient, kind,
 CREATE INDEX assembly_waits ON assembly (recipient) WHERE given_at IS NULL;
 ALTER TABLE assembly_part
     ADD COLUMN echo boolean NOT NULL DEFAULT false,     -- a text that was finished before has the same part
+    ADD COLUMN echo_of bigint[] NOT NULL DEFAULT '{}',  -- those texts
     ADD COLUMN foreign_echo boolean NOT NULL DEFAULT false,  -- one that may have been somebody else's
+    ADD COLUMN used boolean NOT NULL DEFAULT false,     -- an echo that was part of a whole text since
     ADD COLUMN telling boolean NOT NULL DEFAULT false,  -- it holds a digit, so perhaps a code
     ADD COLUMN fingerprint bytea,
     DROP CONSTRAINT assembly_part_pkey,
@@ -38,6 +40,7 @@ ALTER TABLE assembly_part
 -- The parts of texts that are finished: one that comes again may be a repetition, and founds no text by itself.
 CREATE TABLE finished_part (
     fingerprint  bytea NOT NULL,
+    assembly_id  bigint NOT NULL,
     finished_at  timestamptz NOT NULL DEFAULT now(),
     erased       boolean NOT NULL DEFAULT false  -- the fingerprint is hashed with the secret
 );
