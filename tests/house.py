@@ -228,13 +228,14 @@ class House:
 async def opened(url: str, **settings: str) -> AsyncIterator[House]:
     """The house over a migrated database; ``settings`` are TRUNKLINE_* variables."""
     loaded = config.load({"TRUNKLINE_DATABASE_URL": url} | settings)
+    of_strangers = int(settings.get("TRUNKLINE_SERVER__PUBLIC_REQUESTS_PER_MINUTE", 0))  # else all tests are one
     with tempfile.TemporaryDirectory() as data_dir:
-        async with _house(loaded, pathlib.Path(data_dir)) as house:
+        async with _house(loaded, pathlib.Path(data_dir), Strangers(of_strangers)) as house:
             yield house
 
 
 @contextlib.asynccontextmanager
-async def _house(loaded: config.Config, data_dir: pathlib.Path) -> AsyncIterator[House]:
+async def _house(loaded: config.Config, data_dir: pathlib.Path, strangers: Strangers) -> AsyncIterator[House]:
     async with app.platform(loaded, data_dir) as platform:
         pushed = asgi.push(loaded, platform)
         table = asgi.routes(loaded, platform, pushed)
@@ -247,7 +248,7 @@ async def _house(loaded: config.Config, data_dir: pathlib.Path) -> AsyncIterator
             appeal=loaded.policy.appeal,
             files={},
             bulkheads=asgi.bulkheads(loaded),
-            strangers=Strangers(int(settings.get("TRUNKLINE_SERVER__PUBLIC_REQUESTS_PER_MINUTE", 0))),
+            strangers=strangers,
         )
         tail = asyncio.create_task(pushed.tail.run())
         try:
