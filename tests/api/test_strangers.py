@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import pytest_asyncio
 from tests import house as houses
+from tests.conftest import Serve
 from tests.house import House, data, problem
 
 from trunkline import ids
@@ -138,3 +140,21 @@ async def test_a_limit_of_none_counts_nobody() -> None:
     for _ in range(1_000):
         await strangers.admit("192.0.2.1", headers)
     assert headers == []
+
+
+def test_a_server_limits_who_calls_for_the_documentation_and_answers_its_probes(serve: Serve) -> None:
+    settings = {"PUBLIC_REQUESTS_PER_MINUTE": "4", "TRUSTED_PROXIES": "127.0.0.0/8"}
+    server = serve("--role", "api", **{f"TRUNKLINE_SERVER__{name}": value for name, value in settings.items()})
+    root = server.api.removesuffix("/api/v1")
+    with httpx.Client(timeout=60) as client:
+        first = client.get(root + "/docs")
+        assert first.status_code == 200
+        kept = client.get(root + "/docs", headers={"If-None-Match": first.headers["etag"]})
+        assert (kept.status_code, kept.content) == (304, b"")
+        paths = ("/docs", "/api/v1/openapi.json", "/api/v1/countries", "/favicon.ico")
+        refused = [answer for path in paths if (answer := client.get(root + path)).status_code == 429]
+        assert refused
+        assert problem(refused[0], 429, "rate_limited")["limit"] == "address"
+        assert {client.get(root + "/healthz").status_code for _ in range(8)} == {200}
+        elsewhere = client.get(root + "/api/v1/countries", headers={"X-Forwarded-For": "2001:db8::1"})
+        assert elsewhere.status_code == 200
