@@ -7,6 +7,7 @@ import click
 from trunkline.activations import inbox as texts
 from trunkline.activations import vault
 from trunkline.cli.command import answer, common, opened, run
+from trunkline.cli.terminal import say
 from trunkline.clock import iso
 from trunkline.storage.database import Row
 
@@ -29,14 +30,14 @@ async def inbox(
         answer(True, {"texts": [_facts(row) for row in rows]}, "")
         return
     if not rows:
-        click.echo("no texts" if everything else "no texts without a lease; --all shows the others")
+        say("no texts" if everything else "no texts without a lease; --all shows the others")
     for row in rows:
         lease = f"lease {row['activation_id']}" if row["activation_id"] else "nobody"
         body, _ = _opened(row)
         body = "(erased)" if body is None else " ".join(body.split())
         shown = body if len(body) <= SHOWN_OF_A_TEXT else body[: SHOWN_OF_A_TEXT - 1] + "…"
-        click.echo(f"{iso(row['received_at'])}  {row['sender']} → {row['recipient']}  {lease}: {row['reason'] or '-'}")
-        click.echo(f"    {shown}")
+        say(f"{iso(row['received_at'])}  {row['sender']} → {row['recipient']}  {lease}: {row['reason'] or '-'}")
+        say(f"    {shown}")
 
 
 def _opened(row: Row) -> tuple[str | None, str | None]:

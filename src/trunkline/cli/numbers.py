@@ -10,6 +10,7 @@ from trunkline.accounts.policy import check_reason
 from trunkline.activations import lifecycle
 from trunkline.catalog.countries import countries
 from trunkline.cli.command import answer, common, opened, operator, run
+from trunkline.cli.terminal import say
 from trunkline.errors import OperatorError
 from trunkline.ledger import audit
 from trunkline.phone import parse_e164
@@ -58,9 +59,9 @@ async def import_(
                         await audit.record(connection, operator(), "numbers.imported", f"carrier:{carrier}", what)
             bad += known
     for row in bad[:SHOWN_BAD_ROWS]:
-        click.echo(f"line {row.line}: {row.reason}", err=True)
+        say(f"line {row.line}: {row.reason}", err=True)
     if len(bad) > SHOWN_BAD_ROWS:
-        click.echo(f"… and {len(bad) - SHOWN_BAD_ROWS} more", err=True)
+        say(f"… and {len(bad) - SHOWN_BAD_ROWS} more", err=True)
     answer(
         as_json,
         {"imported": imported, "bad": [{"line": row.line, "reason": row.reason} for row in bad]},
@@ -86,10 +87,10 @@ async def list_(
         answer(True, {"numbers": [dict(row) for row in rows]}, "")
         return
     if not rows:
-        click.echo("no numbers; import some with: trunkline numbers import FILE.csv --carrier NAME")
+        say("no numbers; import some with: trunkline numbers import FILE.csv --carrier NAME")
     for row in rows:
         state = f"frozen: {row['frozen']}" if row["frozen"] is not None else f"{row['live']} live"
-        click.echo(f"{row['e164']:<17}{row['country']}  {row['carrier']:<12}{row['operator']:<16}{state}")
+        say(f"{row['e164']:<17}{row['country']}  {row['carrier']:<12}{row['operator']:<16}{state}")
 
 
 @numbers.command()
