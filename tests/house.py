@@ -128,6 +128,8 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 async def pay_in(connection: Querier, account_id: int, amount: str | Decimal) -> None:
     """Money from the operator, as ``trunkline account credit`` puts it onto a balance."""
+    if not money.parse(amount):
+        return
     balance = await connection.fetchrow(journal.SQL.balance, account_id)
     assert balance is not None
     what = {"amount": money.show(money.parse(amount)), "currency": balance["currency"]}

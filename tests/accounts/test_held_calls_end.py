@@ -76,8 +76,8 @@ async def test_a_held_call_ends_with_its_key(house: House, how: str) -> None:
     lease, other = await buyer.lease(), await buyer.lease()
     key = await buyer.new_key(["numbers"])
     before = metrics.HELD_CALLS.value()
-    paths = [f"/numbers/status/{each['activation_id']}?wait={WAIT}" for each in (lease, other)]
-    calls = [asyncio.create_task(buyer.with_key(key["key"]).get(path)) for path in paths]
+    paths = [f"/numbers/status/{each['activation_id']}" for each in (lease, other)]
+    calls = [asyncio.create_task(buyer.with_key(key["key"]).get(path, wait=WAIT)) for path in paths]
     await held(int(before) + 2)
     began = time.monotonic()
     await act(house, buyer, key)
@@ -93,10 +93,10 @@ async def test_who_still_has_a_good_key_goes_on_waiting_beside_one_whose_key_end
     await house.stock(1)
     lease = await buyer.lease()
     key = await buyer.new_key(["numbers"])
-    path = f"/numbers/status/{lease['activation_id']}?wait={WAIT}"
+    path = f"/numbers/status/{lease['activation_id']}"
     before = int(metrics.HELD_CALLS.value())
-    owner = asyncio.create_task(buyer.get(path))
-    thief = asyncio.create_task(buyer.with_key(key["key"]).get(path))
+    owner = asyncio.create_task(buyer.get(path, wait=WAIT))
+    thief = asyncio.create_task(buyer.with_key(key["key"]).get(path, wait=WAIT))
     await held(before + 2)
     await revoke(house, buyer, key)
     problem(await thief, 401, "invalid_key")
@@ -120,8 +120,8 @@ async def test_many_held_calls_are_looked_after_by_one_statement_and_none_by_non
         return await honest(self, query, *args)
 
     monkeypatch.setattr(Database, "fetch", fetch)
-    paths = [f"/numbers/status/{each['activation_id']}?wait=1.6" for each in leases]
-    answers = await asyncio.gather(*(buyer.get(path) for path in paths))
+    paths = [f"/numbers/status/{each['activation_id']}" for each in leases]
+    answers = await asyncio.gather(*(buyer.get(path, wait=1.6) for path in paths))
     assert {data(answer)["status"] for answer in answers} == {"waiting"}
     assert 0 < len(asked) < len(leases), "one for all of them at a time"
     async with asyncio.timeout(60):

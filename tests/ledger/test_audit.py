@@ -44,7 +44,7 @@ def by(buyer: Buyer, *, test: bool = False) -> Actor:
 
 @pytest.mark.asyncio
 async def test_a_customer_sees_their_own_acts_newest_first(house: House) -> None:
-    buyer, stranger = await house.buyer(), await house.buyer()
+    buyer, stranger = await house.buyer("0"), await house.buyer("0")
     await act(house, by(buyer), "key.created")
     await act(house, Actor("operator:eve"), "account.limits_set", account_id=buyer.account_id)
     await act(house, by(stranger), "key.created")
@@ -66,7 +66,7 @@ async def test_a_customer_sees_their_own_acts_newest_first(house: House) -> None
 
 @pytest.mark.asyncio
 async def test_a_test_key_sees_what_test_keys_did_and_a_live_key_the_rest(house: House) -> None:
-    buyer = await house.buyer()
+    buyer = await house.buyer("0")
     await act(house, by(buyer), "key.created")
     await act(house, by(buyer, test=True), "key.revoked")
     assert [row["action"] for row in data(await buyer.get("/account/audit"))] == ["key.created"]
@@ -75,7 +75,7 @@ async def test_a_test_key_sees_what_test_keys_did_and_a_live_key_the_rest(house:
 
 @pytest.mark.asyncio
 async def test_the_audit_is_paged_and_filtered_by_action(house: House) -> None:
-    buyer = await house.buyer()
+    buyer = await house.buyer("0")
     for number in range(7):
         await act(house, by(buyer), "key.created" if number % 2 else "key.revoked")
     seen: list[str] = []
@@ -95,7 +95,7 @@ async def test_the_audit_is_paged_and_filtered_by_action(house: House) -> None:
 
 @pytest.mark.asyncio
 async def test_an_act_is_undone_with_what_it_tells_of(house: House) -> None:
-    buyer = await house.buyer()
+    buyer = await house.buyer("0")
     with contextlib.suppress(ZeroDivisionError):
         async with house.platform.database.transaction() as connection:
             await audit.record(connection, by(buyer), "key.created", "key:7")

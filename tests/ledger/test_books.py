@@ -110,11 +110,15 @@ async def test_a_lease_is_held_once_and_ends_once(house: House, buyer: Buyer) ->
 
 
 BALANCE, LEASE, USAGE, DEPOSIT = "balance_wrong", "lease_wrong", "usage_wrong", "deposit_wrong"
+CREDIT = "credit_wrong"
 MOVED = "INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency, deposit_id)"
 TAMPERING = {
     "UPDATE balance SET available_micros = available_micros + 1": {BALANCE},
     "UPDATE balance SET held_micros = held_micros + 1, available_micros = available_micros - 1": {BALANCE},
-    "UPDATE transfer SET amount_micros = amount_micros + 1 WHERE kind = 'credit' AND deposit_id IS NULL": {BALANCE},
+    "UPDATE transfer SET amount_micros = amount_micros + 1 WHERE kind = 'credit' AND deposit_id IS NULL": {
+        BALANCE,
+        CREDIT,
+    },
     "UPDATE transfer SET amount_micros = 1 WHERE kind IN ('hold', 'capture')": {BALANCE, LEASE, USAGE},
     "DELETE FROM transfer WHERE kind = 'capture'": {BALANCE, LEASE},
     "DELETE FROM transfer WHERE kind = 'release'": {BALANCE, LEASE, USAGE},
@@ -125,7 +129,10 @@ TAMPERING = {
     "UPDATE activation SET day = day - 1 WHERE state = 'received'": {USAGE},
     "UPDATE activation SET account_id = account_id + 1 WHERE state = 'waiting'": {LEASE, USAGE},
     f"{MOVED} VALUES (77, 88, 'hold', 'available', 'held', 1, 'USD', NULL)": {BALANCE, LEASE},
-    f"{MOVED} SELECT account_id, NULL, 'credit', 'funding', 'available', 1, 'EUR', NULL FROM balance": {BALANCE},
+    f"{MOVED} SELECT account_id, NULL, 'credit', 'funding', 'available', 1, 'EUR', NULL FROM balance": {
+        BALANCE,
+        CREDIT,
+    },
     "UPDATE usage SET micros = micros + 1 WHERE dimension = 'key'": {USAGE},
     "UPDATE usage SET received = 0 WHERE dimension = 'service'": {USAGE},
     "DELETE FROM usage WHERE dimension = 'country'": {USAGE},
@@ -133,13 +140,15 @@ TAMPERING = {
     "UPDATE deposit SET state = 'paid', paid_at = now() WHERE state = 'pending'": {DEPOSIT},
     "UPDATE deposit SET amount_micros = amount_micros + 1 WHERE state = 'paid'": {DEPOSIT},
     "UPDATE deposit SET currency = 'EUR' WHERE state = 'paid'": {DEPOSIT},
-    "UPDATE transfer SET deposit_id = NULL WHERE deposit_id IS NOT NULL": {DEPOSIT},
+    "UPDATE transfer SET deposit_id = NULL WHERE deposit_id IS NOT NULL": {DEPOSIT, CREDIT},
+    f"{MOVED} SELECT account_id, NULL, 'credit', 'funding', 'available', amount_micros, currency, NULL FROM transfer"
+    " WHERE kind = 'credit' AND deposit_id IS NULL": {BALANCE, CREDIT},
     "UPDATE transfer SET amount_micros = amount_micros * 2 WHERE deposit_id IS NOT NULL": {BALANCE, DEPOSIT},
     "DELETE FROM deposit WHERE state = 'paid'": {DEPOSIT},
     f"DROP INDEX transfer_deposit; {MOVED} SELECT account_id, NULL, 'credit', 'funding', 'available', amount_micros,"
     " currency, deposit_id FROM deposit WHERE state = 'paid'": {BALANCE, DEPOSIT},
 }
-NAMES = {BALANCE: "account_id", LEASE: "activation_id", USAGE: "day", DEPOSIT: "deposit_id"}
+NAMES = {BALANCE: "account_id", LEASE: "activation_id", USAGE: "day", DEPOSIT: "deposit_id", CREDIT: "account_id"}
 
 
 async def test_who_tampers_with_a_row_is_found_out_and_the_row_is_named(house: House, buyer: Buyer) -> None:

@@ -74,7 +74,10 @@ WORDS: dict[str, tuple[str, Any]] = {
     "Problem.found": ("What was there instead of the token.", None),
     "Problem.detail": ("One sentence for the caller.", None),
     "Problem.sms": ("The text that was there before the cancel.", None),
-    "Problem.limit": ("Which limit is reached: the key's, or that of all keys of the account.", None),
+    "Problem.limit": (
+        "How many there may be; of requests, whose limit is reached: the key's, the account's, or that of `changes`.",
+        None,
+    ),
     "Problem.status": ("The HTTP status.", None),
     "Problem.title": ("The error in a few words.", None),
     "Problem.type": ("`urn:trunkline:error:` and the code.", None),
@@ -246,7 +249,9 @@ EXAMPLES: tuple[TrunklineError, ...] = (
     ),
     errors.IpNotAllowed("The key may not be used from the address 203.0.113.9."),
     errors.AccountFrozen("The account is frozen: leases for accounts of others. Write to abuse@example.com."),
-    errors.TooManyStreams("The key has 100 streams open, and may have no more; close one.", retry_at=NOW),
+    errors.TooManyStreams("The key has 100 streams open, and may have no more; close one.", limit=100, retry_at=NOW),
+    errors.TooManyActive("The account may have 200 active leases by test keys at a time.", limit=200, retry_at=NOW),
+    errors.TooManyKeys("An account has at most 100 live keys that work.", limit=100),
     errors.TooManyAtOnce("Too many calls of the account are at work or waiting; ask again in a moment.", retry_at=NOW),
     errors.RateLimited("The key may send 60 requests a minute.", retry_at="2026-04-19T14:32:01Z", limit="key"),
 )
@@ -266,7 +271,7 @@ class Problem(msgspec.Struct, frozen=True):
     scope: str | UnsetType = UNSET
     allow: str | UnsetType = UNSET
     retry_at: str | UnsetType = UNSET
-    limit: Literal["key", "account", "address"] | UnsetType = UNSET
+    limit: Literal["key", "account", "address", "changes"] | int | UnsetType = UNSET
     balance: Decimal | UnsetType = UNSET
     cost: Decimal | UnsetType = UNSET
     min_price: Decimal | UnsetType = UNSET

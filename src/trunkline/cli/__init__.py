@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from trunkline.cli import terminal
 from trunkline.errors import TrunklineError
 
 # In the order of --help; a module is imported when its command is used, since all together take half a second.
@@ -57,7 +58,7 @@ def main() -> None:
     try:
         trunkline(standalone_mode=False)
     except TrunklineError as error:
-        click.echo(f"trunkline: {error.detail}", err=True)
+        terminal.say(f"trunkline: {error.detail}", err=True)
         sys.exit(1)
     except click.exceptions.Abort:
         sys.exit(1)
@@ -68,7 +69,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:  # as of a full disk below standard output
-        click.echo(f"trunkline: {error}", err=True)
+        terminal.say(f"trunkline: {error}", err=True)
         sys.exit(1)
     except Exception as error:
         if not isinstance(error.__cause__ or error, UnicodeEncodeError):

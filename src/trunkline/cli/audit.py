@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from trunkline.accounts import accounts
 from trunkline.cli.command import answer, common, opened, operator, run
+from trunkline.cli.terminal import exact, say
 from trunkline.clock import iso
 from trunkline.errors import OperatorError
 from trunkline.ledger import audit as acts
@@ -56,9 +57,9 @@ async def list_(
         answer(True, {"acts": shown}, "")
         return
     if not rows:
-        click.echo("no acts")
+        say("no acts")
     for row in rows:
-        click.echo(f"{iso(row['at'])}  {row['actor']:<16}  {row['action']:<20}  {row['target']:<24}  {_data(row)}")
+        say(f"{iso(row['at'])}  {row['actor']:<16}  {row['action']:<20}  {row['target']:<24}  {_data(row)}")
 
 
 def _data(row: Row) -> str:
@@ -187,5 +188,5 @@ async def dump(as_json: bool, data_dir: pathlib.Path | None) -> None:  # noqa: A
     async with opened(data_dir) as (_, built):
         await acts.record(built.database, operator(), "audit.dumped", "audit")
         async for lines in proof.dump(built.database):
-            sys.stdout.buffer.write(lines)
+            sys.stdout.buffer.write(exact(lines.decode()).encode())
         sys.stdout.buffer.flush()

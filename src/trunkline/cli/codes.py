@@ -14,6 +14,7 @@ from trunkline.activations.codes import extract as extract_code
 from trunkline.activations.matching import Senders
 from trunkline.api import wire
 from trunkline.catalog import services
+from trunkline.cli.terminal import exact, say
 from trunkline.errors import OperatorError
 
 
@@ -51,11 +52,12 @@ def extract(
         return
     found = extract_code(text or "", brands)
     if as_json:
-        click.echo(wire.encode({"code": found.code, "service": found.service} | (_reasons(found) if explain else {})))
+        whole = {"code": found.code, "service": found.service} | (_reasons(found) if explain else {})
+        click.echo(exact(wire.encode(whole).decode()))
     else:
-        click.echo(found.code if found.code is not None else "no code")
+        say(found.code if found.code is not None else "no code")
         if explain:
-            click.echo("\n".join(_words(found)))
+            say(*_words(found))
 
 
 def _list(cell: str) -> list[str]:
@@ -83,7 +85,7 @@ def _lines(file: Iterable[bytes], brands: Brands, senders: Senders, *, explain: 
         answer = {"id": line.id, "code": found.code, "service": service}
         whole = answer | _reasons(found) if explain else answer
         try:
-            out.write(wire.encode(whole) + b"\n")
+            out.write(exact(wire.encode(whole).decode()).encode() + b"\n")
         except UnicodeEncodeError:  # the id has half a surrogate pair
             out.write(json.dumps(whole).encode() + b"\n")
     out.flush()

@@ -13,6 +13,7 @@ import click
 from trunkline import app, config
 from trunkline.api import wire
 from trunkline.app import Platform
+from trunkline.cli import terminal
 from trunkline.config import Config
 from trunkline.ledger.audit import Actor
 from trunkline.storage.database import COMMAND
@@ -60,4 +61,7 @@ def operator() -> Actor:
 
 def answer(as_json: bool, data: Mapping[str, Any], words: str) -> None:
     """One JSON object, or words for a person."""
-    click.echo(wire.encode(data).decode() if as_json else words)
+    if as_json:
+        click.echo(terminal.exact(wire.encode(data).decode()))
+    else:
+        terminal.say(*words.split("\n"))

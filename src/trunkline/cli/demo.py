@@ -16,7 +16,7 @@ from typing import Any
 import click
 import platformdirs
 
-from trunkline.cli import demo_receiver, demo_smsc
+from trunkline.cli import demo_receiver, demo_smsc, terminal
 from trunkline.cli.client import Client
 from trunkline.errors import OperatorError
 
@@ -111,7 +111,7 @@ def _poll(client: Client, activation_id: str) -> tuple[Any, float]:
 
 
 def _say(step: str, words: str) -> None:
-    click.echo(f"{click.style(f'{step:>9}', fg='cyan')}  {words}")
+    click.echo(f"{click.style(f'{step:>9}', fg='cyan')}  {terminal.plain(words)}")
 
 
 def _silent(step: str, words: str) -> None:

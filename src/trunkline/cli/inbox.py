@@ -9,6 +9,7 @@ import click
 from trunkline.activations import inbox as texts
 from trunkline.activations import long_texts, vault
 from trunkline.cli.command import answer, common, opened, run
+from trunkline.cli.terminal import say
 from trunkline.clock import iso
 from trunkline.storage.database import Row
 
@@ -35,7 +36,7 @@ async def inbox(
         answer(True, {"texts": found}, "")
         return
     if not found:
-        click.echo("no texts" if everything else "no texts without a lease; --all shows the others")
+        say("no texts" if everything else "no texts without a lease; --all shows the others")
     for facts in found:
         lease = f"lease {facts['activation_id']}" if facts["activation_id"] else "nobody"
         if facts["repeats"]:
@@ -43,11 +44,11 @@ async def inbox(
         body = facts["text"]
         body = "(erased)" if body is None else " ".join(str(body).split())
         shown = body if len(body) <= SHOWN_OF_A_TEXT else body[: SHOWN_OF_A_TEXT - 1] + "…"
-        click.echo(
+        say(
             f"{facts['received_at']}  {facts['sender']} → {facts['recipient']}  {facts['outcome']}, {lease}:"
             f" {facts['reason'] or '-'}"
         )
-        click.echo(f"    {shown}")
+        say(f"    {shown}")
 
 
 def _opened(row: Row) -> tuple[str | None, str | None]:

@@ -26,6 +26,7 @@ from trunkline.api import wire
 from trunkline.cli.client import EVERYWHERE, Client, client, customer
 from trunkline.cli.command import run
 from trunkline.cli.server_events import ServerEvent, ServerEvents
+from trunkline.cli.terminal import exact, say
 from trunkline.egress import NoAnswer
 from trunkline.errors import OperatorError, TrunklineError
 from trunkline.webhooks import signing
@@ -121,7 +122,7 @@ async def follow(asked: Client, types: str | None, sink: "Sink", *, silent_secon
             reason = error.detail.rstrip(".")
         pause = min(wait * 2**failures, LONGEST_WAIT_SECONDS) * random.uniform(0.5, 1)  # noqa: S311 - not to hide anything
         failures = min(failures + 1, 10)
-        click.echo(f"trunkline: {reason}; connecting again in {pause:.1f} s", err=True)
+        say(f"trunkline: {reason}; connecting again in {pause:.1f} s", err=True)
         await asyncio.sleep(pause)
 
 
@@ -159,7 +160,7 @@ class Sink:
         elif outcome:
             words += f"  {outcome['status']} in {outcome['ms']} ms"
         else:
-            words += f"  {_printable(event.data)}"
+            words += f"  {event.data}"
         _say(words)
 
     async def _forward(self, event: ServerEvent) -> dict[str, Any]:
@@ -185,10 +186,8 @@ def _body(event: ServerEvent) -> dict[str, Any]:
         return {"type": event.type, "data": event.data}
 
 
-def _printable(text: str) -> str:
-    """Whoever sends a text does not write to the terminal."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)
-
-
 def _say(words: str | bytes) -> None:
-    click.echo(words)
+    if isinstance(words, bytes):
+        click.echo(exact(words.decode()))
+    else:
+        say(words)

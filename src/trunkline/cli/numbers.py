@@ -12,6 +12,7 @@ from trunkline.activations import lifecycle
 from trunkline.catalog.countries import countries
 from trunkline.cli import moving_numbers
 from trunkline.cli.command import answer, common, opened, operator, run
+from trunkline.cli.terminal import say
 from trunkline.errors import OperatorError
 from trunkline.ledger import audit
 from trunkline.phone import parse_e164
@@ -66,9 +67,9 @@ async def import_(
                 moved = await moving_numbers.bring(built.database, [row for row in good if row.line in moving], carrier)
             bad += known_bad
     for row in bad[:SHOWN_BAD_ROWS]:
-        click.echo(f"line {row.line}: {row.reason}", err=True)
+        say(f"line {row.line}: {row.reason}", err=True)
     if len(bad) > SHOWN_BAD_ROWS:
-        click.echo(f"… and {len(bad) - SHOWN_BAD_ROWS} more", err=True)
+        say(f"… and {len(bad) - SHOWN_BAD_ROWS} more", err=True)
     answer(
         as_json,
         {"imported": imported, "bad": [{"line": row.line, "reason": row.reason} for row in bad]}
@@ -98,14 +99,14 @@ async def list_(
         answer(True, {"numbers": [dict(row) | {"configured": row["carrier"] in configured} for row in rows]}, "")
         return
     if not rows:
-        click.echo("no numbers; import some with: trunkline numbers import FILE.csv --carrier NAME")
+        say("no numbers; import some with: trunkline numbers import FILE.csv --carrier NAME")
     for row in rows:
         state = f"{row['live']} live"
         if row["frozen"] is not None:
             state = f"retired, {state}: {row['frozen']}" if row["retired"] else f"frozen: {row['frozen']}"
         if row["carrier"] not in configured:
             state += "; its carrier is not in the settings"
-        click.echo(f"{row['e164']:<17}{row['country']}  {row['carrier']:<12}{row['operator']:<16}{state}")
+        say(f"{row['e164']:<17}{row['country']}  {row['carrier']:<12}{row['operator']:<16}{state}")
 
 
 @numbers.command()

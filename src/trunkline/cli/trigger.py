@@ -13,6 +13,7 @@ import click
 
 from trunkline.cli.client import Client, client, customer
 from trunkline.cli.command import answer
+from trunkline.cli.terminal import say
 from trunkline.errors import OperatorError
 from trunkline.events.types import TYPES
 
@@ -46,7 +47,7 @@ def trigger(event: str | None, listed: bool, server: str | None, key_file: pathl
     if asked.key.startswith("tl_live_"):
         raise OperatorError("That is a live key, with which events cost money: use a test key (tl_test_…).")
     steps: list[str] = []
-    made = MAKERS[event](asked, steps.append if as_json else click.echo)
+    made = MAKERS[event](asked, steps.append if as_json else say)
     answer(as_json, {"event": event, **made, "steps": steps}, f"{event} is made")
 
 

@@ -2844,9 +2844,6 @@ ALTER TABLE ONLY public.service_switch
     ADD CONSTRAINT service_switch_service_id_fkey FOREIGN KEY (service_id) REFERENCES public.service(service_id);
 
 ALTER TABLE ONLY public.transfer
-    ADD CONSTRAINT transfer_act_id_fkey FOREIGN KEY (act_id) REFERENCES public.audit_entry(entry_id);
-
-ALTER TABLE ONLY public.transfer
     ADD CONSTRAINT transfer_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposit(deposit_id);
 
 ALTER TABLE ONLY public.webhook_endpoint

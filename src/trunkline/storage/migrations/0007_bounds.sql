@@ -41,7 +41,7 @@ DROP INDEX api_key_account;
 -- Ledger ------------------------------------------------------------------------------------------------------------
 
 -- The operator's act behind a credit that is no deposit. Credits from before have none: they are matched by amount.
-ALTER TABLE transfer ADD COLUMN act_id bigint REFERENCES audit_entry;
+ALTER TABLE transfer ADD COLUMN act_id bigint;
 CREATE UNIQUE INDEX transfer_act ON transfer (act_id) WHERE act_id IS NOT NULL;
 ALTER TABLE transfer ADD CONSTRAINT transfer_act_is_credit
     CHECK (act_id IS NULL OR kind = 'credit' AND deposit_id IS NULL);
