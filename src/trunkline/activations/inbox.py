@@ -11,7 +11,7 @@ import datetime
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from trunkline import metrics, phone
 from trunkline.activations.codes import Brands, extract
@@ -185,7 +185,7 @@ class Inbox:
         rows = await connection.fetch(SQL.candidates, list({text.recipient for text in texts}))
         meant = await recipients.elsewhere(connection, texts, {row["e164"]: row["carrier"] for row in rows})
         if meant:
-            texts = [_addressed(text, meant) for text in texts]
+            texts = [_addressed(text, meant.get(place)) for place, text in enumerate(texts)]
             rows = await connection.fetch(SQL.candidates, list({text.recipient for text in texts}))
         for row in rows:
             numbers[row["e164"]] = row["number_id"]
@@ -286,8 +286,7 @@ def _text(text: InboundText, body: str) -> _Text:
     return _Text(text.carrier, sender, text.recipient, kept, text.activation_id, *read_as, text.machine)
 
 
-def _addressed(text: _Text, meant: Mapping[tuple[str, str], Found]) -> _Text:
-    found = meant.get((text.carrier, text.written))
+def _addressed(text: _Text, found: Found | None) -> _Text:
     if found is None:
         return text
     return dataclasses.replace(text, recipient=found.e164 or text.recipient, machine=text.machine or found.reason)
