@@ -73,6 +73,7 @@ def test_a_bad_row_is_named_by_the_line_it_begins_with(row: bytes, reason: str) 
         ("+861064912345678", "cn"),
         ("+33700123456789", "fr"),
         ("+337001234567890", "fr"),
+        ("+24762889", "sh"),  # Ascension
         ("+883130012345678", "nl"),  # a network of devices, of no country
     ],
 )

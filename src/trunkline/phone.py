@@ -70,7 +70,9 @@ def calling_code_fits(e164: str, country: str) -> bool:
     except phonenumbers.NumberParseException:
         return False
     worldwide = phonenumbers.region_code_for_country_code(number.country_code or 0) == "001"
-    return code == 0 or worldwide or number.country_code == code
+    return (
+        code == 0 or worldwide or number.country_code == code or region_of(e164) == country
+    )  # Ascension is part of sh
 
 
 def region_of(e164: str) -> str | None:

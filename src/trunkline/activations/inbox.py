@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from trunkline import metrics, phone
 from trunkline.activations import long_texts
@@ -230,7 +230,7 @@ class Inbox:
         rows = await connection.fetch(SQL.candidates, list({text.recipient for text in texts}))
         meant = await recipients.elsewhere(connection, texts, {row["e164"]: row["carrier"] for row in rows})
         if meant:
-            texts = [_addressed(text, meant) for text in texts]
+            texts = [_addressed(text, meant.get(place)) for place, text in enumerate(texts)]
             rows = await connection.fetch(SQL.candidates, list({text.recipient for text in texts}))
         for row in rows:
             numbers[row["e164"]] = row["number_id"]
@@ -358,8 +358,7 @@ def _kept(body: str) -> str:
     return body.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
 
 
-def _addressed(text: _Text, meant: Mapping[tuple[str, str], Found]) -> _Text:
-    found = meant.get((text.carrier, text.written))
+def _addressed(text: _Text, found: Found | None) -> _Text:
     if found is None:
         return text
     return dataclasses.replace(text, recipient=found.e164 or text.recipient, machine=text.machine or found.reason)

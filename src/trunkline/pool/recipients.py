@@ -36,26 +36,26 @@ class Found:
     reason: str | None = None
 
 
-async def elsewhere(
-    connection: Querier, texts: Sequence[Addressed], pool: Mapping[str, str]
-) -> dict[tuple[str, str], Found]:
-    """What texts mean whose likeliest reading is no number of their carrier, by carrier and digits as written.
+async def elsewhere(connection: Querier, texts: Sequence[Addressed], pool: Mapping[str, str]) -> dict[int, Found]:
+    """What texts mean whose likeliest reading is no number of their carrier, by their place; only where it is another.
 
     ``pool``: the likeliest readings that are in the pool, with the carrier of each. A number of the text's own carrier
     goes before the others, a whole number before one whose country has to be added. Nobody's text is guessed at: where
     the digits fit several numbers, none gets it.
     """
-    open_ = [text for text in texts if text.written and pool.get(text.recipient) != text.carrier]
+    open_ = {
+        place: text for place, text in enumerate(texts) if text.written and pool.get(text.recipient) != text.carrier
+    }
     if not open_:
         return {}
-    whole = {each for text in open_ for each in text.others}
-    endings = {text.written[-FEWEST_DIGITS:] for text in open_ if len(text.written) >= FEWEST_DIGITS}
+    whole = {each for text in open_.values() for each in text.others}
+    endings = {text.written[-FEWEST_DIGITS:] for text in open_.values() if len(text.written) >= FEWEST_DIGITS}
     rows = await connection.fetch(SQL.alike, list(whole), list(endings))
     near = {row["e164"]: row["carrier"] for row in rows} | dict(pool)
-    found = {}
-    for text in open_:
-        found[text.carrier, text.written] = _meant(text, near)
-    return {key: each for key, each in found.items() if each.e164 or each.reason}
+    found = {place: _meant(text, near) for place, text in open_.items()}
+    return {
+        place: each for place, each in found.items() if each.reason or each.e164 not in (None, open_[place].recipient)
+    }
 
 
 def _meant(text: Addressed, near: Mapping[str, str]) -> Found:
