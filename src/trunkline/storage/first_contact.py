@@ -77,6 +77,8 @@ def _refusal(error: Exception) -> str | None:
         return f"The role may not use the database: {words}."
     if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, asyncpg.TargetServerAttributeNotMatched)):
         return f"The database cannot be written: {words}. Name the primary in TRUNKLINE_DATABASE_URL."
+    if isinstance(error, (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)):
+        return POOLER  # a statement that was prepared on one connection is met on another
     if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in words:
         return POOLER
     if isinstance(error, ssl.SSLCertVerificationError):
