@@ -85,13 +85,8 @@ def _refusal(error: Exception) -> str | None:
         return f"The database's TLS is not accepted: {words}."
     if isinstance(error, asyncpg.PostgresError) and not (trouble.is_away(error) or trouble.is_short(error)):
         return f"The database refuses the connection: {words}."
-    if isinstance(error, (asyncpg.ClientConfigurationError, FileNotFoundError, PermissionError)):
-        return None if _is_socket(error) else f"The database URL cannot be used: {words}."
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return f"The database URL cannot be used: {words}."
     if isinstance(error, ValueError) and not isinstance(error, asyncpg.InterfaceError):
         return "The database URL cannot be used."
     return None
-
-
-def _is_socket(error: Exception) -> bool:
-    """A Unix socket that is not there yet, unlike a file that the URL names."""
-    return isinstance(error, OSError) and ".s.PGSQL." in str(error.filename or "")
