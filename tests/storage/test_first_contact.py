@@ -77,7 +77,7 @@ def refused(trunkline: Trunkline, database_url: str) -> str:
         (lambda url: url + "?channel_binding=require", "channel_binding=require of the database URL is not supported"),
         (lambda url: url + "?connect_timout=3", "is connect_timeout meant?"),
         (lambda url: url + "?options=-c%20no_such_setting%3D1", "no_such_setting"),
-        (lambda url: url + "?sslmode=verify-full&sslrootcert=/nowhere.pem", "The database URL cannot be used"),
+        (lambda url: url + "?sslmode=verify-full&sslrootcert=/nowhere.pem", "The file /nowhere.pem that sslrootcert"),
         (lambda url: url + "?options=-c%20default_transaction_read_only%3Don", "The database cannot be written"),
     ],
 )
