@@ -39,8 +39,8 @@ def test_hosts_and_ports_stand_where_libpq_looks_for_them(text: str, hosts: list
     [
         (f"postgresql://us%65r:{PASSWORD}@h/my%20db", f"dbname=my%20db&password={PASSWORD}&user=user"),
         (f"postgresql://h/app?user=u&password={PASSWORD}", f"dbname=app&password={PASSWORD}&user=u"),
-        ("postgresql://u@h/app?sslmode=verify-full&sslrootcert=%2Fca.pem",
-         "dbname=app&sslmode=verify-full&sslrootcert=%2Fca.pem&user=u"),
+        ("postgresql://u@h/app?sslmode=verify-full&sslrootcert=%2Fdev%2Fnull",
+         "dbname=app&sslmode=verify-full&sslrootcert=%2Fdev%2Fnull&user=u"),
         ("postgresql://u@h/app?ssl=true", "dbname=app&sslmode=require&user=u"),
         ("postgresql://u:a+b@h/", "password=a%2Bb&user=u"),
         ("postgresql://?service=mine", "service=mine"),
@@ -89,6 +89,7 @@ def test_the_systems_certificates_are_trusted_and_the_name_is_checked() -> None:
         ("keepalives=maybe", "keepalives=maybe"),
         ("sslcertmode=require", "sslcertmode=require"),
         ("sslmode", "has no value"),
+        ("sslrootcert=/nowhere.pem", "The file /nowhere.pem that sslrootcert of the database URL names cannot be read"),
         ("user=%FF", "user is not UTF-8"),
     ],
 )

@@ -77,19 +77,16 @@ def _refusal(error: Exception) -> str | None:
         return f"The role may not use the database: {words}."
     if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, asyncpg.TargetServerAttributeNotMatched)):
         return f"The database cannot be written: {words}. Name the primary in TRUNKLINE_DATABASE_URL."
+    if isinstance(error, (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)):
+        return POOLER  # a statement that was prepared on one connection is met on another
     if isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in words:
         return POOLER
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"The database's TLS is not accepted: {words}."
     if isinstance(error, asyncpg.PostgresError) and not (trouble.is_away(error) or trouble.is_short(error)):
         return f"The database refuses the connection: {words}."
-    if isinstance(error, (asyncpg.ClientConfigurationError, FileNotFoundError, PermissionError)):
-        return None if _is_socket(error) else f"The database URL cannot be used: {words}."
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return f"The database URL cannot be used: {words}."
     if isinstance(error, ValueError) and not isinstance(error, asyncpg.InterfaceError):
         return "The database URL cannot be used."
     return None
-
-
-def _is_socket(error: Exception) -> bool:
-    """A Unix socket that is not there yet, unlike a file that the URL names."""
-    return isinstance(error, OSError) and ".s.PGSQL." in str(error.filename or "")

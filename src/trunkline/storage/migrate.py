@@ -16,6 +16,7 @@ from trunkline.storage import first_contact, trouble
 from trunkline.storage.trouble import DatabaseAway
 
 LOCK = 0x7472756E6B  # one process migrates, the others wait
+SETTINGS = {"statement_timeout": str(24 * 3600 * 1000)}  # large tables are rewritten for hours
 
 PREPARE = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -61,7 +62,7 @@ async def migrate(url: str, serving: str | None = None) -> list[str]:
     ``url`` is the owner's. ``serving`` is the role that serves where that is another one. Raises OperatorError where
     the database is newer than this program, does not suit, or is not the role's to change.
     """
-    connection = await (await first_contact.reach(url, {}, wait_seconds=10)).connect()
+    connection = await (await first_contact.reach(url, SETTINGS, wait_seconds=10)).connect()
     try:
         version = connection.get_server_version().major
         every = scripts()

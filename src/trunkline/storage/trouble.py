@@ -37,7 +37,8 @@ def refuses_writes(error: BaseException) -> bool:
 
 
 def words(error: BaseException) -> str:
-    """In one line."""
+    """In one line, and without the details of a server's error, which may quote a row."""
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = error.args[0] if isinstance(error, asyncpg.PostgresError) and error.args else error
+    return " ".join(str(text).split()) or type(error).__name__

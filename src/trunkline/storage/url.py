@@ -6,6 +6,7 @@ error holds a part of the URL that may be the password.
 
 import dataclasses
 import difflib
+import os
 import ssl
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -80,6 +81,7 @@ UNSUPPORTED = (
     "require_auth", "requirepeer", "requiressl", "servicefile", "sslcrldir", "sslkeylogfile", "scram_client_key",
     "scram_server_key", "oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope",
 )  # fmt: skip
+FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 CHOICES: dict[str, tuple[str, ...]] = {
     "sslmode": SSL_MODES,
@@ -152,6 +154,8 @@ def _check(given: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(name, [*PASSED, *FOLLOWED, *HARMLESS], n=1)
             meant = f"; is {near[0]} meant?" if near else "."
             raise OperatorError(f"The database URL has a parameter that there is not: {name!r}{meant}")
+        if name in FILES and value != "system" and not os.access(value, os.R_OK):
+            raise OperatorError(f"The file {value} that {name} of the database URL names cannot be read.")
         if name in CHOICES and value not in CHOICES[name]:
             raise _refused(name, value, f"is not one of {', '.join(CHOICES[name])}")
     session = given.get("target_session_attrs", "any")
