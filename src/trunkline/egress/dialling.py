@@ -27,20 +27,26 @@ class Connected(NamedTuple):
     address: Address
 
 
-# Of a name and port: which address answered last (-1), and which did not since (1).
+# Of a name and port: the address that answered last (-1), and those that did not since, the last of them highest.
 _ranks: OrderedDict[tuple[str, int], dict[Address, int]] = OrderedDict()
 
 
 def prefer(host: str, port: int, address: Address) -> None:
     """It has the first turn next time."""
-    if _ranks.get((host, port)) != {address: -1}:
-        _remember(host, port, {address: -1})
+    ranks = _ranks.get((host, port), {})
+    if ranks.get(address) != -1:
+        _remember(host, port, _failed(ranks, address) | {address: -1})
 
 
 def avoid(host: str, port: int, address: Address) -> None:
     """It has the last turn next time."""
-    ranks = {each: rank for each, rank in _ranks.get((host, port), {}).items() if rank > 0}
-    _remember(host, port, {**ranks, address: 1} if len(ranks) < MOST_ADDRESSES else {address: 1})
+    ranks = _failed(_ranks.get((host, port), {}), address)
+    _remember(host, port, ranks | {address: max(ranks.values(), default=0) + 1})
+
+
+def _failed(ranks: dict[Address, int], but: Address) -> dict[Address, int]:
+    failed = {each: rank for each, rank in ranks.items() if rank > 0 and each != but}
+    return failed if len(failed) < 2 * MOST_ADDRESSES else {}  # of a name that leads elsewhere each time
 
 
 def _remember(host: str, port: int, ranks: dict[Address, int]) -> None:
