@@ -188,6 +188,19 @@ async def test_a_service_is_proved_by_a_file_on_its_site(house: House, trusted: 
         assert data(await owner.ask("POST", "/services/acme/control/check"))["proved_at"]
 
 
+async def test_a_file_that_is_too_long_or_does_not_come_whole_says_so(house: House, trusted: ssl.SSLContext) -> None:
+    owner = await house.buyer()
+    for answer, words in [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000, "its answer is longer than 64 KiB"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", "its answer ended too early"),
+    ]:
+        async with site(says(answer), context=trusted) as here:
+            await add(house, "acme", f"localhost:{here.port}")
+            await owner.post("/services/acme/control", {"method": "file"})
+            refused = problem(await owner.ask("POST", "/services/acme/control/check"), 409, "control_not_proved")
+            assert words in refused["detail"]
+
+
 async def test_a_site_that_redirects_or_is_not_public_proves_nothing(house: House, trusted: ssl.SSLContext) -> None:
     owner = await house.buyer()
     moved = b"HTTP/1.1 301 Moved\r\nLocation: https://acme.example/\r\nContent-Length: 0\r\n\r\n"

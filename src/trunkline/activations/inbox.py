@@ -333,7 +333,7 @@ class Inbox:
     async def _addressed_part(self, connection: Querier, text: InboundText) -> InboundText:
         """With the number that is meant: the parts of a text wait there, and its lease is told of them."""
         every = dataclasses.replace(text, others=(text.recipient, *text.others))
-        found = (await recipients.elsewhere(connection, [every], {})).get((text.carrier, text.written))
+        found = (await recipients.elsewhere(connection, [every], {})).get(0)
         return dataclasses.replace(text, recipient=found.e164, written="") if found and found.e164 else text
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from trunkline import tables
+from trunkline.egress import UrlRefused, urls
 from trunkline.errors import InvalidRequest, UnknownService
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -53,10 +54,22 @@ def read_csv(lines: Iterable[str]) -> list[dict[str, str]]:
             )
         if not row["name"] or len(row["name"]) > 100:
             raise InvalidRequest(where + "a service has a name of 1 to 100 characters.")
+        if row["domain"]:
+            _check_domain(row["domain"], where)
         if row["slug"] in rows:
             raise InvalidRequest(where + f"{row['slug']} stands in the file already.")
         rows[row["slug"]] = row
     return list(rows.values())
+
+
+def _check_domain(domain: str, where: str) -> None:
+    """A proof of control asks its site and its name servers."""
+    try:
+        target = urls.read(f"https://{domain}/")
+    except UrlRefused as error:
+        raise InvalidRequest(f"{where}{domain!r} is no domain. {error.detail}") from None
+    if target.path != "/":
+        raise InvalidRequest(f"{where}{domain!r} is no domain: it is a host alone, as in example.com.")
 
 
 def starter_set() -> list[dict[str, str]]:

@@ -63,7 +63,8 @@ class Exchange(asyncio.Protocol):
 
     async def answer(self, address: str, seconds: float) -> Answer:
         """After ``ask``: with as much of the body as comes within that time."""
-        await asyncio.wait((self._ended,), timeout=seconds)
+        if not self._ended.done():
+            await asyncio.wait((self._ended,), timeout=seconds)
         lacks = self._ended.result() if self._ended.done() else LATE
         return Answer(self._status, self._headers, bytes(self._body), lacks, address)
 
@@ -113,8 +114,8 @@ class Exchange(asyncio.Protocol):
                 return b""
             head, self._looked_at = bytes(self._head[: end.start()]), 0
             del self._head[: end.end()]
-            line, *lines = re.split(rb"\r?\n", _FOLD.sub(b" ", head))
-            status = _STATUS_LINE.fullmatch(line)
+            line, *lines = _FOLD.sub(b" ", head).split(b"\n")
+            status = _STATUS_LINE.fullmatch(line.rstrip(b"\r"))
             if status is None or status[1] == b"101":  # nobody asked for another protocol
                 self._end(None, OSError("what came is not HTTP/1.1"))
                 return b""
@@ -126,9 +127,9 @@ class Exchange(asyncio.Protocol):
         lengths: set[str] = set()
         for line in lines:
             name, colon, value = line.decode("latin-1").partition(":")
-            name = name.strip().lower()
+            name, value = name.strip().lower(), value.strip(" \t\r").replace("\r", " ")
             if colon and name:
-                self._headers[name] = value.strip(" \t").replace("\r", " ")
+                self._headers[name] = value
                 if name == "content-length":
                     lengths.update(each.strip() for each in value.split(","))
         self._status = status

@@ -5,12 +5,11 @@ has a time of its own. Only the addresses that are handed in are dialled, so who
 """
 
 import asyncio
-import contextlib
 import itertools
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from trunkline.egress.public import Address
@@ -27,20 +26,26 @@ class Connected(NamedTuple):
     address: Address
 
 
-# Of a name and port: which address answered last (-1), and which did not since (1).
+# Of a name and port: the address that answered last (-1), and those that did not since, the last of them highest.
 _ranks: OrderedDict[tuple[str, int], dict[Address, int]] = OrderedDict()
 
 
 def prefer(host: str, port: int, address: Address) -> None:
     """It has the first turn next time."""
-    if _ranks.get((host, port)) != {address: -1}:
-        _remember(host, port, {address: -1})
+    ranks = _ranks.get((host, port), {})
+    if ranks.get(address) != -1:
+        _remember(host, port, _failed(ranks, address) | {address: -1})
 
 
 def avoid(host: str, port: int, address: Address) -> None:
     """It has the last turn next time."""
-    ranks = {each: rank for each, rank in _ranks.get((host, port), {}).items() if rank > 0}
-    _remember(host, port, {**ranks, address: 1} if len(ranks) < MOST_ADDRESSES else {address: 1})
+    ranks = _failed(_ranks.get((host, port), {}), address)
+    _remember(host, port, ranks | {address: max(ranks.values(), default=0) + 1})
+
+
+def _failed(ranks: dict[Address, int], but: Address) -> dict[Address, int]:
+    failed = {each: rank for each, rank in ranks.items() if rank > 0 and each != but}
+    return failed if len(failed) < 2 * MOST_ADDRESSES else {}  # of a name that leads elsewhere each time
 
 
 def _remember(host: str, port: int, ranks: dict[Address, int]) -> None:
@@ -66,31 +71,31 @@ async def dial(
     """
     loop = asyncio.get_running_loop()
     name = host.removesuffix(".") if tls else None
-    left = _in_order(host, port, addresses)
+    left = list(addresses) if len(addresses) == 1 else _in_order(host, port, addresses)
     failed: OSError = OSError("the name has no address")
     while left:
         address = left[0]
         try:
-            if len(left) == 1:  # which is most names, and quicker
-                async with _time(address, seconds):
+            if len(left) == 1:  # as of most names, and quicker
+                async with asyncio.timeout(seconds):
                     _, protocol = await loop.create_connection(
                         factory, str(address), port, ssl=tls, server_hostname=name
                     )
             else:
-                found = await connect(host, port, left, seconds=seconds)
-                address = found.address
-                async with _time(address, seconds):
-                    _, protocol = await _speak(factory, found.socket, tls, name)
+                found, address = await connect(host, port, left, seconds=seconds)
+                async with asyncio.timeout(seconds):
+                    _, protocol = await _speak(factory, found, tls, name)
+        except AllFailed:
+            raise
         except OSError as error:
-            failed = error
-            if len(left) > 1 and not isinstance(error, AllFailed):
+            failed = _in_words(error, address, seconds)
+            left.remove(address)
+            if len(addresses) > 1:
                 avoid(host, port, address)
-                left.remove(address)
-                continue
-            break
-        if len(addresses) > 1:
-            prefer(host, port, address)
-        return protocol, address
+        else:
+            if len(addresses) > 1:
+                prefer(host, port, address)
+            return protocol, address
     raise failed
 
 
@@ -142,12 +147,20 @@ async def _connect(address: Address, port: int, seconds: float) -> socket.socket
     found = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
     try:
         found.setblocking(False)
-        async with _time(address, seconds):
+        async with asyncio.timeout(seconds):
             await asyncio.get_running_loop().sock_connect(found, (str(address), port))
+    except OSError as error:
+        found.close()
+        raise _in_words(error, address, seconds) from None
     except BaseException:
         found.close()
         raise
     return found
+
+
+def _in_words(error: OSError, address: Address, seconds: float) -> OSError:
+    """A time that is over, ours or the kernel's, is no TimeoutError, which is the caller's own."""
+    return OSError(f"{address} took more than {seconds:g} seconds") if isinstance(error, TimeoutError) else error
 
 
 async def _speak(
@@ -158,16 +171,6 @@ async def _speak(
     except BaseException:
         found.close()
         raise
-
-
-@contextlib.asynccontextmanager
-async def _time(address: Address, seconds: float) -> AsyncIterator[None]:
-    """Raises OSError where an address took longer."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:  # the kernel's own too
-        raise OSError(f"{address} took more than {seconds:g} seconds") from None
 
 
 def _in_order(host: str, port: int, addresses: Sequence[Address]) -> list[Address]:

@@ -128,8 +128,8 @@ def _host(parts: urllib.parse.SplitResult) -> str:
 def _in_ascii(host: str) -> str:
     if not _DEVIATING.isdisjoint(host):
         raise _deviates()
-    if any(unicodedata.ucd_3_2_0.category(character) == "Cn" for character in host):  # which RFC 3490 leaves as it is
-        raise _refused("The URL's host has a character that is written as xn-- here.")
+    if any(map(_is_odd, host)):
+        raise _refused("The URL's host has a character that is not read as one thing by all; write it as xn--.")
     try:
         name = host.encode("idna").decode().lower() if not host.isascii() else host
         hidden = [label[4:].encode().decode("punycode") for label in name.split(".") if label.startswith("xn--")]
@@ -138,6 +138,14 @@ def _in_ascii(host: str) -> str:
     if any(label.isascii() for label in hidden):
         raise _refused("The URL's host is no name: a label with xn-- says nothing that needs it.")
     return name
+
+
+def _is_odd(character: str) -> bool:
+    """RFC 3490 leaves what Unicode 3.2 did not know as it is, and makes two labels of ⒈."""
+    if character.isascii():
+        return False
+    mapped = unicodedata.normalize("NFKC", character)
+    return unicodedata.ucd_3_2_0.category(character) == "Cn" or (len(mapped) > 1 and "." in mapped)
 
 
 def _four_numbers(name: str) -> str:

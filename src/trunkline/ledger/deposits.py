@@ -53,7 +53,7 @@ async def open_checkout(database: Database, checkout: Checkout, deposit: Row) ->
         return deposit
     try:
         session = await checkout.open(
-            *(deposit[name] for name in ("account_id", "deposit_id", "amount_micros", "currency"))
+            deposit["account_id"], deposit["deposit_id"], deposit["amount_micros"], deposit["currency"]
         )
     except NotOpened as refused:
         await database.execute(SQL.deposit_failed, deposit["deposit_id"])
