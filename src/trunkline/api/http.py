@@ -1,82 +1,52 @@
-"""HTTP/1.1 on a socket (RFC 9110, RFC 9112): heads and bodies come in, and what a caller may take of us is bounded.
+"""A connection of HTTP/1.1 (RFC 9112 §9): answers in the order of their requests, and an end to everything.
 
-The grammar is llhttp's (httptools). What stands here is the connection: the order of answers, and for everything that a
-caller sends or leaves unread a bound in octets and one in time (docs/decisions/0018). Nothing here knows the product.
+For whatever a caller sends or leaves unread there is a bound in octets and one in time (docs/decisions/0018); those of
+requests stand in ``requests.py``. Nothing here knows the product.
 """
 
 import asyncio
-import logging
 import math
-import urllib.parse
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import httptools
-
 from trunkline import ids, metrics
-from trunkline.api import heads, wire
+from trunkline.api import wire
 from trunkline.api.exchange import STATUS_LINE, Exchange
-from trunkline.api.heads import HeaderTooLarge, MalformedRequest, VersionNotSupported
+from trunkline.api.requests import MOST_UNREAD, Requests
 from trunkline.api.streaming import ABORT
-from trunkline.errors import PathTooLong, TrunklineError
+from trunkline.errors import TrunklineError
 
 if TYPE_CHECKING:
     from trunkline.api.door import Door
 
-log = logging.getLogger("trunkline.api")
-
-LARGEST_HEAD = 32 * 1024  # request line and headers; also trailers, and what frames a body's chunks
 HEAD_SECONDS = 20  # for a head to come in whole, from its first octet or from the connection's start
 IDLE_SECONDS = 75  # between two requests
 STALL_SECONDS = 60  # in which a caller reads at least LEAST_READ of an answer
 LEAST_READ = 4 * 1024
 LINGER_SECONDS = 5  # for a caller to hear the last answer out, and what they send on meanwhile is not looked at
 MOST_AFTER = 4 * 1024 * 1024  # octets of that
-MOST_UNREAD = 64 * 1024  # octets of a body that nobody has asked for yet: then no more are read
-MOST_BODY = 1024 * 1024  # octets of a body that is of no use: the application refuses sooner what is too long for it
 MOST_QUEUED = 64  # requests that wait for the answer before them: then what came after them is not looked at yet
 SLICE = 16 * 1024  # octets that are looked at before the next such look at the queue
 
 
-class _Deaf(Exception):
-    """Ends the parser's work: what comes after a connection's last request is nobody's."""
-
-
-class HttpProtocol(asyncio.Protocol):
+class HttpProtocol(Requests):
     """A connection. ``due`` is when the door calls ``overdue``, ``since`` when the connection came to wait."""
 
     transport: asyncio.Transport
 
     def __init__(self, door: "Door", address: str, counted: str) -> None:
+        super().__init__()
         self.address = address  # the socket's
         self.counted = counted  # what its connections are counted by
         self.has_left = False
         self._door = door
         self._loop = door.loop
         self._at_once = door.at_once
-        self._parser = _parser(self)
-        self._client: tuple[str, int] | None = None
-        self._server: tuple[str, int] | None = None
         self.since = self.due = math.inf
-        # What comes in
-        self._is_in_head = True
-        self._is_begun = False  # a head, by its first letter
-        self._is_reviving = False  # the parser is told a head anew
-        self._upgrade: bytes | None = None  # the head, without what asks for another protocol
-        self._spent = 0  # octets since the request before
-        self._size = 0  # octets of this head, or of these trailers
-        self._framing = 0  # octets of this body that are no data
-        self._taken = 0  # octets of this body
         self._after = 0  # octets after the last request
-        self._is_deaf = False  # there will be no other request
         self._is_hung_up = False  # the caller has sent all they wanted to
         self._is_read_paused = False
         self._unfed = b""  # octets that nobody has looked at
-        self._url = b""
-        self._fields: heads.Fields = []
-        self._host: bytes | None = None  # that was found to be one
-        # What goes out
-        self._arriving: Exchange | None = None
         self._running: Exchange | None = None
         self._queue: deque[Exchange] = deque()
         self._last_words: TrunklineError | None = None  # after the queue
@@ -133,50 +103,10 @@ class HttpProtocol(asyncio.Protocol):
             self.data_received(data)
             self._read_or_pause()
 
-    def _take(self, data: bytes) -> None:
-        if self._is_deaf:
-            return
-        self._spent += len(data)
-        exchange, was_in_head, taken = self._arriving, self._is_in_head, self._taken
-        self._feed(data)
-        if self._is_deaf:
-            return
-        if self._is_in_head:
-            if self._spent > 2 * LARGEST_HEAD:
-                self._refuse(PathTooLong("The request line and the headers are too large."))
-            elif self._running is None and (self._is_begun or self._spent):
-                self._await_head()
-        elif not was_in_head and exchange is self._arriving:
-            self._framing += len(data) - (self._taken - taken)
-            if self._framing > LARGEST_HEAD + 8 * self._taken:
-                self._refuse(HeaderTooLarge("What stands between the body's chunks is too large."))
-
-    def _feed(self, data: bytes) -> None:
-        while data and not self._is_deaf:
-            try:
-                self._parser.feed_data(data)
-                return
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
-            except httptools.HttpParserError as error:
-                if not self._is_deaf:
-                    self._refuse(_reason(error.__context__))
-                return
-            self._decline_upgrade()
-
-    def _decline_upgrade(self) -> None:
-        """RFC 9110 §7.8: who does not switch protocols goes on in this one.
-
-        The parser takes what follows for another protocol; a new one, told the same head without the wish, does not.
-        """
-        assert self._upgrade is not None
-        self._parser = _parser(self)
-        self._is_reviving = True
-        self._parser.feed_data(self._upgrade)
-        self._is_reviving, self._upgrade = False, None
-
     def _await_head(self) -> None:
-        """From its first octet on."""
+        """It has HEAD_SECONDS from its first octet on, or from the end of the answer before it."""
+        if self._running is not None:
+            return
         now = self._loop.time()
         if self.due > now + HEAD_SECONDS:
             self.since, self.due = now, now + HEAD_SECONDS
@@ -200,112 +130,17 @@ class HttpProtocol(asyncio.Protocol):
             return False
         return True
 
-    # What the parser finds
+    # Answers
 
-    def on_message_begin(self) -> None:
-        if self._is_reviving:
-            return
-        if self._is_deaf:
-            raise _Deaf
-        self._url, self._fields, self._size, self._is_begun = b"", [], 0, True
+    def _connection(self) -> "HttpProtocol":
+        return self
 
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-        if len(self._url) > LARGEST_HEAD:
-            raise PathTooLong("The request line and the headers are too large.")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._size += len(name) + len(value) + 4
-        if self._is_in_head:
-            if self._size + len(self._url) > LARGEST_HEAD:
-                raise PathTooLong("The request line and the headers are too large.")
-            self._fields.append((name.lower(), value.rstrip(b" \t")))
-        elif self._size > LARGEST_HEAD and not self._is_reviving:  # trailers, which nobody here reads
-            raise HeaderTooLarge("The trailers are too large.")
-
-    def on_headers_complete(self) -> None:
-        if self._is_reviving:
-            return
-        version, method, fields = self._parser.get_http_version(), self._parser.get_method(), self._fields
-        asked = dict(fields)
-        if len(asked) != len(fields):
-            fields = heads.together(fields)
-            asked = dict(fields)
-        if version == "1.1":
-            host = asked.get(b"host")
-            if host is None or host != self._host:
-                heads.check_host(host)
-                self._host = host
-        elif version != "1.0":
-            raise VersionNotSupported("This server speaks HTTP/1.1.")
-        coding = asked.get(b"transfer-encoding")
-        if coding is not None:
-            heads.check_coding(coding, version)
-        raw_path, query = heads.target(method, self._url)
-        path = raw_path.decode("ascii")
-        scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "server": self._server,
-            "client": self._client,
-            "scheme": "http",
-            "root_path": "",
-            "method": method.decode("ascii"),
-            "path": urllib.parse.unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": fields,
-        }
-        is_whole = coding is None and asked.get(b"content-length", b"0") == b"0"
-        keep_alive = version == "1.1" and self._parser.should_keep_alive()
-        if b"upgrade" in asked and self._parser.should_upgrade():
-            self._upgrade = _plain_head(coding, asked.get(b"content-length"))
-            keep_alive = version == "1.1" and b"close" not in asked[b"connection"].lower()
-        exchange = Exchange(
-            self,
-            scope,
-            keep_alive=keep_alive,
-            whole=is_whole,
-            wants_continue=version == "1.1" and asked.get(b"expect", b"").lower() == b"100-continue",
-        )
-        self._is_in_head = self._is_begun = False
-        self._spent = self._size = self._framing = self._taken = 0
-        self._arriving = exchange
+    def _begin(self, exchange: Exchange) -> None:
         if self._running is None:
             self._start(exchange)
         else:
             self._queue.append(exchange)
             self._read_or_pause()
-
-    def on_body(self, body: bytes) -> None:
-        self._taken += len(body)
-        exchange = self._arriving
-        assert exchange is not None
-        if exchange.is_over or exchange.is_gone:
-            return
-        if self._taken > MOST_BODY:
-            self.abort()
-            raise _Deaf
-        exchange.body += body
-        if len(exchange.body) > MOST_UNREAD:
-            self._read_or_pause()
-        exchange.tell()
-
-    def on_message_complete(self) -> None:
-        if self._upgrade is not None and not self._is_reviving:
-            return  # its body is still to come
-        self._is_in_head = True
-        self._spent = 0
-        exchange = self._arriving
-        assert exchange is not None
-        exchange.is_whole = True
-        if not exchange.keep_alive:
-            self._is_deaf = True
-        if not exchange.is_over:
-            exchange.tell()
-
-    # Answers
 
     def _start(self, exchange: Exchange) -> None:
         """An answer that is known already needs no task, and goes out in one write.
@@ -470,26 +305,6 @@ class HttpProtocol(asyncio.Protocol):
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._drained.append(waiter)
         await waiter
-
-
-def _parser(protocol: HttpProtocol) -> Any:
-    parser = httptools.HttpRequestParser(protocol)
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # it is not read: see on_message_begin
-    return parser
-
-
-def _reason(cause: BaseException | None) -> TrunklineError:
-    """What to say where the parser has stopped; ``cause`` is what a callback has raised."""
-    if isinstance(cause, TrunklineError):
-        return cause
-    if cause is not None:
-        log.error("reading a request failed", exc_info=cause)
-    return MalformedRequest("The request is not HTTP/1.1, or a header holds what none may.")
-
-
-def _plain_head(coding: bytes | None, length: bytes | None) -> bytes:
-    framing = b"transfer-encoding: chunked" if coding is not None else b"content-length: " + (length or b"0")
-    return b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n"
 
 
 def _address(name: Any) -> tuple[str, int] | None:
