@@ -1,5 +1,7 @@
 """The role that serves is no superuser and owns nothing: what SQL of a stranger's could do in its place."""
 
+import asyncio
+import os
 import pathlib
 from collections.abc import AsyncIterator
 from typing import TypeAlias
@@ -9,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import Trunkline, served
+from tests.storage import plain_server
 from trunkline import app, config
 from trunkline.storage import embedded
 from trunkline.storage.migrate import migrate
@@ -128,3 +131,31 @@ def test_the_main_job_runs_with_it(trunkline: Trunkline, url: str) -> None:
     assert trunkline("account", "show", customer.email)["balance"] == 5
     assert trunkline("audit", "verify")["ok"]
     assert trunkline("ledger", "verify")["ok"]
+
+
+@pytest.mark.skipif(plain_server.programs() is None, reason="no PostgreSQL 15 or newer is installed")
+def test_an_owner_of_its_own_serves_on_ones_own_postgresql_or_is_refused_where_that_is_too_old(
+    tmp_path: pathlib.Path,
+) -> None:
+    async def prepare(url: str) -> int:
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE ROLE serving LOGIN PASSWORD 'another'")
+        version = connection.get_server_version().major
+        await connection.close()
+        return version
+
+    (tmp_path / "plain").mkdir()
+    with plain_server.running(tmp_path / "plain") as plain:
+        version = asyncio.run(prepare(plain.url))
+        host = plain.url.rpartition("@")[2]
+        settings = {
+            "TRUNKLINE_DATABASE_OWNER_URL": plain.url,
+            "TRUNKLINE_DATABASE_URL": f"postgresql://serving:another@{host}",
+        }
+        made = Trunkline(dict(os.environ) | settings).run("account", "create", "a@example.com")
+        if version >= 17:
+            assert made.returncode == 0, made.stderr
+        else:
+            assert made.returncode == 1
+            assert "PostgreSQL 17 or newer" in made.stderr
+            assert made.stderr.count("\n") == 1

@@ -69,11 +69,11 @@ def serve(
         inherited = socket.socket(fileno=listener) if listener is not None else None
         _run(settings, directory, role, inherited, "ready", processes, metrics_folder)
         return
+    if os.geteuid() == 0:
+        log.warning("the server runs as root; it needs none of root's rights, so give it a user of its own")
     if role not in ("all", "api") and port is None:
         _run(settings, directory, role, None, "ready", 1)
         return
-    if os.geteuid() == 0:
-        log.warning("the server runs as root; it needs none of root's rights, so give it a user of its own")
     chosen_host = host if host is not None else settings.server.host
     bound = roles.bind(chosen_host, port if port is not None else settings.server.port)
     shown = f"[{chosen_host}]" if ":" in chosen_host else chosen_host

@@ -34,6 +34,7 @@ LOCK_SECONDS = 5  # others hold the keeper's lock for a moment, to see whether i
 SOCKET_PATH_LIMIT = 100  # sun_path holds 104 octets on macOS, 108 on Linux, the name .s.PGSQL.5432 included
 DATA_PATH_LIMIT = 900  # PostgreSQL's own paths are cut at 1,023
 PROGRAM_SECONDS = 300
+GOING_SECONDS = 60  # for a server whose keeper was killed, which writes down what it has in memory
 START_ATTEMPTS = 20  # half a second apart: the children of a server that was killed need a moment to see it and go
 STOP_SECONDS = ((signal.SIGINT, 120), (signal.SIGQUIT, 15), (signal.SIGKILL, 15))  # fast, at once, without asking
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -307,27 +308,44 @@ def become(uid: int, gid: int) -> None:
         os.setuid(uid)
 
 
+def taken_over(cluster: Cluster, users: IO[bytes]) -> Process | None:
+    """A server that runs without a keeper; None where there is none, or it was on its way down and has gone.
+
+    Raises Failed, NobodyLeft.
+    """
+    process = cluster.running()
+    if process is None:
+        return None
+    deadline = time.monotonic() + GOING_SECONDS
+    try:
+        cluster.await_ready(process, users, lambda: "it is gone")
+        cluster.prepare()
+        return process
+    except NobodyLeft:
+        process.stop()
+        raise
+    except Failed:
+        while process.lives():
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+    return None
+
+
 def keep(cluster: Cluster, users: IO[bytes], say: Callable[[str], None]) -> None:
     """Raises Failed, NobodyLeft."""
     ended, ending = os.pipe()  # which can be read once a child has ended
     os.set_blocking(ending, False)
     signal.set_wakeup_fd(ending, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    process = cluster.running()
-    is_ours = process is None
-    if process is not None:
-        with contextlib.suppress(Failed):
-            cluster.await_ready(process, users, lambda: "")
-        if not process.lives():  # it was on its way down
-            process, is_ours = None, True
+    process = taken_over(cluster, users)
     if process is None:
         process = cluster.start(users)
-    try:
-        cluster.prepare()
-    except BaseException:
-        if is_ours:
+        try:
+            cluster.prepare()
+        except BaseException:
             process.stop()
-        raise
+            raise
     say("ready")
     while process.lives() and not alone(users):
         if select.select([ended], [], [], LOOK_SECONDS)[0]:
