@@ -7,6 +7,7 @@ import asyncio
 import pathlib
 import signal
 import sys
+import tempfile
 from typing import cast
 
 import uvloop
@@ -37,7 +38,7 @@ async def main(secret: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = config.load()
-    async with app.platform(settings, pathlib.Path("unused")) as built:
+    async with app.platform(settings, pathlib.Path(tempfile.gettempdir(), "trunkline-tests")) as built:
         pushed, keyring = asgi.push(settings, built), Keyring(built.database)
         tail = asyncio.create_task(pushed.tail.run())
         limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)

@@ -15,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -66,7 +67,7 @@ async def _make_template(url: str, *, fresh: bool) -> None:
     await connection.execute("CREATE DATABASE template_trunkline")
     await connection.close()
     settings = config.load(served(database_url(url, "template_trunkline")))
-    async with app.platform(settings, pathlib.Path("unused")):
+    async with app.platform(settings, pathlib.Path(tempfile.gettempdir(), "trunkline-tests")):
         pass
 
 
@@ -113,7 +114,8 @@ async def database(url: str) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture
 async def platform(url: str) -> AsyncIterator[Platform]:
     """The product in this process, without its sockets."""
-    async with app.platform(config.load(served(url)), pathlib.Path("unused")) as built:
+    folder = pathlib.Path(tempfile.gettempdir(), "trunkline-tests")
+    async with app.platform(config.load(served(url)), folder) as built:
         yield built
 
 

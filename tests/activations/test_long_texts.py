@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from tests.conftest import Trunkline
-from tests.house import House, data, opened
+from tests.house import NORTH, Buyer, House, data, opened
 
 from trunkline.activations import long_texts
 from trunkline.activations.codes import extract
@@ -39,8 +39,8 @@ async def put(house: House, *texts: InboundText) -> list[str]:
     return [(await house.platform.inbox.receive([text]))[0].what for text in texts]
 
 
-async def seen(buyer: object, lease: dict[str, str]) -> list[tuple[str, str | None, bool]]:
-    status = await buyer.status(lease)  # type: ignore[attr-defined]
+async def seen(buyer: Buyer, lease: dict[str, str]) -> list[tuple[str, str | None, bool]]:
+    status = await buyer.status(lease)
     return [(sms["full_text"], sms["code"], sms["incomplete"]) for sms in status["messages"]]
 
 
@@ -126,8 +126,6 @@ async def test_another_accounts_number_is_never_shown_where_a_part_is_lost(house
 
 
 async def test_a_whole_long_text_that_is_repeated_reaches_no_other_account(url: str) -> None:
-    from tests.house import NORTH
-
     async with opened(url, **NORTH, TRUNKLINE_CARRIERS__NORTH__QUARANTINE_SECONDS="0") as house:
         await house.platform.database.execute(
             "INSERT INTO service_switch SELECT service_id, NULL, true FROM service WHERE slug = 'whatsapp'"
@@ -217,11 +215,11 @@ async def test_an_incomplete_text_is_seen_at_once_and_given_when_the_rest_does_n
 
 async def test_what_has_come_is_given_before_its_lease_ends(house: House) -> None:
     buyer = await house.buyer()
-    lease = await buyer.lease(country="us", ttl=60)
+    lease = await buyer.lease(country="us", ttl=240)
     await put(house, parts(lease["phone_number"], "Your WhatsApp code: 333333. Do not share", " it.")[0])
     await house.later(30)
     assert await seen(buyer, lease) == []
-    await house.later(31)
+    await house.later(211)
     status = await buyer.status(lease)
     assert (status["status"], status["revision"], status["sms"]["code"]) == ("completed", 1, "333333")
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import itertools
 import pathlib
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
@@ -226,7 +227,7 @@ async def post(url: str, **settings: str) -> AsyncIterator[Post]:
         }
         | named
     )
-    async with app.platform(loaded, pathlib.Path("unused")) as built:
+    async with app.platform(loaded, pathlib.Path(tempfile.gettempdir(), "trunkline-tests")) as built:
         async with built.database.transaction() as connection:
             account = await accounts.create(
                 connection, f"hooks-{time.time_ns()}-{next(_emails)}@example.com", currency="USD", per_minute=60
