@@ -60,6 +60,8 @@ async def platform(
         try:
             serving = await database.fetchval("SELECT current_user::text") if owner_url != serving_url else None
             await migrate(owner_url, serving)
+            if serving and await database.fetchval("SELECT to_regclass('schema_version') IS NULL"):
+                raise OperatorError("database_owner_url and database_url lead to different databases.")
             async with database.transaction(seconds=START_SECONDS) as connection:
                 await connection.fetchval(outbox.SQL.keep_days, config.events.days)
             await _seed(database, config)

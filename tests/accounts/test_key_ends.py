@@ -99,12 +99,13 @@ async def test_of_rotations_at_the_same_time_exactly_one_wins(house: House, data
     path = f"/keys/{key['key_id']}/rotate"
     async with database.transaction() as holder:  # all of them are past their checks before the first may go on
         await holder.execute("SELECT FROM api_key WHERE key_id = $1 FOR UPDATE", int(key["key_id"]))
-        rotations = [asyncio.create_task(buyer.post(path, {"overlap_hours": hours})) for _ in range(8)]
+        # As many as an account has at work at once.
+        rotations = [asyncio.create_task(buyer.post(path, {"overlap_hours": hours})) for _ in range(4)]
         async with asyncio.timeout(60):
             while await database.fetchval(WAITING) < len(rotations):
                 await asyncio.sleep(0.01)
     answers = await asyncio.gather(*rotations)
-    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 3
     [made] = [each for each in data(await buyer.get("/keys", ended=True)) if each["rotated_from"] == key["key_id"]]
     [won] = [answer.json()["data"] for answer in answers if answer.status_code == 200]
     assert made["key_id"] == won["key_id"]

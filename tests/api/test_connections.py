@@ -62,7 +62,8 @@ def connect(server: Server) -> socket.socket:
     ],
 )  # fmt: skip
 def test_50_megabytes_of_what_nobody_asked_for_take_no_memory(server: Server, start: bytes, piece: bytes) -> None:
-    assert requests.get(server.base + "/healthz", timeout=SECONDS).status_code == 200
+    for path in ("/healthz", "/api/v1/countries"):
+        assert requests.get(server.base + path, timeout=SECONDS).status_code == 200
     with connect(server) as warm:  # what the first of its kind takes stays
         warm.sendall(start + piece)
     before = resident(server)

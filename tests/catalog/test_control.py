@@ -51,7 +51,7 @@ async def add(house: House, slug: str, domain: str) -> None:
 
 async def acts(house: House) -> list[tuple[str, str]]:
     rows = await house.platform.database.fetch("SELECT action, target FROM audit_entry ORDER BY entry_id")
-    return [(row["action"], row["target"]) for row in rows]
+    return [(row["action"], row["target"]) for row in rows if row["action"].startswith("control.")]
 
 
 async def test_a_service_that_is_proved_by_dns_is_open_to_its_owner_on_real_carriers_and_not_capped(

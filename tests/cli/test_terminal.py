@@ -32,9 +32,9 @@ def test_json_stays_the_same_json() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
-def test_a_text_and_its_sender_do_not_write_to_the_operators_terminal(trunkline: Trunkline, words: list[str]) -> None:
-    text, sender = "Telegram code 12345 \x1b]52;c;Y3Vy\x07\u202e", "\x9b2Jbank\u202e"
-    trunkline("simulate", "sms", "--to", "+12025550123", "--from", sender, "--text", text)
+def test_a_text_does_not_write_to_the_operators_terminal(trunkline: Trunkline, words: list[str]) -> None:
+    text = "Telegram code 12345 \x1b]52;c;Y3Vy\x07\x9b2J\u202e"
+    trunkline("simulate", "sms", "--to", "+12025550123", "--from", "Bank", "--text", text)
     shown = trunkline.run("inbox", *words).stdout
     assert visible(shown.replace("\n", ""))
     assert "202e" in shown

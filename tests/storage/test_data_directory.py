@@ -5,6 +5,7 @@ import pathlib
 import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -236,13 +237,14 @@ def test_a_user_id_without_a_name_is_told_what_to_do(tmp_path: pathlib.Path) -> 
 
 
 @as_root
-def test_a_user_id_without_a_name_may_use_a_database_that_is_there(tmp_path: pathlib.Path) -> None:
-    folder = tmp_path / "data"
-    embedded.start(folder).release()
-    embedded.wait_until_stopped(folder)
-    subprocess.run(["chown", "-hR", f"{UNKNOWN}:{UNKNOWN}", folder], check=True)
-    embedded.start(folder).release()
-    embedded.wait_until_stopped(folder)
+def test_a_user_id_without_a_name_may_use_a_database_that_is_there() -> None:
+    with tempfile.TemporaryDirectory() as short:  # so that the socket stands in it too
+        folder = pathlib.Path(short) / "data"
+        embedded.start(folder).release()
+        embedded.wait_until_stopped(folder)
+        subprocess.run(["chown", "-hR", f"{UNKNOWN}:{UNKNOWN}", folder], check=True)
+        embedded.start(folder).release()
+        embedded.wait_until_stopped(folder)
 
 
 @as_root

@@ -59,7 +59,14 @@ def keepers(data_dir: pathlib.Path) -> list[int]:
 
 
 def postmasters(data_dir: pathlib.Path) -> list[int]:
-    return processes_of(data_dir, "bin/postgres -D")
+    """Without their children, which have the same name until they take one of their own."""
+    found = processes_of(data_dir, "bin/postgres -D")
+    return [each for each in found if _parent(each) not in found]
+
+
+def _parent(pid: int) -> int:
+    shown = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return int(shown.stdout.strip() or 0)
 
 
 def is_replaced(data_dir: pathlib.Path, pid: int) -> bool:

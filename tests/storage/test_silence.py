@@ -18,6 +18,7 @@ from tests.conftest import Serve, Server, Trunkline
 from tests.database_line import Line
 from tests.storage import plain_server
 from tests.storage.plain_server import PlainServer
+from trunkline.accounts import bulkheads
 from trunkline.errors import Unavailable
 from trunkline.storage import breaker
 from trunkline.storage.database import SERVING, Database, DatabaseAway
@@ -83,7 +84,7 @@ def until(is_true: Callable[[], bool]) -> float:
 def test_while_every_process_of_the_database_stands_still_each_call_is_answered_within_seconds(
     plain: PlainServer, trunkline: Trunkline, serve: Serve
 ) -> None:
-    trunkline.environment["TRUNKLINE_DATABASE_URL"] = plain.url
+    trunkline.environment |= {"TRUNKLINE_DATABASE_URL": plain.url, "TRUNKLINE_DATABASE_OWNER_URL": ""}
     key = trunkline.customer(per_minute=100_000).live_key
     server = serve()
     assert buy(server, key).status_code == 200
@@ -204,8 +205,9 @@ async def test_whoever_waits_for_a_lock_hears_503_soon_and_others_do_not_wait(
     with concurrent.futures.ThreadPoolExecutor(20) as shoppers:
         buying = [shoppers.submit(buy, server, first.live_key) for _ in range(20)]
         answers = [await asyncio.wrap_future(each) for each in buying]
-    assert {answer.status_code for answer in answers} == {503}
-    assert time.monotonic() - began < MOST_SECONDS
+    # Four of an account are at work at a time; of the others some wait for their turn in vain.
+    assert {answer.status_code for answer in answers} <= {429, 503}
+    assert time.monotonic() - began < MOST_SECONDS + bulkheads.QUEUE_SECONDS
     assert (await asyncio.to_thread(account, server, second.live_key)).status_code == 200
     await transaction.rollback()
     await connection.close()

@@ -7,11 +7,13 @@ those that have waited longest for their caller make room (docs/decisions/0018).
 
 import asyncio
 import contextlib
+import ctypes
 import fcntl
 import logging
 import os
 import socket
 import struct
+import sys
 import termios
 import time
 from collections import Counter
@@ -34,6 +36,7 @@ except ImportError:  # there is none on Windows
 
 log = logging.getLogger("trunkline.api")
 
+SO_ATTACH_FILTER = 26  # of Linux; Python's socket has no name for it
 MOST_FILES = 65_536  # that are asked for
 BACKLOG = 1024  # connections that wait to be taken in
 AT_A_TIME = 32  # connections taken in before others have their turn
@@ -91,6 +94,7 @@ class Door:
         self.is_leaving = True
         if self._listener is not None:
             self.loop.remove_reader(self._listener.fileno())
+            _turn_deaf(self._listener)
             for _ in range(BACKLOG // AT_A_TIME):  # who has knocked is heard
                 if self._let_in() < AT_A_TIME:
                     break
@@ -255,6 +259,19 @@ def counted(address: str) -> str:
 def _plain(peer: Any) -> str:
     """The address of a peer; "" where it has none."""
     return addresses.plain(str(peer[0])) or "" if isinstance(peer, tuple) else ""
+
+
+def _turn_deaf(listener: socket.socket) -> None:
+    """A socket filter (socket(7), SO_ATTACH_FILTER) that drops every packet: nobody joins the queue any more.
+
+    Closing the listener resets whoever is in its queue, and between the last look and that there would be a moment to
+    join it. Whoever knocks now hears nothing, and a second later that nobody is there.
+    """
+    if sys.platform != "linux":
+        return
+    drop = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF_RET | BPF_K, 0 octets
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(drop)))
 
 
 def _has_unread(connection: HttpProtocol) -> bool:

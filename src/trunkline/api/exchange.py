@@ -90,11 +90,12 @@ class Exchange:
 
     async def _wait(self) -> None:
         self._connection.read_on()
-        self._news = asyncio.get_running_loop().create_future()
+        news = self._news = asyncio.get_running_loop().create_future()
         try:
-            await self._news
+            await news
         finally:
-            self._news = None
+            if self._news is news:  # else somebody else waits by now
+                self._news = None
 
     async def send(self, message: dict[str, Any]) -> None:
         if self._connection.is_write_paused and not self.is_gone:

@@ -23,6 +23,7 @@ HEAD_SECONDS = 20  # for a head to come in whole, from its first octet or from t
 IDLE_SECONDS = 75  # between two requests
 STALL_SECONDS = 60  # in which a caller reads at least LEAST_READ of an answer
 LEAST_READ = 4 * 1024
+MOMENT_SECONDS = 0.5  # for the request of a caller who is let in as the server leaves
 LINGER_SECONDS = 5  # for a caller to hear the last answer out, and what they send on meanwhile is not looked at
 MOST_AFTER = 4 * 1024 * 1024  # octets of that
 MOST_QUEUED = 64  # requests that wait for the answer before them: then what came after them is not looked at yet
@@ -244,9 +245,13 @@ class HttpProtocol(Requests):
         self.transport.abort()
 
     def leave(self, has_unread: bool) -> None:
-        """Closes a connection on which nothing is under way; others end with the answer that they are at."""
+        """Closes a connection on which nothing is under way; others end with the answer that they are at.
+
+        Whoever has come, or has been answered, a moment ago is about to ask.
+        """
         if (
             self._running is None
+            and self._loop.time() - self.since >= MOMENT_SECONDS
             and not self._is_closing
             and not (self._is_begun or self._spent or self._unfed or has_unread)
         ):

@@ -5,7 +5,8 @@ database gives it to the next one as soon as the owner's process is gone. A lock
 an owner may be cut off from the database and not know that the lock is another's already. So each notes in the
 database that it lives; an owner that cannot for ``HOLD_SECONDS`` lets go of the link, if anybody is there to take it,
 and whoever comes after one that has not said goodbye waits for ``PAUSE_SECONDS`` since it was last seen. While nobody
-else is there an owner keeps its link through the database's absence, and tells the carrier to send again.
+else is there an owner keeps its link through the database's absence, and tells the carrier to send again. A session
+that fell silent, and holds the lock on, is ended by whoever has the right to it.
 """
 
 import asyncio
@@ -91,6 +92,7 @@ class Ownership:
         """Whether this process is the owner now, once it is sure that nobody else acts as one."""
         async with self._asking() as connection:
             if not await self._has_lock(connection):
+                await connection.fetchval(SQL.end_holder, LOCK, self.name, None, PAUSE_SECONDS)
                 owner = await connection.fetchval(SQL.want_carrier, self.name, self._process)
                 self._standing_by = Health(LinkState.STANDBY, f"{owner or 'another process'} has the link")
                 return False
@@ -113,9 +115,13 @@ class Ownership:
             asked = loop.time()
             try:
                 async with self._asking() as connection:
-                    # Where the connection was lost, and is there again, the lock has to be had anew.
+                    # Where the connection was lost, and is there again, the lock has to be had anew. The server may
+                    # not have missed the former session yet: as long as the epoch is ours, the lock is too.
                     if not await self._has_lock(connection):
-                        return
+                        await connection.fetchval(SQL.end_holder, LOCK, self.name, self._epoch, PAUSE_SECONDS)
+                        if loop.time() - seen > HOLD_SECONDS:
+                            return
+                        continue
                     wanted = await connection.fetchval(SQL.keep_carrier, self.name, self._epoch)
             except Unavailable:
                 if self._is_wanted and loop.time() - seen > HOLD_SECONDS:

@@ -17,6 +17,13 @@ SELECT carrier, kind, CASE WHEN link.seen_at > now() - interval '30 seconds' THE
 -- name: lock_carrier
 SELECT pg_try_advisory_lock($1, hashtext($2))
 
+-- name: end_holder
+SELECT count(pg_terminate_backend(pid)) FROM pg_locks, carrier_owner
+ WHERE locktype = 'advisory' AND objsubid = 2 AND classid = $1::bigint::oid
+   AND objid = (hashtext($2)::bigint & 4294967295)::oid AND granted
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()
+   AND carrier = $2 AND (epoch = $3::bigint OR seen_at < clock_timestamp() - $4::float8 * interval '1 second')
+
 -- name: want_carrier
 INSERT INTO carrier_owner (carrier, epoch, owner, wanted_by, wanted_at) VALUES ($1, 0, '', $2, now())
 ON CONFLICT (carrier) DO UPDATE SET wanted_by = excluded.wanted_by, wanted_at = excluded.wanted_at

@@ -79,7 +79,8 @@ class Dialler:
         loop = asyncio.get_running_loop()
         where: dict[str, Any] = {}
         if address.host is not None:
-            where = {"host": address.host.name, "port": address.host.port}
+            # Whether it may be written is looked at below, whatever PGTARGETSESSIONATTRS says.
+            where = {"host": address.host.name, "port": address.host.port, "target_session_attrs": "any"}
         if self._target.tls is not None:
             where["ssl"] = self._target.tls
         async with asyncio.timeout(self._target.connect_seconds):
