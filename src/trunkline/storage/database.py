@@ -249,6 +249,9 @@ class Database:
                     timer.cancel()
                 await pool.release(connection)
         except Exception as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # and leaving the transaction failed too: that is not the news
+                raise asyncio.CancelledError from error
             meant = await self._meaning(error, is_over=is_over)
             if meant is error:
                 raise
