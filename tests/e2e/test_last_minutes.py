@@ -86,7 +86,7 @@ def test_it_says_at_once_that_it_is_going_and_answers_everybody_for_the_last_tim
     kept = requests.Session()
     assert "connection" not in kept.get(server.base + "/readyz", timeout=SECONDS).headers
     server.process.send_signal(signal.SIGTERM)
-    while (answer := kept.get(server.base + "/readyz", timeout=SECONDS)).status_code == 200:
+    while "process" not in (answer := kept.get(server.base + "/readyz", timeout=SECONDS)).json().get("amiss", {}):
         time.sleep(0.01)
     assert answer.status_code == 503
     assert answer.json()["amiss"] == {"process": "It is being stopped."}

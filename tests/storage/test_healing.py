@@ -117,7 +117,7 @@ def test_a_running_server_starts_its_database_again(
     assert "the embedded PostgreSQL is gone; it is started again" in server.log.read_text()
     assert server.stop() == 0
     embedded.wait_until_stopped(data_dir)
-    assert postmasters(data_dir) == keepers(data_dir) == []
+    until(lambda: postmasters(data_dir) == keepers(data_dir) == [], "both have ended")
 
 
 def test_many_processes_that_heal_one_database_start_it_once(
@@ -130,10 +130,10 @@ def test_many_processes_that_heal_one_database_start_it_once(
         killed(before)
         until(lambda pid=before: is_replaced(data_dir, pid), "there is another one")  # type: ignore[misc]
         serves_again(server, customer)
-        assert len(postmasters(data_dir)) == len(keepers(data_dir)) == 1
+        until(lambda: len(postmasters(data_dir)) == len(keepers(data_dir)) == 1, "there is one of each")
     assert server.stop() == 0
     embedded.wait_until_stopped(data_dir)
-    assert postmasters(data_dir) == keepers(data_dir) == []
+    until(lambda: postmasters(data_dir) == keepers(data_dir) == [], "both have ended")
 
 
 def test_a_keeper_that_was_killed_is_replaced_and_the_database_stops_after_its_last_user(
@@ -145,10 +145,10 @@ def test_a_keeper_that_was_killed_is_replaced_and_the_database_stops_after_its_l
     killed(before)
     until(lambda: len(keepers(data_dir)) == 1 and keepers(data_dir) != [before], "there is a new one")
     serves_again(server, customer)
-    assert len(postmasters(data_dir)) == 1
+    until(lambda: len(postmasters(data_dir)) == 1, "there is one")
     server.kill()
     embedded.wait_until_stopped(data_dir)
-    assert postmasters(data_dir) == keepers(data_dir) == []
+    until(lambda: postmasters(data_dir) == keepers(data_dir) == [], "both have ended")
 
 
 def test_a_database_whose_keeper_and_users_are_killed_at_once_ends(data_dir: pathlib.Path) -> None:
@@ -160,7 +160,7 @@ def test_a_database_whose_keeper_and_users_are_killed_at_once_ends(data_dir: pat
     server.release()
     until(lambda: postmasters(data_dir) == [], "PostgreSQL ends with its keeper")
     again = embedded.start(data_dir)  # and its next user finds everything as it should be
-    assert len(postmasters(data_dir)) == 1
+    until(lambda: len(postmasters(data_dir)) == 1, "there is one")
     again.release()
     embedded.wait_until_stopped(data_dir)
 
@@ -179,10 +179,10 @@ def test_a_server_that_somebody_else_has_left_running_is_taken_over(data_dir: pa
     left = postmaster(data_dir)
     second = embedded.start(data_dir)
     assert postmaster(data_dir) == left
-    assert len(keepers(data_dir)) == 1
+    until(lambda: len(keepers(data_dir)) == 1, "there is one")
     second.release()
     embedded.wait_until_stopped(data_dir)
-    assert postmasters(data_dir) == []
+    until(lambda: postmasters(data_dir) == [], "it has ended")
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def spoilt(data_dir: pathlib.Path) -> Iterator[pathlib.Path]:
     embedded.wait_until_stopped(data_dir)
     spoil(data_dir)
     yield data_dir
-    assert postmasters(data_dir) == keepers(data_dir) == [], "nothing that was begun is left"
+    until(lambda: postmasters(data_dir) == keepers(data_dir) == [], "nothing that was begun is left")
 
 
 def spoil(data_dir: pathlib.Path) -> None:
@@ -261,7 +261,7 @@ def test_a_database_that_cannot_be_started_is_tried_again_with_a_line_each_time_
     assert all("max_connections" in line for line in lines)
     pauses = [int(line.split("It is tried again in ")[1].split()[0]) for line in lines]
     assert pauses == sorted(pauses)
-    assert postmasters(data_dir) == []
+    until(lambda: postmasters(data_dir) == [], "it has ended")
     mend(data_dir)
     serves_again(server, customer)
 
@@ -283,7 +283,7 @@ def test_a_number_that_went_from_a_killed_database_to_another_process_is_no_obst
         file.write_text("\n".join([str(somebody.pid), *lines[1:], ""]))
         os.chown(file, owner.st_uid, owner.st_gid)
         server.ensure_running()
-        assert len(postmasters(data_dir)) == 1
+        until(lambda: len(postmasters(data_dir)) == 1, "there is one")
     finally:
         somebody.kill()
         somebody.wait(PATIENCE_SECONDS)
@@ -307,4 +307,4 @@ async def test_a_watch_that_is_ended_in_the_middle_of_a_start_waits_for_nothing(
     watch.cancel()
     await asyncio.to_thread(server.release)
     await asyncio.to_thread(embedded.wait_until_stopped, data_dir)
-    assert postmasters(data_dir) == keepers(data_dir) == []
+    until(lambda: postmasters(data_dir) == keepers(data_dir) == [], "both have ended")
