@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import pathlib
 import signal
 import socket
@@ -142,6 +143,8 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     bounds = _bounds(config, raise_file_limit())
     async with app.platform(config, data_dir) as built:
+        if metrics_folder is None:  # else its supervisor has said so
+            warn_of_root()
         pushed = asgi.push(config, built)
         asked = probes(config, built, pushed, role, metrics_folder, stop)
         tasks = [asyncio.create_task(asked.exposition.run())]
@@ -214,6 +217,12 @@ def _bounds(config: Config, files: int | None) -> dict[str, Any]:
         "lame_duck_seconds": options.lame_duck_seconds,
         "proxies": Addresses(options.trusted_proxies),
     }
+
+
+def warn_of_root() -> None:
+    """Once the server is about to serve: whoever is refused reads one line, which says why."""
+    if os.geteuid() == 0:
+        log.warning("the server runs as root; it needs none of root's rights, so give it a user of its own")
 
 
 def _settle_down() -> None:

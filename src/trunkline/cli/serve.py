@@ -69,8 +69,6 @@ def serve(
         inherited = socket.socket(fileno=listener) if listener is not None else None
         _run(settings, directory, role, inherited, "ready", processes, metrics_folder)
         return
-    if os.geteuid() == 0:
-        log.warning("the server runs as root; it needs none of root's rights, so give it a user of its own")
     if role not in ("all", "api") and port is None:
         _run(settings, directory, role, None, "ready", 1)
         return
@@ -159,6 +157,7 @@ async def _supervised(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with app.platform(settings, directory):  # so that the children find the database up to date
+        roles.warn_of_root()
         places = ["--data-dir", str(directory), "--metrics-folder", str(metrics_folder)]
         command = [sys.executable, "-m", "trunkline", "serve", *places, "--role"]
         api = [*command, "api", "--listener", str(bound.fileno()), "--processes", str(workers)]
