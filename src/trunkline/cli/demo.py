@@ -37,7 +37,10 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
     say = _silent if as_json else _say
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        environment = os.environ | {"TRUNKLINE_WEBHOOKS__ALLOW": "127.0.0.0/8"}
+        environment = os.environ | {
+            "TRUNKLINE_WEBHOOKS__ALLOW": "127.0.0.0/8",
+            "TRUNKLINE_SERVER__LAME_DUCK_SECONDS": "0",  # no balancer has to notice
+        }
         smsc = stack.enter_context(demo_smsc.listening()) if smpp else None
         if smsc:
             environment |= demo_smsc.settings(smsc)
