@@ -53,15 +53,22 @@ async def test_an_address_that_is_quiet_for_a_minute_is_forgotten_and_begins_ane
     assert caplog.messages == ["refused 192.0.2.1: 1 x 401 invalid_key", "refused 192.0.2.2: 1 x 401 invalid_key"]
 
 
-async def test_many_addresses_take_bounded_memory_and_none_is_lost_from_the_count(
+async def test_many_addresses_take_bounded_memory_and_lines_and_none_is_lost_from_the_count(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     counted = Refusals(log)
     for number in range(5_000):
-        counted.note(f"10.0.{number // 250}.{number % 250}", "401 invalid_key")
+        for _ in range(1 + (number == 77)):
+            counted.note(f"2001:db8::{number:x}", "malformed request")
     assert len(counted._known) == refusals.MOST_ADDRESSES + 1
     counted.close()
-    assert f"refused {OTHERS}: 4000 x 401 invalid_key" in caplog.messages
+    assert len(caplog.messages) == refusals.MOST_LINES + 1
+    assert f"refused {OTHERS}: 4000 x malformed request" in caplog.messages
+    assert "refused 2001:db8::4d: 2 x malformed request" in caplog.messages
+    counts = [int(message.partition(": ")[2].split()[0]) for message in caplog.messages]
+    assert sum(counts) == 5_001
+    counted.close()
+    assert len(caplog.messages) == refusals.MOST_LINES + 1, "and then nothing more"
 
 
 async def test_refused_keys_and_scopes_are_in_the_log_and_counted_without_the_secret(

@@ -158,7 +158,6 @@ def bulkheads(config: Config) -> Bulkheads:
     return Bulkheads(
         concurrency=config.server.account_concurrency,
         held=config.server.account_held_calls,
-        streams=config.events.streams_per_account,
     )
 
 

@@ -9,7 +9,8 @@ import logging
 import time
 from collections import Counter
 
-MOST_ADDRESSES = 1_000  # that are told apart at a time; the rest share a line
+MOST_ADDRESSES = 1_000  # that are told apart at a time; the rest are counted together
+MOST_LINES = 20  # written at a time, of those that were refused most often; the rest share one
 GATHER_SECONDS = 2.0  # from the first refusal to its line
 QUIET_SECONDS = 60.0  # between two lines about an address
 OTHERS = "other addresses"
@@ -56,14 +57,23 @@ class Refusals:
         self._timer = again or None
 
     def _write(self, now: float) -> None:
+        due = []
         for address, found in list(self._known.items()):
             if found.due > now:
                 continue
             if not found.counted:
                 del self._known[address]
                 continue
-            counts = ", ".join(f"{count} x {what}" for what, count in sorted(found.counted.items()))
-            facts = {"address": address or None, "refused": dict(found.counted)}
-            self._log.warning("refused %s: %s", address or "a socket without address", counts, extra={"facts": facts})
+            due.append((address, Counter(found.counted)))
             found.counted.clear()
             found.due = now + QUIET_SECONDS
+        due.sort(key=lambda each: each[1].total(), reverse=True)
+        for address, counted in due[:MOST_LINES]:
+            self._say(address or "a socket without address", counted, address=address or None)
+        if rest := due[MOST_LINES:]:
+            together = sum((counted for _, counted in rest), Counter[str]())
+            self._say(f"{len(rest)} {OTHERS}", together, addresses=len(rest))
+
+    def _say(self, who: str, counted: Counter[str], **facts: object) -> None:
+        counts = ", ".join(f"{count} x {what}" for what, count in sorted(counted.items()))
+        self._log.warning("refused %s: %s", who, counts, extra={"facts": {**facts, "refused": dict(counted)}})

@@ -248,7 +248,13 @@ async def listen(
     First comes the lame duck: for some seconds everybody is still let in and answered, each for the last time, so that
     balancers and callers go elsewhere without losing a request.
     """
-    door = Door(application, most=connections, most_of_address=connections_of_address, proxies=proxies or Addresses([]))
+    door = Door(
+        application,
+        most=connections,
+        most_of_address=connections_of_address,
+        proxies=proxies or Addresses([]),
+        refusals=application.refusals,
+    )
     door.open(listener)
     print(ready, flush=True)  # noqa: T201
     await stop.wait()

@@ -10,7 +10,7 @@ from tests.house import opened
 from trunkline import clock
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
-from trunkline.api import server
+from trunkline.api import answers as said
 from trunkline.api.addresses import Addresses
 from trunkline.api.routes import Call, Route
 from trunkline.api.server import Api
@@ -43,7 +43,7 @@ async def test_every_503_says_when_to_come_again(url: str) -> None:
                 answers = [await client.get("/busy") for _ in range(20)]
                 assert {each.status_code for each in answers} == {503}
                 waits = {int(each.headers["retry-after"]) for each in answers}
-                assert waits <= set(range(1, server.AGAIN_SECONDS + 1))
+                assert waits <= set(range(1, said.AGAIN_SECONDS + 1))
                 assert len(waits) > 1, "they do not all come back at once"
             at = clock.now() + datetime.timedelta(minutes=5)
             raised.append(Unavailable("in five minutes", retry_at=at.isoformat()))

@@ -10,7 +10,7 @@ from tests.house import House, data, problem
 
 from trunkline.accounts import bulkheads
 from trunkline.accounts.bulkheads import Bulkhead
-from trunkline.errors import TooManyAtOnce, TooManyStreams
+from trunkline.errors import TooManyAtOnce
 
 
 @pytest_asyncio.fixture
@@ -78,18 +78,6 @@ async def test_held_calls_of_an_account_are_counted_and_polls_are_not(home: Hous
     for answer in await asyncio.gather(*holding):
         assert data(answer)["sms"]["code"] == "847291"
     assert data(await buyer.get(path, wait=0.01))["status"] == "received"
-
-
-@pytest.mark.asyncio
-async def test_streams_of_an_account_are_counted_whatever_key_opens_them() -> None:
-    streams = Bulkhead(2, queue=0, streams=True)
-    leave = await streams.enter(1)
-    await streams.enter(1)
-    with pytest.raises(TooManyStreams):
-        await streams.enter(1)
-    await streams.enter(2)
-    leave()
-    await streams.enter(1)
 
 
 @pytest.mark.asyncio

@@ -78,6 +78,22 @@ async def test_a_text_to_a_national_number_reaches_its_lease(house: House) -> No
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("tons", [(1, 2), (2, 1), (2, 2), (2, 4)])
+async def test_the_parts_of_a_long_text_meet_at_their_number_however_each_is_addressed(
+    house: House, tons: tuple[int, int]
+) -> None:
+    buyer, lease = await lease_of(house, "+376712345", "ad")
+    parts = (b"\x05\x00\x03\x07\x02\x01Your code is 48", b"\x05\x00\x03\x07\x02\x022913 for today")
+    async with bound_to(house) as north:
+        for ton, part in zip(tons, parts, strict=True):
+            assert await north.deliver(b"376712345" if ton == 1 else b"712345", part, ton=ton, esm_class=0x40) == 0
+            if part is parts[0]:
+                detail = (await buyer.get(f"/numbers/{lease['activation_id']}")).json()["data"]
+                assert any(step["type"] == "sms.part" for step in detail["timeline"])
+    assert (await buyer.status(lease))["sms"]["code"] == "482913"
+
+
+@pytest.mark.asyncio
 async def test_digits_that_fit_several_numbers_go_to_none_and_the_operator_reads_why(house: House) -> None:
     for e164, country in (("+15005550006", "us"), ("+495005550006", "de")):
         await stock(house, e164, country)

@@ -30,7 +30,11 @@ from trunkline.events.tail import GAP
 pytestmark = pytest.mark.asyncio
 
 SECONDS = 60  # until a test is given up
-QUICK = {"TRUNKLINE_EVENTS__HEARTBEAT_SECONDS": "0.2", "TRUNKLINE_EVENTS__STREAMS_PER_KEY": "3"}
+QUICK = {
+    "TRUNKLINE_EVENTS__HEARTBEAT_SECONDS": "0.2",
+    "TRUNKLINE_EVENTS__STREAMS_PER_KEY": "3",
+    "TRUNKLINE_EVENTS__STREAMS_PER_ACCOUNT": "7",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -466,6 +470,20 @@ async def test_a_key_has_so_many_streams_open_and_no_more(served: Served) -> Non
                 await asyncio.sleep(0.02)
         async with served.listening(buyer):
             await served.refused(buyer, "/events", 429, "too_many_streams")
+    await served.nobody_listens()
+
+
+async def test_an_account_has_so_many_streams_open_over_all_its_keys_and_others_their_own(served: Served) -> None:
+    buyer, other = await served.buyer(), await served.buyer()
+    second = (await buyer.new_key())["key"]
+    async with contextlib.AsyncExitStack() as stack:
+        for key in (*[buyer.account.live_key] * 3, *[second] * 2, *[buyer.account.test_key] * 2):
+            await stack.enter_async_context(served.listening(buyer, key=key))
+        refused = await served.refused(buyer, "/events", 429, "too_many_streams", key=second)
+        assert refused["limit"] == 7
+        assert "The account has 7 streams open" in refused["detail"]
+        async with served.listening(other):
+            pass
     await served.nobody_listens()
 
 

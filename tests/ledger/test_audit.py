@@ -39,6 +39,24 @@ def by(buyer: Buyer, *, test: bool = False) -> Actor:
     return Actor("key:7", buyer.account_id, test, "203.0.113.7", "req_1")
 
 
+# How many there may be
+
+
+@pytest.mark.asyncio
+async def test_keys_change_so_much_in_a_day_and_can_still_end_what_is_to_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "MOST_A_DAY", 3)
+    buyer, other = await house.buyer(), await house.buyer()
+    made = [await buyer.new_key() for _ in range(3)]
+    refused = problem(await buyer.ask("PATCH", "/account", json={"low_balance": 1}), 429, "rate_limited")
+    assert refused["limit"] == "changes"
+    assert "3 changes in 24 hours" in refused["detail"]
+    assert data(await buyer.get("/account"))["low_balance"] is None
+    assert data(await buyer.ask("DELETE", f"/keys/{made[0]['key_id']}"))["revoked_at"]
+    assert (await other.ask("PATCH", "/account", json={"low_balance": 1})).status_code == 200
+
+
 # What its owner sees
 
 

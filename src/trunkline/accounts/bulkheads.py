@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from trunkline import clock
-from trunkline.errors import TooManyAtOnce, TooManyStreams
+from trunkline.errors import TooManyAtOnce
 
 QUEUE = 200  # calls of an account that wait
 QUEUE_SECONDS = 10.0
@@ -21,7 +21,7 @@ OUTSIDE = 4  # of an account's calls that ask somebody outside
 EXPORTS = 2  # of an account that are being sent
 AGAIN_SECONDS = 1
 
-Share = Literal["work", "dear", "outside", "export", "held", "stream"]
+Share = Literal["work", "dear", "outside", "export", "held"]
 
 
 @dataclasses.dataclass(slots=True)
@@ -34,18 +34,15 @@ class Bulkhead:
     """``most``: units of work of an account at once; ``queue``: calls that may wait; ``together``: calls of all
     accounts that are at work, of each account one after another (0: as many as there are)."""
 
-    def __init__(
-        self, most: int, *, queue: int = QUEUE, seconds: float = QUEUE_SECONDS, together: int = 0, streams: bool = False
-    ) -> None:
+    def __init__(self, most: int, *, queue: int = QUEUE, seconds: float = QUEUE_SECONDS, together: int = 0) -> None:
         self._most = most
         self._queue = queue
         self._seconds = seconds
         self._together = asyncio.Semaphore(together) if together else None
-        self._streams = streams
         self._accounts: dict[int, _Account] = {}
 
     async def enter(self, account_id: int, weight: int = 1) -> Callable[[], None]:
-        """Waits for a place; what gives it back, to be called once. Raises TooManyAtOnce and TooManyStreams."""
+        """Waits for a place; what gives it back, to be called once. Raises TooManyAtOnce."""
         weight = min(weight, self._most)
         account = self._accounts.get(account_id)
         if account is None:
@@ -106,26 +103,22 @@ class Bulkhead:
         if not account.at_work and not account.waiting:
             self._accounts.pop(account_id, None)
 
-    def _refusal(self) -> TooManyAtOnce | TooManyStreams:
+    def _refusal(self) -> TooManyAtOnce:
         again = clock.iso(clock.now() + datetime.timedelta(seconds=AGAIN_SECONDS))
-        if self._streams:
-            detail = f"The account has {self._most} streams open, and may have no more; close one."
-            return TooManyStreams(detail, retry_at=again)
         detail = "Too many calls of the account are at work or waiting; ask again in a moment."
         return TooManyAtOnce(detail, retry_at=again)
 
 
 class Bulkheads:
-    """Those of one process, by what a call shares. ``concurrency``, ``held`` and ``streams``: of each account."""
+    """Those of one process, by what a call shares. ``concurrency`` and ``held``: of each account."""
 
-    def __init__(self, *, concurrency: int, held: int, streams: int) -> None:
+    def __init__(self, *, concurrency: int, held: int) -> None:
         self._of: dict[Share, Bulkhead] = {
             "work": Bulkhead(concurrency),
             "dear": Bulkhead(1, together=DEAR_TOGETHER),
             "outside": Bulkhead(OUTSIDE),
             "export": Bulkhead(EXPORTS),
             "held": Bulkhead(held, queue=0),
-            "stream": Bulkhead(streams, queue=0, streams=True),
         }
 
     async def enter(self, share: Share, account_id: int, weight: int = 1) -> Callable[[], None]:

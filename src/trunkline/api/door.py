@@ -24,10 +24,10 @@ from typing import Any
 from trunkline import metrics
 from trunkline.api import addresses
 from trunkline.api.addresses import Addresses
-from trunkline.api.door_log import DoorLog
 from trunkline.api.exchange import Application, Exchange
 from trunkline.api.http import HttpProtocol, refusal
 from trunkline.errors import TooManyConnections, TrunklineError, Unavailable
+from trunkline.refusals import Refusals
 
 try:
     import resource
@@ -41,6 +41,7 @@ MOST_FILES = 65_536  # that are asked for
 BACKLOG = 1024  # connections that wait to be taken in
 AT_A_TIME = 32  # connections taken in before others have their turn
 REST_SECONDS = 0.2  # without a descriptor for a connection; for those turned away to hear why
+SAY_SECONDS = 60.0  # between two lines about descriptors
 MOST_TURNED_AWAY = 64  # of whom so much is waited for
 
 
@@ -63,7 +64,9 @@ def raise_file_limit() -> int | None:
 class Door:
     """``most`` connections in all, and ``most_of_address`` of one address (0: as many), proxies not counted."""
 
-    def __init__(self, application: Application, *, most: int, most_of_address: int, proxies: Addresses) -> None:
+    def __init__(
+        self, application: Application, *, most: int, most_of_address: int, proxies: Addresses, refusals: Refusals
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.at_once = getattr(application, "at_once", None)
         self.date = b""
@@ -77,7 +80,8 @@ class Door:
         self._inside = 0  # with those who are on their way in
         self._turned_away = 0
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._log = DoorLog()
+        self._refusals = refusals
+        self._may_say_at = 0.0  # that descriptors are wanting
         self._listener: socket.socket | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -115,7 +119,6 @@ class Door:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._keeping is not None:
             self._keeping.cancel()
-        self._log.tell()
 
     # Coming in
 
@@ -154,14 +157,14 @@ class Door:
 
     def _refusal(self, address: str, by: str) -> TrunklineError | None:
         """Why somebody is not let in; None: they are, and room is made for them."""
-        if by and self._of_address[by] >= self._most_of_address:
+        if by and self._of_address[by] >= self._most_of_address and not self._make_room(by):
             reason: TrunklineError = TooManyConnections("There are too many connections from this address already.")
         elif self._inside >= self._most and not self._make_room():
             reason = Unavailable("There are too many connections at the moment.")
         else:
             return None
         metrics.CONNECTIONS_REFUSED.add(1, reason.code)
-        self._log.refused(by or address)
+        self._refusals.note(by or address, reason.code)
         return reason
 
     def _turn_away(self, accepted: socket.socket, reason: TrunklineError) -> None:
@@ -181,25 +184,32 @@ class Door:
         self._turned_away += 1  # closed at once, with what they have sent unread, it would be taken back
         self.loop.call_later(REST_SECONDS, forget)
 
-    def _make_room(self) -> bool:
-        """Ends some of the connections that wait for their callers: those that have waited longest."""
+    def _make_room(self, of: str | None = None) -> bool:
+        """Ends some of the connections that wait for their callers: those that have waited longest, of one address or
+        of all."""
         waiting = sorted(
-            (each for each in self._connections if each.is_waiting and not each.transport.is_closing()),
+            (
+                each
+                for each in self._connections
+                if of in (None, each.counted) and each.is_waiting and not each.transport.is_closing()
+            ),
             key=lambda each: each.since,
         )
-        chosen = waiting[: max(1, self._most // 20)]
+        chosen = waiting[: max(1, (self._most if of is None else self._most_of_address) // 20)]
         for each in chosen:
             each.abort()
             self.left(each)  # its descriptor is free within this turn of the loop
+            self._refusals.note(each.counted or each.address, "idle connection, closed for others")
         metrics.CONNECTIONS_REFUSED.add(len(chosen), "made_room")
-        self._log.made_room(len(chosen))
         return bool(chosen)
 
     def _go_without(self, error: OSError) -> None:
         """No descriptor is left, in this process or on this machine."""
         assert self._listener is not None
         metrics.CONNECTIONS_REFUSED.add(1, "files")
-        self._log.not_accepted(error)
+        if self.loop.time() >= self._may_say_at:
+            self._may_say_at = self.loop.time() + SAY_SECONDS
+            log.error("a connection cannot be accepted: %s", error.strerror or error)
         self._make_room()
         self.loop.remove_reader(self._listener.fileno())
         self.loop.call_later(REST_SECONDS, self._look_again)
@@ -228,7 +238,7 @@ class Door:
         self._run(exchange.run(self._application))
 
     def malformed(self, address: str) -> None:
-        self._log.malformed(address)
+        self._refusals.note(address, "malformed request")
 
     def _run(self, work: Any) -> None:
         task = self.loop.create_task(work)
@@ -244,7 +254,6 @@ class Door:
             for connection in [each for each in self._connections if each.due <= now]:
                 connection.overdue(now)
             metrics.HTTP_CONNECTIONS.set(len(self._connections))
-            self._log.tell_in_time()
 
     def _tell_date(self) -> None:
         self.date = b"date: " + formatdate(time.time(), usegmt=True).encode() + b"\r\n"

@@ -68,7 +68,7 @@ def routes(*, hub: Hub) -> list[Route]:
             path="/events",
             scope="numbers",
             handler=of_account,
-            share="stream",
+            share=None,
             tag="Events",
             summary="Follow what happens",
             description="Server-sent events (`text/event-stream`) of the account, in the mode of the key: from now on, "
@@ -85,7 +85,7 @@ def routes(*, hub: Hub) -> list[Route]:
             path="/numbers/{activation_id}/events",
             scope="numbers",
             handler=of_lease,
-            share="stream",
+            share=None,
             tag="Events",
             summary="Follow a lease",
             description="Server-sent events (`text/event-stream`) of one lease, from its beginning, or from the event "

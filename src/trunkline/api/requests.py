@@ -1,5 +1,6 @@
 """Octets in, requests out: the grammar of HTTP/1.1 (RFC 9112) is llhttp's, what comes around a body is bounded here."""
 
+import abc
 import asyncio
 import logging
 import urllib.parse
@@ -26,7 +27,7 @@ class _Deaf(Exception):
     """Ends the parser's work: what comes after a connection's last request is nobody's."""
 
 
-class Requests(asyncio.Protocol):
+class Requests(asyncio.Protocol, abc.ABC):
     """What comes in on a connection. Whoever inherits decides what becomes of a request, and of what is none."""
 
     def __init__(self) -> None:
@@ -47,27 +48,29 @@ class Requests(asyncio.Protocol):
         self._fields: heads.Fields = []
         self._host: bytes | None = None  # that was found to be one
 
+    @abc.abstractmethod
     def _connection(self) -> "HttpProtocol":
-        raise NotImplementedError
+        """What a request that comes in is answered on."""
 
+    @abc.abstractmethod
     def _begin(self, exchange: Exchange) -> None:
         """Its head is here whole."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _refuse(self, error: TrunklineError) -> None:
         """What came is no request, or the body of one is broken."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _await_head(self) -> None:
         """A head has begun and is not here whole."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _read_or_pause(self) -> None:
         """There is more that nobody has asked for yet, or less."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def abort(self) -> None:
-        raise NotImplementedError
+        """Ends the connection without a word."""
 
     def _take(self, data: bytes) -> None:
         if self._is_deaf:

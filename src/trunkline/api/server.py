@@ -4,73 +4,46 @@ Written against ASGI itself (docs/decisions/0004): the table of typed routes is 
 between it and the socket would cost more than the handlers do.
 """
 
-import asyncio
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 import logging
-import math
-import random
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from trunkline import clock, ids, logs, metrics, refusals
+from trunkline import ids, logs, metrics, refusals
 from trunkline.accounts.bulkheads import Bulkheads, Share
 from trunkline.accounts.keys import FRESH_SECONDS, Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
-from trunkline.api import idempotency, probes, streaming, wire
+from trunkline.api import answers, bodies, idempotency, probes, streaming, wire
 from trunkline.api.addresses import Addresses
+from trunkline.api.answers import Answer
 from trunkline.api.callers import Callers, Headers
 from trunkline.api.documents import document
 from trunkline.api.holds import Holds
 from trunkline.api.paths import Paths
-from trunkline.api.routes import OVER, Call, Document, Notice, Page, Route, Stream
+from trunkline.api.routes import OVER, Call, Document, Notice, Route, Stream
 from trunkline.api.strangers import Strangers
 from trunkline.api.streaming import Receive, Send
 from trunkline.errors import (
-    BodyTooSlow,
-    InvalidRequest,
     InvalidSignature,
-    MalformedBody,
     MethodNotAllowed,
-    NotAuthenticated,
     NotFound,
     PathTooLong,
-    PayloadTooLarge,
     RateLimited,
     TrunklineError,
-    UnsupportedMediaType,
 )
 from trunkline.storage.database import Database, Querier
 
 log = logging.getLogger("trunkline.api")
 
-LARGEST_BODY = 64 * 1024
 LONGEST_PATH = 8 * 1024
-BODY_SECONDS = 20
-AGAIN_SECONDS = 5  # at most, until who was refused with 503 should try again
 SLOW_SECONDS = 1.0  # from when on a request gets a line in the log
 
 Scope = dict[str, Any]
-
-
-class Answer(NamedTuple):
-    status: int
-    content_type: bytes
-    body: bytes | Stream
-    headers: Headers
-
-
-class ContentCodingUnknown(UnsupportedMediaType):
-    """RFC 9110 §15.5.16: the answer says which coding there is."""
-
-
-class Disconnected(Exception):
-    """The caller went away before the whole request was here."""
 
 
 class Api:
@@ -91,7 +64,7 @@ class Api:
         bulkheads: Bulkheads | None = None,
     ) -> None:
         self._database = database
-        self._bulkheads = bulkheads or Bulkheads(concurrency=sys.maxsize, held=sys.maxsize, streams=sys.maxsize)
+        self._bulkheads = bulkheads or Bulkheads(concurrency=sys.maxsize, held=sys.maxsize)
         self._strangers = strangers or Strangers(0)
         self._callers = Callers(keyring, limiter, self._strangers, appeal)
         self._holds = Holds(database, self._callers.refusal)
@@ -122,7 +95,7 @@ class Api:
         if key is None or body is None or not self._callers.count(key, headers):
             return None
         headers += (
-            *_PRIVATE,
+            *answers.PRIVATE,
             (b"x-request-id", ids.request_id().encode()),
             (b"content-type", wire.JSON),
             (b"content-length", b"%d" % len(body)),
@@ -139,12 +112,12 @@ class Api:
         try:
             status, content_type, body, more = await self._answer(scope, receive, headers, request)
             headers += more
-        except Disconnected:
+        except bodies.Disconnected:
             metrics.request_ended(request.route, scope["method"], 499, None)
             return
         except TrunklineError as error:
             status, content_type, body = error.status, wire.PROBLEM, wire.problem(error, request_id)
-            headers += (*_error_headers(error, headers), *_PRIVATE)
+            headers += (*answers.of_an_error(error, headers), *answers.PRIVATE)
             _count(error)
             if status in (401, 403):
                 self.refusals.note(self._addresses.of(scope["client"], scope["headers"]), f"{status} {error.code}")
@@ -152,7 +125,7 @@ class Api:
             log.exception("the request failed")
             crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
             status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
-            headers += _PRIVATE
+            headers += answers.PRIVATE
             _count(crash)
         _note(request, scope["method"], status, time.perf_counter() - started)
         headers.append((b"x-request-id", request_id.encode()))
@@ -183,7 +156,7 @@ class Api:
         if file is not None and method == "GET":
             request.route = path
             await self._strangers.admit(address, headers)
-            return _unless_known(file[0], file[1], asked, _FILE_HEADERS)
+            return answers.unless_known(file[0], file[1], asked, answers.OF_A_FILE)
         if path in probes.PATHS and self._probes is not None:
             await self._strangers.slow_probes(address)
             return await self._probe(self._probes, method, path, scope, request)
@@ -204,13 +177,13 @@ class Api:
         if route.quick is not None and not scope["query_string"]:
             known = route.quick(key, next(iter(values.values())))
             if known is not None:
-                return Answer(200, wire.JSON, known, _PRIVATE)
-        raw = await _body(receive, asked) if method != "GET" else b""
+                return Answer(200, wire.JSON, known, answers.PRIVATE)
+        raw = await bodies.whole(receive, asked) if method != "GET" else b""
         if time.monotonic() - admitted > FRESH_SECONDS:  # a body may take its time, and a key may end meanwhile
             key = await self._callers.still(route.scope, asked, address)
         query = wire.read_query(scope["query_string"], route.query)
         request.held = bool(getattr(query, "wait", 0))
-        body = _read_body(route, raw, asked)
+        body = bodies.parsed(route, raw, asked)
         call = Call(key, self._database, values, query, body, address, request.request_id)
         if route.streams_events and b"last-event-id" in asked:
             call.last_event_id = asked[b"last-event-id"].decode("latin-1")
@@ -261,34 +234,34 @@ class Api:
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
         status, content_type, body = await asked.answer(path, method, address, accept)
         request.route = path
-        again = [_soon()] if status == 503 else []
-        return Answer(status, content_type, body, [*_PRIVATE, *again])
+        again = [answers.soon()] if status == 503 else []
+        return Answer(status, content_type, body, [*answers.PRIVATE, *again])
 
     async def _handle(self, route: Route, call: Call, connection: Querier) -> Answer:
         call.connection = connection
         answer = await route.handler(call)
         if isinstance(answer, Stream):
-            return Answer(200, answer.content_type.encode(), answer, _PRIVATE)
+            return Answer(200, answer.content_type.encode(), answer, answers.PRIVATE)
         if answer is OVER:
-            return Answer(204, b"", b"", _PRIVATE)
-        return Answer(200, wire.JSON, _render(route, answer), _PRIVATE)
+            return Answer(204, b"", b"", answers.PRIVATE)
+        return Answer(200, wire.JSON, answers.rendered(route, answer), answers.PRIVATE)
 
     async def _notice(self, route: Route, scope: Scope, receive: Receive, notice: Notice) -> Answer:
         wire.read_query(scope["query_string"], None)
         await self._strangers.slow_failures(notice.address)
-        raw = await _body(receive, notice.headers)
+        raw = await bodies.whole(receive, notice.headers)
         wire.check_escapes(raw)
         whole = dataclasses.replace(notice, body=raw)
         try:
-            return Answer(200, wire.JSON, _render(route, await route.handler(whole)), _PRIVATE)
+            return Answer(200, wire.JSON, answers.rendered(route, await route.handler(whole)), answers.PRIVATE)
         except InvalidSignature:
             self._strangers.failed(notice.address)
             raise
 
     async def _public(self, route: Route, query: bytes, asked: Mapping[bytes, bytes]) -> Answer:
         found: Document = await route.handler(wire.read_query(query, route.query))
-        caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds), _NOSNIFF]
-        return _unless_known(wire.JSON, found, asked, caching)
+        caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds), answers.NOSNIFF]
+        return answers.unless_known(wire.JSON, found, asked, caching)
 
     async def _once(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
         """The effect and the record of its answer, in one transaction; or the first answer again."""
@@ -296,11 +269,11 @@ class Api:
         async def once(connection: Querier) -> Answer:
             call.once_committed = None  # of an attempt that lost a race
             earlier = await idempotency.take(connection, claim)
-            replayed = [*_PRIVATE, (b"idempotent-replayed", b"true")] if earlier is not None else _PRIVATE
+            replayed = [*answers.PRIVATE, (b"idempotent-replayed", b"true")] if earlier is not None else answers.PRIVATE
             if earlier is not None and not route.repeatable:
                 return Answer(200, wire.JSON, earlier, replayed)
             call.connection = connection
-            rendered = _render(route, await route.handler(call))
+            rendered = answers.rendered(route, await route.handler(call))
             if earlier is None:
                 await idempotency.record(connection, claim, b"" if route.repeatable else rendered)
             return Answer(200, wire.JSON, rendered, replayed)
@@ -322,11 +295,11 @@ class Api:
         earlier = await self._database.transact(lambda connection: claimed(connection, None))
         if earlier is None:
             call.idempotency_key = claim.key
-            rendered = _render(route, await route.handler(call))
+            rendered = answers.rendered(route, await route.handler(call))
             earlier = await self._database.transact(lambda connection: claimed(connection, rendered))
             if earlier is None:  # nobody else with this key was faster
-                return Answer(200, wire.JSON, rendered, _PRIVATE)
-        return Answer(200, wire.JSON, earlier, [*_PRIVATE, (b"idempotent-replayed", b"true")])
+                return Answer(200, wire.JSON, rendered, answers.PRIVATE)
+        return Answer(200, wire.JSON, earlier, [*answers.PRIVATE, (b"idempotent-replayed", b"true")])
 
 
 def _count(error: TrunklineError) -> None:
@@ -353,92 +326,3 @@ def _note(request: logs.Request, method: str, status: int, seconds: float) -> No
         }
         by = f"key {key_id}" if key_id else "no key"
         log.warning("%s %s: %d after %d ms, %s", method, request.route, status, facts["ms"], by, extra={"facts": facts})
-
-
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
-_PRIVATE: Headers = [(b"cache-control", b"no-store"), _NOSNIFF]  # codes, secrets, and what is only true now
-_FILE_HEADERS: Headers = [
-    _NOSNIFF,
-    (b"cache-control", b"no-cache"),
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'",
-    ),
-    (b"referrer-policy", b"no-referrer"),
-]
-
-
-def _unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], headers: Headers) -> Answer:
-    headers = [(b"etag", found.etag.encode()), *headers]
-    if found.is_known(asked.get(b"if-none-match", b"")):
-        return Answer(304, kind, b"", headers)
-    return Answer(200, kind, found.body, headers)
-
-
-def _render(route: Route, result: Any) -> bytes:
-    if route.is_list:
-        assert isinstance(result, Page)
-        return wire.page(result.data, result.next_cursor)
-    return wire.success(result)
-
-
-def _read_body(route: Route, raw: bytes, asked: Mapping[bytes, bytes]) -> Any:
-    if route.body is None:
-        if raw:
-            raise InvalidRequest("This path takes no body.")
-        return None
-    if not raw and route.may_be_empty:
-        return wire.read_body(b"{}", route.body)
-    if asked.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
-        raise ContentCodingUnknown("Send the body as it is, without a Content-Encoding.")
-    kind = asked.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
-    if kind != b"application/json":
-        raise UnsupportedMediaType("Send the body as application/json.")
-    return wire.read_body(raw, route.body)
-
-
-async def _body(receive: Receive, asked: Mapping[bytes, bytes]) -> bytes:
-    declared = asked.get(b"content-length", b"0")
-    if not declared.isdigit():
-        raise MalformedBody("The Content-Length is not a number.")
-    if int(declared) > LARGEST_BODY:
-        raise PayloadTooLarge(f"A body has at most {LARGEST_BODY} bytes.")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Disconnected
-                body += message.get("body", b"")
-                if len(body) > LARGEST_BODY:
-                    raise PayloadTooLarge(f"A body has at most {LARGEST_BODY} bytes.")
-                if not message.get("more_body"):
-                    return bytes(body)
-    except TimeoutError:
-        raise BodyTooSlow(f"The body was not here whole within {BODY_SECONDS} seconds.") from None
-
-
-def _error_headers(error: TrunklineError, sent: Headers) -> Headers:
-    if isinstance(error, NotAuthenticated):
-        return [(b"www-authenticate", b'Bearer realm="trunkline"')]
-    if isinstance(error, MethodNotAllowed):
-        return [(b"allow", str(error.extra["allow"]).encode())]
-    if isinstance(error, ContentCodingUnknown):
-        return [(b"accept-encoding", b"identity")]
-    if isinstance(error, (BodyTooSlow, PayloadTooLarge, PathTooLong)):
-        return [(b"connection", b"close")]
-    if error.status == 503 or (isinstance(error, RateLimited) and "retry_at" in error.extra):
-        return [] if b"retry-after" in dict(sent) else [_soon(error.extra.get("retry_at"))]
-    return []
-
-
-def _soon(retry_at: str | None = None) -> tuple[bytes, bytes]:
-    """Retry-After (RFC 9110 §10.2.3), in seconds.
-
-    Where nobody knows, it is drawn: those who were refused together do not come back together.
-    """
-    if retry_at is None:
-        return b"retry-after", b"%d" % random.randint(1, AGAIN_SECONDS)  # noqa: S311 - no secret
-    wait = datetime.datetime.fromisoformat(retry_at) - clock.now()
-    return b"retry-after", b"%d" % max(1, math.ceil(wait.total_seconds()))

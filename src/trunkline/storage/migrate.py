@@ -1,7 +1,7 @@
 """Brings a database to the schema of this version: numbered migrations once each, routines whenever they changed.
 
 Migrations (``migrations/NNNN_name.sql``) make tables, types and indexes and are never edited once released. Functions
-and triggers stand in ``routines.sql`` of the slice that calls them; they are replaced as a whole. After any change the
+and triggers stand in ``*routines.sql`` of the slice that calls them; they are replaced as a whole. After any change the
 role that serves gets its rights anew (docs/decisions/0020).
 """
 

@@ -781,12 +781,6 @@ BEGIN
                 SELECT open_at FROM slot
                  WHERE number_id = p_number.number_id AND open_at > now() AND last_account <> p_account
                    AND rested_at <> 'infinity'
-                UNION ALL
-                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id
-                UNION ALL  -- it was moved or removed while the buyer looked at it
-                SELECT 'infinity' WHERE NOT EXISTS (SELECT FROM number
-                                                     WHERE number_id = p_number.number_id AND place = p_number.place
-                                                       AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe)
                ) AS away;
     ELSE
         IF NOT pg_try_advisory_xact_lock_shared(-p_number.number_id) THEN
@@ -800,13 +794,13 @@ BEGIN
                  WHERE service_id = 0 AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe
                    AND place = p_number.place AND open_at > now() AND last_account <> p_account
                    AND rested_at <> 'infinity'
-                UNION ALL
-                SELECT 'infinity' FROM frozen_number WHERE number_id = p_number.number_id
-                UNION ALL  -- it was moved or removed while the buyer looked at it
-                SELECT 'infinity' WHERE NOT EXISTS (SELECT FROM number
-                                                     WHERE number_id = p_number.number_id AND place = p_number.place
-                                                       AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe)
                ) AS away;
+    END IF;
+    -- Frozen, or moved or removed while the buyer looked at it.
+    IF EXISTS (SELECT FROM frozen_number WHERE number_id = p_number.number_id)
+       OR NOT EXISTS (SELECT FROM number WHERE number_id = p_number.number_id AND place = p_number.place
+                                           AND shelf_id = p_number.shelf_id AND stripe = p_number.stripe) THEN
+        RETURN 'infinity';
     END IF;
     RETURN until;
 END $$;
