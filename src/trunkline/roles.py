@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import pathlib
 import signal
 import socket
@@ -131,11 +130,12 @@ async def serve(
     ready: str,
     processes: int = 1,
     metrics_folder: pathlib.Path | None = None,
+    still_root: str | None = None,
 ) -> None:
     """Runs a role until SIGTERM or SIGINT, then lets what is under way end. Prints ``ready`` once it is up.
 
     A carrier or worker with a ``listener`` answers probes alone. ``metrics_folder`` is shared by the processes of one
-    server.
+    server. ``still_root``: why this process is.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -143,8 +143,7 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     bounds = _bounds(config, raise_file_limit())
     async with app.platform(config, data_dir) as built:
-        if metrics_folder is None:  # else its supervisor has said so
-            warn_of_root()
+        warn_of_root(still_root)
         pushed = asgi.push(config, built)
         asked = probes(config, built, pushed, role, metrics_folder, stop)
         tasks = [asyncio.create_task(asked.exposition.run())]
@@ -219,10 +218,12 @@ def _bounds(config: Config, files: int | None) -> dict[str, Any]:
     }
 
 
-def warn_of_root() -> None:
+def warn_of_root(still_root: str | None) -> None:
     """Once the server is about to serve: whoever is refused reads one line, which says why."""
-    if os.geteuid() == 0:
-        log.warning("the server runs as root; it needs none of root's rights, so give it a user of its own")
+    if still_root is not None:
+        log.warning(
+            "the server runs as root: %s. It needs none of root's rights; give it a user of its own", still_root
+        )
 
 
 def _settle_down() -> None:

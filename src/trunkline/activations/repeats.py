@@ -17,6 +17,7 @@ import tempfile
 import time
 
 from trunkline.activations.vault import REMEMBERED_SECONDS, TextKey
+from trunkline.storage import unprivileged
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 
@@ -89,6 +90,7 @@ def read_secret(file: pathlib.Path) -> bytes:
             return _checked(file.read_bytes(), file)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=file.parent) as fresh:  # only its owner may read it
+            unprivileged.give(fresh.fileno(), file.parent)
             fresh.write(secrets.token_bytes(SECRET_OCTETS))
             fresh.flush()
             os.fsync(fresh.fileno())

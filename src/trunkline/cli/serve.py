@@ -22,6 +22,7 @@ import uvloop
 from trunkline import app, config, logs, roles
 from trunkline.activations.codes.lexicon import lexicon
 from trunkline.api import exposition
+from trunkline.cli import root
 from trunkline.errors import OperatorError
 
 FIRST_PAUSE_SECONDS = 0.5  # before a process that has ended is started again; doubled each time that it ends soon
@@ -49,6 +50,7 @@ log = logging.getLogger("trunkline")
 @click.option("--listener", type=int, hidden=True, help="A socket inherited from the process that started this one.")
 @click.option("--processes", type=int, default=1, hidden=True)
 @click.option("--metrics-folder", type=click.Path(path_type=pathlib.Path), hidden=True)
+@click.option("--was-root", is_flag=True, hidden=True, help="The process that started this one has dropped root.")
 def serve(
     host: str | None,
     port: int | None,
@@ -59,28 +61,34 @@ def serve(
     listener: int | None,
     processes: int,
     metrics_folder: pathlib.Path | None,
+    was_root: bool,
 ) -> None:
     """Run the server. SIGTERM lets requests under way come to their end."""
     settings = config.load()
     logs.configure(settings.log.format, settings.log.level)
     directory = settings.directory(str(data_dir) if data_dir else None)
     if metrics_folder is not None:  # one of a supervisor's
+        if was_root:
+            root.hide()
         _end_with_parent()
         inherited = socket.socket(fileno=listener) if listener is not None else None
         _run(settings, directory, role, inherited, "ready", processes, metrics_folder)
         return
+    was_root = os.geteuid() == 0
     if role not in ("all", "api") and port is None:
-        _run(settings, directory, role, None, "ready", 1)
+        _run(settings, directory, role, None, "ready", 1, still_root=root.drop(settings, directory))
         return
     chosen_host = host if host is not None else settings.server.host
     bound = roles.bind(chosen_host, port if port is not None else settings.server.port)
     shown = f"[{chosen_host}]" if ":" in chosen_host else chosen_host
     url = f"http://{shown}:{bound.getsockname()[1]}"
     ready = f'{{"listening":"{url}"}}' if as_json else f"listening on {url}"
+    still_root = root.drop(settings, directory)
     if workers == 1 or role not in ("all", "api"):
-        _run(settings, directory, role, bound, ready, 1)
+        _run(settings, directory, role, bound, ready, 1, still_root=still_root)
     else:
-        _supervise(settings, directory, role, bound, ready, workers)
+        words = ["--was-root"] if was_root and still_root is None else []
+        _supervise(settings, directory, role, bound, ready, workers, words, still_root)
 
 
 def _run(
@@ -91,6 +99,8 @@ def _run(
     ready: str,
     processes: int,
     metrics_folder: pathlib.Path | None = None,
+    *,
+    still_root: str | None = None,
 ) -> None:
     if role != "worker":  # which reads no texts
         lexicon()  # before anybody waits: it takes a moment to load
@@ -103,6 +113,7 @@ def _run(
             ready=ready,
             processes=processes,
             metrics_folder=metrics_folder,
+            still_root=still_root,
         )
         runner.run(_to_its_end(serving))
 
@@ -134,14 +145,24 @@ def _end_with_parent() -> None:
 
 
 def _supervise(
-    settings: config.Config, directory: pathlib.Path, role: roles.Role, bound: socket.socket, ready: str, workers: int
+    settings: config.Config,
+    directory: pathlib.Path,
+    role: roles.Role,
+    bound: socket.socket,
+    ready: str,
+    workers: int,
+    words: list[str],
+    still_root: str | None,
 ) -> None:
     """API processes that share the socket, one for carriers and one for sweeps; one that dies is started again."""
     with (
         tempfile.TemporaryDirectory(prefix="trunkline-metrics-", ignore_cleanup_errors=True) as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        supervised = _supervised(settings, directory, role, bound, ready, workers, pathlib.Path(folder))
+        words += ["--data-dir", str(directory), "--metrics-folder", folder]
+        supervised = _supervised(
+            settings, directory, role, bound, ready, workers, words, pathlib.Path(folder), still_root
+        )
         runner.run(_to_its_end(supervised))
 
 
@@ -152,14 +173,15 @@ async def _supervised(
     bound: socket.socket,
     ready: str,
     workers: int,
+    words: list[str],
     metrics_folder: pathlib.Path,
+    still_root: str | None,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with app.platform(settings, directory):  # so that the children find the database up to date
-        roles.warn_of_root()
-        places = ["--data-dir", str(directory), "--metrics-folder", str(metrics_folder)]
-        command = [sys.executable, "-m", "trunkline", "serve", *places, "--role"]
+        roles.warn_of_root(still_root)
+        command = [sys.executable, "-m", "trunkline", "serve", *words, "--role"]
         api = [*command, "api", "--listener", str(bound.fileno()), "--processes", str(workers)]
         commands: list[tuple[list[str], list[int]]] = [(api, [bound.fileno()])] * workers
         if role == "all":

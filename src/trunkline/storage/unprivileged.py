@@ -2,7 +2,7 @@
 
 Whoever owns a folder can put a link where a file was. So root opens what is there by handle, never through a link
 (``O_NOFOLLOW``), looks at what it has opened, and changes owner and mode of that alone. Everything else in such a
-folder is done by a process that has become the user (``keeper.py``).
+folder is done by a process that has become the user (``keeper.py``, and the server itself).
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import pathlib
 import pwd
 import stat
 import subprocess
+from collections.abc import Iterator
 
 from trunkline.errors import OperatorError
 
@@ -73,6 +74,67 @@ def open_folder(path: pathlib.Path, name: str) -> int:
         return os.open(name, os.O_RDONLY | os.O_DIRECTORY | (0 if trusted else os.O_NOFOLLOW), dir_fd=parent)
     finally:
         os.close(parent)
+
+
+def user_of(path: pathlib.Path) -> User:
+    """The user of a data directory's database, with a folder of theirs in it. Raises OSError, OperatorError."""
+    state = open_folder(path, "postgres")
+    try:
+        return owner_of(state)
+    finally:
+        os.close(state)
+
+
+def give_directory(path: pathlib.Path, own: frozenset[str], user: User) -> None:
+    """Gives a data directory to its database's user, with the files named ``own`` in it.
+
+    One that is somebody's already stays theirs. Raises OSError, and OperatorError where root's holds anything besides:
+    it may be no data directory at all.
+    """
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if os.fstat(folder).st_uid == 0:
+            names = set(os.listdir(folder))
+            if strange := names - own - {"postgres"}:
+                raise OperatorError(f"the data directory {path} holds something else, {min(strange)!r}")
+            for name in names & own:
+                _give_file(folder, name, user)
+            os.fchown(folder, user.uid, user.gid)
+    finally:
+        os.close(folder)
+    open_the_way(path, user)
+
+
+def _give_file(folder: int, name: str, user: User) -> None:
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    try:
+        status = os.fstat(handle)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid == 0:
+            os.fchown(handle, user.uid, user.gid)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def acting_as(user: User) -> Iterator[None]:
+    """Root has the user's rights for a moment, to see what they may."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(user.gid)
+    os.seteuid(user.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def become(user: User) -> None:
+    """Drops root for good, in this process and those that it starts (setuid(2))."""
+    os.setgroups([])
+    os.setgid(user.gid)
+    os.setuid(user.uid)
 
 
 def lock_file(folder: int, name: str, user: User) -> int:
