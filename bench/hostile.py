@@ -1,12 +1,14 @@
 """What strangers and neighbours cost everybody else: memory, connections, and time."""
 
 import contextlib
+import os
 import resource
 import socket
 import statistics
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import asyncpg
 import httpx
@@ -128,28 +130,42 @@ def _call_on(server: Server, cut: list[str]) -> None:
 def _neighbour(stage: Stage) -> report.Figure:
     """A purchase of one account while another uses all it may, by the clock, against the same with nobody else."""
     url = stage.database()
-    here, neighbour, keys = stage.run(lambda: _neighbours(url))
+    here, neighbour = stage.run(lambda: _neighbours(url))
     server = stage.serve(url)
-    rounds = 1 if stage.quick else 3
+    keys = [neighbour, *_more_keys(server, neighbour)]
     ratios, idle, during = [], [], []
-    for _ in range(rounds):
+    for _ in range(1 if stage.quick else 3):
         idle.append(_purchases(server, here))
-        with _busy(server, [neighbour.key, *keys]):
+        with contextlib.ExitStack() as busy:
+            hands = [sys.executable, "-m", "bench.neighbour", str(server.port), *keys]
+            stage.with_stack(busy).start(hands, dict(os.environ))
+            time.sleep(1)  # at work
             during.append(_purchases(server, here))
         ratios.append(during[-1] / idle[-1])
+        time.sleep(0 if stage.quick else SECONDS)  # until it may do as much again
     raw = f"median {statistics.median(idle):.1f} ms alone, {statistics.median(during):.1f} ms beside it"
-    what = "a purchase beside an account that uses all it may, against one alone"
+    what = "a purchase beside an account with 40 batches at a time over 12 keys, against one alone"
     return report.Figure(what, ratios, 2, at_most=True, raw=raw)
 
 
-async def _neighbours(url: str) -> tuple[Customer, Customer, list[str]]:
-    """A customer without limits, and one as accounts are made, with a key for each of its hands."""
+async def _neighbours(url: str) -> tuple[Customer, str]:
+    """A customer without limits, and the live key of one as accounts are made."""
     connection = await asyncpg.connect(url)
     [here] = await customers(connection, 1)
     made = await accounts.create(connection, "neighbour@example.com", currency="USD", per_minute=60)
     await credit(connection, made.account_id)
     await connection.close()
-    return here, Customer(made.account_id, made.test_key), [made.live_key]
+    return here, made.live_key
+
+
+def _more_keys(server: Server, key: str) -> list[str]:
+    made = []
+    with _client(server, key) as client:
+        for _ in range(11):
+            answer = client.post("/keys", json={"name": "another", "scopes": ["numbers"]})
+            assert answer.status_code == 200, answer.text
+            made.append(answer.json()["data"]["key"])
+    return made
 
 
 def _purchases(server: Server, customer: Customer) -> float:
@@ -162,35 +178,6 @@ def _purchases(server: Server, customer: Customer) -> float:
             assert answer.status_code == 200, answer.text
             seconds.append(time.perf_counter() - began)
     return statistics.median(seconds) * 1000
-
-
-@contextlib.contextmanager
-def _busy(server: Server, keys: list[str]) -> Iterator[None]:
-    """Batches, lists and usage by label from both keys, as fast as they are answered or refused."""
-    over = threading.Event()
-    item = {"country": "us", "service": "any", "ttl": 60, "labels": {"run_id": "1"}}
-    calls: list[Callable[[httpx.Client], object]] = [
-        lambda client: client.post("/numbers/purchase/batch", json={"items": [item] * 20}),
-        lambda client: client.get("/account/usage", params={"group_by": "label.run_id"}),
-        lambda client: client.get("/numbers", params={"limit": 100}),
-    ]
-
-    def work(key: str, call: Callable[[httpx.Client], object]) -> None:
-        with _client(server, key) as client:
-            while not over.wait(0.005):  # a refusal is made at once, and would measure the client
-                with contextlib.suppress(httpx.HTTPError):
-                    call(client)
-
-    hands = [threading.Thread(target=work, args=(key, call)) for key in keys for call in calls for _ in range(6)]
-    for hand in hands:
-        hand.start()
-    time.sleep(1)  # until they are at work
-    try:
-        yield
-    finally:
-        over.set()
-        for hand in hands:
-            hand.join(SECONDS)
 
 
 def _client(server: Server, key: str) -> httpx.Client:

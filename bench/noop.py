@@ -1,14 +1,15 @@
-"""The least that an ASGI server can do, under the server settings of the product: ``python -m bench.noop``."""
+"""The least that an ASGI server can do: uvicorn over httptools and uvloop, with an answer that is always the same.
+
+A yardstick that is not ours, and so does not move with what it measures: ``python -m bench.noop``.
+"""
 
 import asyncio
-import signal
-from typing import Any, cast
+from typing import Any
 
+import uvicorn
 import uvloop
 
 from trunkline import roles
-from trunkline.api.server import Api
-from trunkline.asgi import Push
 
 BODY = b'{"success":true,"data":null}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
@@ -19,17 +20,24 @@ async def answer(scope: dict[str, Any], receive: object, send: Any) -> None:  # 
     await send({"type": "http.response.body", "body": BODY})
 
 
-class _NobodyWaits:
-    def drain(self) -> None:
-        pass
-
-
 async def main() -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     listener = roles.bind("127.0.0.1", 0)
-    ready = f"listening on http://127.0.0.1:{listener.getsockname()[1]}"
-    await roles.listen(cast("Api", answer), cast("Push", _NobodyWaits()), listener, stop, ready)
+    options = uvicorn.Config(
+        answer,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+    )
+    server = uvicorn.Server(options)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.005)
+    print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    await serving
 
 
 if __name__ == "__main__":

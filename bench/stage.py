@@ -140,7 +140,7 @@ class Stage:
         return self.start(command, self.environment(url, **settings))
 
     def noop(self) -> Server:
-        """The least that could answer, on the same server settings."""
+        """The least that could answer."""
         return self.start([sys.executable, "-m", "bench.noop"], dict(os.environ))
 
     def start(self, command: Sequence[str], environment: dict[str, str]) -> Server:

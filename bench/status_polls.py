@@ -62,8 +62,8 @@ def _compare(
         trusted.append(_round(trusting, load.Plan(trusting.port, streams, seconds), cores))
     return [
         report.Figure(
-            "status poll of a live lease, from memory, with key, limit and headers, against a no-op ASGI app on "
-            "the same server and core, by CPU time of the server",
+            "status poll of a live lease, from memory, with key, limit and headers, against a no-op ASGI app under "
+            "uvicorn on the same core, by CPU time of the server",
             [poll.efficiency / noop.efficiency for poll, noop in zip(polls, noops, strict=True)],
             0.6,
             raw=f"polls {_shown(polls)}; no-op {_shown(noops)}",
