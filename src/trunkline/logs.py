@@ -8,7 +8,9 @@ import datetime
 import json
 import logging
 import re
+import time
 import unicodedata
+from collections import OrderedDict
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -21,6 +23,8 @@ _encode = msgspec.json.Encoder().encode
 
 INDENT = "    "  # before each line of a traceback, so that none can be taken for an entry
 STDERR = 2  # not sys.stderr: its lock is held by whoever waits for the reader
+AGAIN_SECONDS = 10.0  # between two of the same warning
+MOST_KNOWN = 200  # warnings that are remembered for it
 _UNUSUAL = re.compile(r"[^ -~]")
 
 
@@ -98,6 +102,35 @@ def _time(record: logging.LogRecord) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+class Repetitions(logging.Filter):
+    """Of the same warning that no request has caused one in a while is written, with how many were left out.
+
+    What runs in the background tries again and again: while the database is away each would say so at every try.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()  # until when, and how many
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or getattr(record, "request_id", "") != "":
+            return True
+        words = record.getMessage()
+        said = (record.name, words)
+        until, left_out = self._known.get(said, (0.0, 0))
+        now = time.monotonic()
+        if now < until:
+            self._known[said] = (until, left_out + 1)
+            return False
+        self._known[said] = (now + AGAIN_SECONDS, 0)
+        self._known.move_to_end(said)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+        if left_out:
+            record.msg, record.args = f"{words} ({left_out} more since the last line)", None
+        return True
+
+
 class TextFormatter(logging.Formatter):
     """``2026-04-19T14:35:22.120Z WARNING trunkline.api: [req_…] message``; a traceback follows, indented."""
 
@@ -138,5 +171,6 @@ def configure(form: Literal["text", "json"], level: str) -> None:
     output = log_queue.LogQueue(STDERR)
     output.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     output.addFilter(_note_request)
+    output.addFilter(Repetitions())
     logging.basicConfig(level=level.upper(), handlers=[output], force=True)
     logging.captureWarnings(True)
