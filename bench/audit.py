@@ -6,7 +6,7 @@ import asyncpg
 
 from bench import report
 from bench.stage import SQL, Stage
-from trunkline.ledger import chain, heads, proof
+from trunkline.audit import chain, heads, proof
 from trunkline.storage.database import Database
 
 

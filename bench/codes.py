@@ -6,10 +6,10 @@ from pathlib import Path
 
 from bench import report
 from bench.stage import Stage
-from trunkline.activations.codes import Brands, extract
 from trunkline.catalog import services
+from trunkline.codes import Brands, extract
 
-TEXTS = Path(__file__).parents[1] / "tests" / "activations" / "texts" / "world.jsonl"
+TEXTS = Path(__file__).parents[1] / "tests" / "codes" / "texts" / "world.jsonl"
 HOSTILE = ("XX1 ", "code\n1234\n", "code 1234 ", "验证码1", "1 ", "a.", "1-", "http://a", "12:12 ", "@a #")
 KIB_64 = 65_536
 

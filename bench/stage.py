@@ -20,8 +20,9 @@ import asyncpg
 
 from trunkline import app, config, money
 from trunkline.accounts import accounts
-from trunkline.ledger import audit, journal
-from trunkline.ledger.audit import Actor
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
+from trunkline.ledger import journal
 from trunkline.storage import embedded
 from trunkline.storage.queries import queries
 
@@ -202,7 +203,7 @@ async def customers(connection: Any, count: int) -> list[Customer]:
 
 async def credit(connection: Any, account_id: int) -> None:
     what = {"amount": money.show(CREDIT_MICROS), "currency": "USD"}
-    act = await audit.record(
+    act = await acts.record(
         connection, Actor("operator:bench"), "account.credited", f"account:{account_id}", what, account_id=account_id
     )
     await journal.credit(connection, account_id, CREDIT_MICROS, act)

@@ -15,7 +15,7 @@ import uvloop
 from trunkline import app, asgi, config, roles
 from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Limiter
-from trunkline.api.callers import Callers
+from trunkline.surfaces.http.callers import Callers
 
 
 class _Trusting:

@@ -17,20 +17,22 @@ from trunkline import app, asgi, config, money
 from trunkline.accounts import accounts
 from trunkline.accounts.keys import ALL_SCOPES, Keyring
 from trunkline.accounts.limits import Limiter
-from trunkline.activations import erasure, inbox, sweeper, vault
+from trunkline.activations import erasure, inbox, sweeper
 from trunkline.activations.inbox import Outcome
-from trunkline.api.addresses import Addresses
-from trunkline.api.routes import Route
-from trunkline.api.server import Api
-from trunkline.api.strangers import Strangers
 from trunkline.app import Platform
 from trunkline.asgi import Push
-from trunkline.carriers import simulator
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.carriers.carrier import Alphabet, InboundText
-from trunkline.ledger import audit, journal
-from trunkline.ledger.audit import Actor
-from trunkline.pool import numbers
+from trunkline.carriers.simulated import carrier as simulator
+from trunkline.catalog import numbers
+from trunkline.ledger import journal
+from trunkline.storage import vault
 from trunkline.storage.database import Querier, Row
+from trunkline.surfaces.http.addresses import Addresses
+from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.route import Route
+from trunkline.surfaces.http.strangers import Strangers
 
 UNLIMITED = 10_000_000
 NORTH = {
@@ -134,9 +136,7 @@ async def pay_in(connection: Querier, account_id: int, amount: str | Decimal) ->
     assert balance is not None
     what = {"amount": money.show(money.parse(amount)), "currency": balance["currency"]}
     target = f"account:{account_id}"
-    act = await audit.record(
-        connection, Actor("operator:test"), "account.credited", target, what, account_id=account_id
-    )
+    act = await acts.record(connection, Actor("operator:test"), "account.credited", target, what, account_id=account_id)
     await journal.credit(connection, account_id, money.parse(amount), act)
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from trunkline import metrics
-from trunkline.api.exposition import Exposition, _all, fold
 from trunkline.metrics import Counter, Gauge, Histogram, Snapshot
+from trunkline.monitoring.exposition import Exposition, _all, fold
 
 DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "monitoring.md"
 

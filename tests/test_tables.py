@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from trunkline import tables
 from trunkline.catalog import services
 from trunkline.catalog.countries import countries
+from trunkline.catalog.numbers import BadRow, Row, read_rows
 from trunkline.errors import InvalidRequest
-from trunkline.pool.numbers import BadRow, Row, read_rows
 
 NORWAY = Row(2, "+47580012345678", "no", "Blue, North")
 AS_WRITTEN = 'E164,Country,Operator\r\n+47 5800 1234-5678,NO,"Blue, North"\r\n'

@@ -11,17 +11,17 @@ import asyncpg
 from trunkline import money
 from trunkline.activations import repeats
 from trunkline.activations.inbox import Inbox
-from trunkline.carriers import registry, simulator
+from trunkline.carriers import registry
 from trunkline.carriers.carrier import Carrier
 from trunkline.carriers.registry import Registry, Terms
-from trunkline.carriers.smpp.link import SmppCarrier
+from trunkline.carriers.simulated import carrier as simulator
+from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.carriers.smpp.options import SmppOptions
-from trunkline.catalog import prices, services
+from trunkline.catalog import numbers, prices, services
 from trunkline.catalog.prices import Catalog
 from trunkline.config import CarrierOptions, Config, PoolOptions
 from trunkline.errors import OperatorError
 from trunkline.events import tail as outbox
-from trunkline.pool import numbers
 from trunkline.storage import embedded, first_contact
 from trunkline.storage.database import SERVING, Budget, Database
 from trunkline.storage.migrate import migrate

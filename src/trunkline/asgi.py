@@ -11,36 +11,37 @@ from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.activations.lifecycle import Policy
 from trunkline.activations.live import Live
-from trunkline.api import account as account_api
-from trunkline.api import activations as activations_api
-from trunkline.api import audit as audit_api
-from trunkline.api import catalog as catalog_api
-from trunkline.api import control as control_api
-from trunkline.api import deliveries as deliveries_api
-from trunkline.api import deposits as deposits_api
-from trunkline.api import events as events_api
-from trunkline.api import keys as keys_api
-from trunkline.api import openapi, wire
-from trunkline.api import statement as statement_api
-from trunkline.api import stats as stats_api
-from trunkline.api import status as status_api
-from trunkline.api import usage as usage_api
-from trunkline.api import webhooks as webhooks_api
-from trunkline.api.addresses import Addresses
-from trunkline.api.probes import Probes
-from trunkline.api.routes import BASE, Route
-from trunkline.api.server import Api
-from trunkline.api.strangers import Strangers
+from trunkline.activations.outcomes import Statistics
 from trunkline.app import VERSION, Platform
 from trunkline.config import Config
 from trunkline.egress.names import Names
 from trunkline.events.hub import Hub
 from trunkline.events.tail import Event, Gap, Tail
 from trunkline.ledger.checkout import Checkout
-from trunkline.stats.statistics import Statistics
-from trunkline.status import components
-from trunkline.status.page import Board
-from trunkline.web import reference
+from trunkline.monitoring import components
+from trunkline.monitoring.page import Board
+from trunkline.surfaces.api import account as account_api
+from trunkline.surfaces.api import activations as activations_api
+from trunkline.surfaces.api import audit as audit_api
+from trunkline.surfaces.api import catalog as catalog_api
+from trunkline.surfaces.api import control as control_api
+from trunkline.surfaces.api import deliveries as deliveries_api
+from trunkline.surfaces.api import deposits as deposits_api
+from trunkline.surfaces.api import events as events_api
+from trunkline.surfaces.api import keys as keys_api
+from trunkline.surfaces.api import statement as statement_api
+from trunkline.surfaces.api import stats as stats_api
+from trunkline.surfaces.api import status as status_api
+from trunkline.surfaces.api import usage as usage_api
+from trunkline.surfaces.api import webhooks as webhooks_api
+from trunkline.surfaces.api.openapi import document as openapi
+from trunkline.surfaces.http import wire
+from trunkline.surfaces.http.addresses import Addresses
+from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.probes import Probes
+from trunkline.surfaces.http.route import BASE, Route
+from trunkline.surfaces.http.strangers import Strangers
+from trunkline.surfaces.web import reference
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ TrunklineError 500 internal_error
 │   ├── MalformedBody 400         not JSON, not UTF-8, a broken header
 │   ├── InvalidSignature 400      a message that does not come from whom it names, or is too old
 │   └── IdempotencyKeyReused 422  the same key with another body
-├── HeaderTooLarge 431 · TransferCodingUnknown 501 · VersionNotSupported 505   (api/heads.py)
+├── HeaderTooLarge 431 · TransferCodingUnknown 501 · VersionNotSupported 505   (surfaces/http/heads.py)
 ├── BodyTooSlow 408 · PathTooLong 414 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MethodNotAllowed 405
 ├── NotAuthenticated 401          no key, a mistyped, unknown, expired or revoked one
 ├── PaymentRequired 402           insufficient_balance
@@ -31,7 +31,7 @@ TrunklineError 500 internal_error
 └── OperatorError                 a command that cannot be done: one line on stderr, exit 1
 
 The status and the public code stand on the class; the HTTP edge renders every one of them in one place
-(``api/wire.py``). ``extra`` becomes members of the problem document (RFC 9457 §3.2).
+(``surfaces/http/wire.py``). ``extra`` becomes members of the problem document (RFC 9457 §3.2).
 """
 
 from typing import Any, ClassVar

@@ -1,6 +1,6 @@
 """What a process counts of itself: plain numbers in memory, which cost next to nothing until somebody asks for them.
 
-A slice adds to an instrument below where something has happened, and ``api/exposition.py`` shows them all. Names and
+A slice adds to an instrument below where something has happened, ``monitoring/exposition.py`` shows all. Names and
 units are those of https://prometheus.io/docs/practices/naming/. A label has few values, all known beforehand: a route's
 pattern, a status, a carrier's name; never an id, a number or anything else that a caller chose.
 """

@@ -14,25 +14,26 @@ from trunkline import app, asgi, egress
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
-from trunkline.activations import sweeper
-from trunkline.api.addresses import Addresses
-from trunkline.api.door import Door, raise_file_limit
-from trunkline.api.probes import Probes
-from trunkline.api.server import Api
-from trunkline.api.strangers import Strangers
+from trunkline.activations import outcomes, sweeper
 from trunkline.app import VERSION, Platform
 from trunkline.asgi import Push
-from trunkline.carriers import links, simulator
+from trunkline.audit import chain
+from trunkline.carriers import links
 from trunkline.carriers.carrier import Carrier, Deliver, DeliveryReceipt
 from trunkline.carriers.ownership import Ownership
+from trunkline.carriers.simulated import carrier as simulator
+from trunkline.catalog import moving
 from trunkline.config import Config
 from trunkline.errors import OperatorError
 from trunkline.events.fan_out import FanOut
-from trunkline.ledger import chain, deposits
-from trunkline.pool import moving
-from trunkline.stats import statistics
-from trunkline.status import health
-from trunkline.webhooks.delivery import Dispatcher
+from trunkline.events.webhooks.delivery import Dispatcher
+from trunkline.ledger import deposits
+from trunkline.monitoring import health
+from trunkline.surfaces.http.addresses import Addresses
+from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.door import Door, raise_file_limit
+from trunkline.surfaces.http.probes import Probes
+from trunkline.surfaces.http.strangers import Strangers
 
 RESTART_SECONDS = 5
 SIGNALS = (signal.SIGTERM, signal.SIGINT)  # that end a process in order
@@ -166,7 +167,7 @@ async def serve(
             keep = sweeper.Keep(kept.test_days, kept.label_days, kept.warn_gigabytes * 1e9)
             tasks.append(asyncio.create_task(sweeper.sweep(built.database, built.inbox, keep)))
             tasks.append(asyncio.create_task(deposits.sweep(built.database)))
-            tasks.append(asyncio.create_task(statistics.sweep(built.database)))
+            tasks.append(asyncio.create_task(outcomes.sweep(built.database)))
             tasks.append(asyncio.create_task(health.watch(built.database, built.registry)))
             key_file, heads_file = config.audit.key_path(data_dir), config.audit.heads_path(data_dir)
             linking = chain.keep(built.database, key_file, heads_file, export_seconds=config.audit.export_seconds)

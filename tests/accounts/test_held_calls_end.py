@@ -12,8 +12,8 @@ from tests.house import Buyer, House, data, opened, problem
 
 from trunkline import metrics
 from trunkline.accounts import policy
-from trunkline.api.server import Api
 from trunkline.storage.database import Database
+from trunkline.surfaces.http.application import Api
 
 pytestmark = pytest.mark.asyncio
 

@@ -14,9 +14,8 @@ from tests.house import NORTH, House, data, opened, problem
 from trunkline.accounts import policy
 from trunkline.accounts.keys import FRESH_SECONDS
 from trunkline.activations import lifecycle
-from trunkline.catalog import services
+from trunkline.catalog import numbers, services
 from trunkline.errors import InvalidRequest, OperatorError
-from trunkline.pool import numbers
 from trunkline.storage.database import Querier
 
 pytestmark = pytest.mark.asyncio

@@ -13,8 +13,8 @@ from tests.database_line import Line
 from tests.house import House, opened
 
 from trunkline.activations.inbox import LONGEST_TEXT, Inbox, Outcome
-from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, InboundText, Part, StoreAway
+from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog.prices import Catalog
 from trunkline.storage.database import Database
 

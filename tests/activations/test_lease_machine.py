@@ -24,11 +24,11 @@ from hypothesis.strategies import SearchStrategy
 from tests.house import Buyer, House, opened, pay_in
 
 from trunkline import money
-from trunkline.activations import lifecycle, states, sweeper
+from trunkline.activations import lifecycle, sweeper, views
 from trunkline.activations.inbox import Outcome
 from trunkline.activations.lifecycle import Order, Policy
-from trunkline.carriers import simulator
 from trunkline.carriers.registry import Terms
+from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog import prices
 from trunkline.catalog.countries import countries
 from trunkline.errors import NoNumbersAvailable, PaymentRequired, PriceAboveMax, TrunklineError
@@ -127,7 +127,7 @@ class LeaseMachine(RuleBasedStateMachine):
         for order, answer in zip(orders, answers, strict=True):
             self.answered(account, order, fee, answer)
 
-    def answered(self, account: int, order: Order, fee: int, answer: states.Lease | TrunklineError) -> None:
+    def answered(self, account: int, order: Order, fee: int, answer: views.Lease | TrunklineError) -> None:
         service, cost = order.service, COSTS[order.service]
         if order.max_micros is not None and cost > order.max_micros:
             assert isinstance(answer, PriceAboveMax)
@@ -143,7 +143,7 @@ class LeaseMachine(RuleBasedStateMachine):
         if isinstance(answer, NoNumbersAvailable):
             assert not sure
             return
-        assert isinstance(answer, states.Lease)
+        assert isinstance(answer, views.Lease)
         assert answer.phone_number is not None
         assert answer.activation_id is not None
         number = self.e164.index(answer.phone_number)
@@ -293,7 +293,7 @@ class LeaseMachine(RuleBasedStateMachine):
             mine,
         )
         assert [
-            (*list(row)[:4], [(sms.revision, sms.full_text, sms.code) for sms in states.texts(row)]) for row in rows
+            (*list(row)[:4], [(sms.revision, sms.full_text, sms.code) for sms in views.texts(row)]) for row in rows
         ] == [
             (
                 *(lease.activation_id, lease.state, lease.refund, len(lease.texts)),

@@ -11,9 +11,9 @@ from tests.house import NORTH, House, data, opened, problem
 
 from trunkline.activations import lifecycle
 from trunkline.activations.lifecycle import Order
-from trunkline.activations.states import Lease
-from trunkline.carriers import simulator
+from trunkline.activations.views import Lease
 from trunkline.carriers.registry import Terms
+from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog import services
 from trunkline.catalog.countries import countries
 from trunkline.errors import NoNumbersAvailable, TrunklineError

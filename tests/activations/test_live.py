@@ -15,8 +15,8 @@ from trunkline.activations import live as module
 from trunkline.activations.lifecycle import Policy, finish
 from trunkline.activations.live import Live
 from trunkline.activations.sweeper import expire_due
-from trunkline.api import activations as activations_api
 from trunkline.storage.database import DatabaseAway
+from trunkline.surfaces.api import activations as activations_api
 
 pytestmark = pytest.mark.asyncio
 

@@ -11,8 +11,8 @@ from tests.conftest import Trunkline
 from tests.house import NORTH, Buyer, House, data, opened
 
 from trunkline.activations import long_texts
-from trunkline.activations.codes import extract
 from trunkline.carriers.carrier import Alphabet, InboundText, Part
+from trunkline.codes import extract
 
 pytestmark = pytest.mark.asyncio
 

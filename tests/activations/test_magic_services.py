@@ -15,8 +15,8 @@ import pytest_asyncio
 from tests.conftest import Serve, Trunkline
 from tests.house import Buyer, House, data, opened, problem
 
-from trunkline.carriers import simulator
 from trunkline.carriers.carrier import InboundText, StoreAway
+from trunkline.carriers.simulated import carrier as simulator
 from trunkline.storage.database import Row
 from trunkline.storage.migrate import migrate
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from trunkline.activations.caseless import as_read
-from trunkline.activations.codes import Brands
 from trunkline.activations.matching import KEPT_BACK, Candidate, Senders, match, sender_fits
 from trunkline.catalog.services import ANY, Service
+from trunkline.codes import Brands
 
 SLUGS = (ANY, "whatsapp", "telegram", "uber")
 

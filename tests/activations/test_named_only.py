@@ -8,9 +8,9 @@ from tests import house as houses
 from tests.house import NORTH, Buyer, House, data, problem
 
 from trunkline import metrics
-from trunkline.activations.codes import Brands, extract
 from trunkline.activations.matching import UNNAMED
 from trunkline.catalog.services import starter_set
+from trunkline.codes import Brands, extract
 
 CAP = 2
 

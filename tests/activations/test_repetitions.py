@@ -17,8 +17,8 @@ from tests.house import NORTH, Buyer, House, opened, problem
 from trunkline.activations import erasure
 from trunkline.activations.inbox import Inbox, Outcome
 from trunkline.activations.repeats import read_secret
-from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, Identity, InboundText
+from trunkline.carriers.simulated import carrier as simulator
 
 pytestmark = pytest.mark.asyncio
 

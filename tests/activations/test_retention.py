@@ -21,12 +21,12 @@ from tests.house import Buyer, House, data, opened, problem
 from trunkline import config, logs, phone
 from trunkline.activations import erasure
 from trunkline.activations.inbox import Inbox
-from trunkline.activations.vault import TextKey, Vault, unseal, unseal_part
-from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Alphabet, InboundText, Part
+from trunkline.carriers.simulated import carrier as simulator
 from trunkline.errors import OperatorError
-from trunkline.storage import embedded
+from trunkline.storage import embedded, vault
 from trunkline.storage.database import REWRITE_WAITS_MS, SERVING
+from trunkline.storage.vault import TextKey, Vault, unseal, unseal_part
 
 DAY = 86_400.0
 PATIENCE_SECONDS = 60
@@ -263,10 +263,10 @@ async def test_a_key_is_thrown_away_when_all_of_its_texts_are_due(house: House) 
     await received(house, buyer)
     secret = await database.fetchval("SELECT key FROM text_key")
     await house.later(DAY)
-    assert await erasure.throw_keys_away(database) == 0
+    assert await vault.throw_keys_away(database) == 0
     assert await database.fetchval("SELECT key FROM text_key") == secret, "leases of that day may have texts to keep"
     await house.later(2 * DAY)
-    assert await erasure.throw_keys_away(database) == 1
+    assert await vault.throw_keys_away(database) == 1
     assert await database.fetchval("SELECT count(*) FROM text_key") == 0
     again = await received(house, buyer)
     assert await shown(buyer, again) == KEPT
@@ -293,7 +293,7 @@ async def test_a_dump_under_way_puts_off_the_new_file_and_holds_up_no_poll(url: 
     await transaction.start()
     await dumping.execute("LOCK TABLE text_key IN ACCESS SHARE MODE")
     assert REWRITE_WAITS_MS < 1000
-    throwing = asyncio.create_task(erasure.throw_keys_away(database))
+    throwing = asyncio.create_task(vault.throw_keys_away(database))
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not throwing.done():
             assert await shown(buyer, lease) in (KEPT, ERASED)
@@ -302,7 +302,7 @@ async def test_a_dump_under_way_puts_off_the_new_file_and_holds_up_no_poll(url: 
     assert await database.fetchval("SELECT count(*) FROM text_key WHERE key IS NULL") == 1, "to be gone on with"
     await transaction.rollback()
     await dumping.close()
-    assert await erasure.throw_keys_away(database) == 1
+    assert await vault.throw_keys_away(database) == 1
     assert await database.fetchval("SELECT count(*) FROM text_key") == 1
     assert await database.fetchval("SHOW lock_timeout") == f"{SERVING.lock_seconds:g}s"
 
@@ -356,7 +356,7 @@ async def test_a_dump_holds_no_text_in_the_clear_and_a_later_one_nothing_to_read
     assert len(secrets) == 5
     assert all(secret.hex() in before for secret in secrets)
     await house.later(3 * DAY)
-    await erasure.throw_keys_away(house.platform.database)
+    await vault.throw_keys_away(house.platform.database)
     after = dump(url)
     assert not any(secret.hex() in after for secret in secrets)
 
@@ -387,7 +387,7 @@ async def test_a_copy_of_the_databases_files_made_later_has_no_key_even_in_its_r
             assert TEXT.encode() not in before
             await house.later(3 * DAY)
             async with house.pushed.tail._looking:  # a look that began before may still see the key, so that it is kept
-                assert await erasure.throw_keys_away(house.platform.database) == 1
+                assert await vault.throw_keys_away(house.platform.database) == 1
             after = await copied("after")
             assert lease["phone_number"].encode() in after
             assert key not in after

@@ -12,7 +12,7 @@ from tests.house import House
 
 from trunkline.carriers.carrier import DeliveryReceipt
 from trunkline.carriers.smpp import pdu
-from trunkline.carriers.smpp.link import SmppCarrier
+from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.carriers.smpp.options import SmppOptions
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from trunkline.carriers.carrier import DeliveryReceipt, InboundText
-from trunkline.carriers.smpp.link import SmppCarrier
+from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.carriers.smpp.options import SmppOptions
 
 ROOT = Path(__file__).parents[2]

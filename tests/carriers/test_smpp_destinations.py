@@ -12,7 +12,7 @@ from tests.house import NORTH, Buyer, House, opened
 
 from trunkline.carriers.smpp import addresses
 from trunkline.carriers.smpp.options import SmppOptions
-from trunkline.pool import numbers
+from trunkline.catalog import numbers
 from trunkline.storage.database import Database
 
 OURS = {"us": "+14155550123", "de": "+4915228817386", "ru": "+79161234567", "it": "+390612345678"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.carriers.smpp_peer import PATIENCE_SECONDS, Inbox, answers_within, bound, carrier, needs_node, running
 
 from trunkline.carriers.smpp import pdu
-from trunkline.carriers.smpp.link import SmppCarrier
+from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.carriers.smpp.message import ShortMessage, short_message_body
 
 TEXT_BODY = short_message_body(ShortMessage(5, 0, b"WhatsApp", 1, 1, b"491511234567", 0, 0, 0, b"482913", {}))

@@ -23,7 +23,7 @@ from tests.outside import nobody
 
 from trunkline.carriers.carrier import Health, InboundText, LinkState, OutboundText, StoreAway, SubmitRefused
 from trunkline.carriers.smpp import session
-from trunkline.carriers.smpp.link import SmppCarrier
+from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.carriers.smpp.options import SmppOptions
 
 pytestmark = needs_node

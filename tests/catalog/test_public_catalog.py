@@ -11,12 +11,12 @@ from tests.catalog import crowd
 from tests.house import House, data, problem
 
 from trunkline import money
-from trunkline.api.documents import Documents, document
-from trunkline.api.routes import Document
 from trunkline.catalog import prices, services
 from trunkline.catalog.countries import countries
 from trunkline.catalog.rules import Rule, Rules
 from trunkline.errors import Unavailable
+from trunkline.surfaces.http.documents import Documents, document
+from trunkline.surfaces.http.route import Document
 
 
 @pytest_asyncio.fixture

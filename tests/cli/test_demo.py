@@ -8,9 +8,9 @@ import pytest
 from standardwebhooks import Webhook
 from tests.conftest import Trunkline
 
-from trunkline.cli import demo_receiver
+from trunkline.cli.demo import receiver as demo_receiver
 from trunkline.errors import OperatorError
-from trunkline.webhooks import signing
+from trunkline.events.webhooks import signing
 
 SECRET = signing.shown(signing.new_secret())
 BODY = b'{"type":"sms.received","data":{"code":"847291"}}'

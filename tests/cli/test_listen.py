@@ -21,9 +21,9 @@ from tests.e2e.test_main_job import Client
 from tests.outside import Behaviour, lasting_port, says, site, tls
 from tests.receiver import receiving
 
-from trunkline.cli.client import Client as Asked
-from trunkline.cli.listen import Sink, follow, listen
-from trunkline.cli.server_events import ServerEvent
+from trunkline.cli.customer.client import Client as Asked
+from trunkline.cli.customer.listen import Sink, follow, listen
+from trunkline.cli.customer.server_events import ServerEvent
 from trunkline.egress import NoAnswer
 from trunkline.errors import OperatorError, TrunklineError
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.cli.server_events import MOST_BYTES, ServerEvent, ServerEvents
+from trunkline.cli.customer.server_events import MOST_BYTES, ServerEvent, ServerEvents
 from trunkline.errors import OperatorError
 
 END = st.sampled_from([b"\n", b"\r", b"\r\n"])

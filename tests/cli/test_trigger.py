@@ -16,8 +16,8 @@ from tests.e2e.test_main_job import Client as Customer
 from tests.outside import says, site
 from tests.receiver import receiving
 
-from trunkline.cli.client import Client
-from trunkline.cli.trigger import MAKERS, trigger
+from trunkline.cli.customer.client import Client
+from trunkline.cli.customer.trigger import MAKERS, trigger
 from trunkline.errors import OperatorError, TrunklineError
 from trunkline.events.types import TYPES
 

@@ -24,7 +24,7 @@ import pytest
 import requests
 
 from tests.conftest import Customer, Serve, Server, Trunkline
-from trunkline.activations import vault
+from trunkline.storage import vault
 
 ROOT = pathlib.Path(__file__).parents[2]
 PATIENCE_SECONDS = 120.0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tests.events.webhooks.sending import post
 from tests.outside import lasting_port, nameserver, nobody, says, silent, site, tls
-from tests.webhooks.sending import post
 
 from trunkline import egress
 from trunkline.egress import Address, NoAnswer, dialling, fetch, networks

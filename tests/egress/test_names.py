@@ -8,9 +8,9 @@ import pathlib
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.events.webhooks.sending import SECONDS, post, receiving
 from tests.house import data, opened, problem
 from tests.outside import nameserver
-from tests.webhooks.sending import SECONDS, post, receiving
 
 from trunkline.accounts import accounts
 from trunkline.egress import NoAnswer, names

@@ -8,8 +8,8 @@ from tests.events.subscriber import subscribed
 from trunkline import clock
 from trunkline.events.contents import contents
 from trunkline.events.tail import SQL
+from trunkline.events.webhooks.recording import SQL as DELIVERY
 from trunkline.storage.database import Database, Querier
-from trunkline.webhooks.recording import SQL as DELIVERY
 
 pytestmark = pytest.mark.asyncio
 

@@ -16,8 +16,7 @@ import requests
 
 from tests.faults.load import is_in_flight
 from tests.faults.world import World
-from trunkline.activations import vault
-from trunkline.storage import embedded
+from trunkline.storage import embedded, vault
 
 PATIENCE_SECONDS = 120
 

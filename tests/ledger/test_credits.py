@@ -9,8 +9,9 @@ import pytest_asyncio
 from tests.conftest import Trunkline, database_url
 from tests.house import Buyer, House, opened, pay_in
 
-from trunkline.ledger import audit, journal
-from trunkline.ledger.audit import Actor
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
+from trunkline.ledger import journal
 from trunkline.storage.database import Database
 from trunkline.storage.migrate import PREPARE, migrate, scripts
 
@@ -29,7 +30,7 @@ async def house(url: str) -> AsyncIterator[House]:
 
 
 async def acted(house: House, buyer: Buyer, action: str, **data: object) -> int:
-    return await audit.record(
+    return await acts.record(
         house.platform.database, Actor("operator:x"), action, "account:x", data, account_id=buyer.account_id
     )
 

@@ -18,9 +18,9 @@ from tests.house import Buyer, House, data, opened, problem
 from tests.ledger.stripe_stub import Stub, event, signed, stub
 
 from trunkline.accounts import accounts
-from trunkline.api import deposits as deposits_api
 from trunkline.errors import InvalidRequest
 from trunkline.ledger import checkout, deposits
+from trunkline.surfaces.api import deposits as deposits_api
 
 SECOND = 1_000_000
 

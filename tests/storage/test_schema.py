@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 import os
+from pathlib import Path
 
 import asyncpg
 import pytest
 
+import trunkline
 from tests.conftest import database_url
 from tests.storage import snapshot
 from trunkline.activations import lifecycle
@@ -15,6 +17,8 @@ from trunkline.ledger import journal
 from trunkline.storage import queries
 from trunkline.storage.database import Database
 from trunkline.storage.migrate import PREPARE, migrate, scripts
+
+SOURCE = Path(str(trunkline.__file__)).parent
 
 embedded_only = pytest.mark.skipif(
     "TRUNKLINE_TEST_DATABASE_URL" in os.environ, reason="pg_dump must be of the server's version"
@@ -76,8 +80,10 @@ async def test_a_migration_that_was_changed_after_its_release_is_refused(url: st
 @pytest.mark.asyncio
 async def test_every_named_statement_is_one_that_the_database_accepts(url: str) -> None:
     connection = await asyncpg.connect(url)
-    for package in ("accounts", "activations", "api", "catalog", "events", "ledger", "pool"):
-        statements = queries.queries(f"trunkline.{package}")
+    files = list(SOURCE.rglob("queries.sql"))
+    assert len(files) > 5
+    for file in files:
+        statements = queries.queries(".".join(["trunkline", *file.parent.relative_to(SOURCE).parts]))
         assert statements.names()
         for name in statements.names():
             await connection.prepare(getattr(statements, name))

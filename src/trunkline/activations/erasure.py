@@ -1,7 +1,9 @@
 """Erases texts and codes that were kept long enough, and throws their keys away."""
 
-from trunkline.activations.vault import SQL
 from trunkline.storage.database import Database
+from trunkline.storage.queries import queries
+
+SQL = queries(__package__)
 
 GROUP = 500
 
@@ -29,16 +31,3 @@ async def forget_repeats(database: Database, secret: bytes) -> None:
     thrown = [row["day"] for row in await database.fetch(SQL.thrown_repeat_keys)]
     if thrown and await database.write_anew("repeat_key"):
         await database.execute(SQL.forget_repeat_keys, thrown)
-
-
-async def throw_keys_away(database: Database) -> int:
-    """Throws away the keys whose texts are all due to be erased; how many keys are gone from the table's file too.
-
-    A key's row outlives the key until the file is written anew, so that whoever is killed in between is made up for.
-    """
-    await database.execute(SQL.throw_keys_away)
-    thrown = [row["key_id"] for row in await database.fetch(SQL.thrown_keys)]
-    if not thrown or not await database.write_anew("text_key"):
-        return 0
-    await database.execute(SQL.forget_keys, thrown)
-    return len(thrown)

@@ -14,18 +14,19 @@ from collections.abc import Callable, Iterable, Sequence
 
 from trunkline import metrics, phone
 from trunkline.activations import long_texts
-from trunkline.activations.codes import Brands, extract
 from trunkline.activations.matching import Candidate, Match, Senders, match
 from trunkline.activations.repeats import Repeats
-from trunkline.activations.vault import Vault
-from trunkline.carriers import alphabets, simulator
+from trunkline.carriers import alphabets
 from trunkline.carriers.carrier import Identity, InboundText, StoreAway
+from trunkline.carriers.simulated import carrier as simulator
+from trunkline.catalog import recipients
 from trunkline.catalog.prices import Catalog, Snapshot
+from trunkline.catalog.recipients import Found
+from trunkline.codes import Brands, extract
 from trunkline.errors import Unavailable
-from trunkline.pool import recipients
-from trunkline.pool.recipients import Found
 from trunkline.storage.database import Database, Querier
 from trunkline.storage.queries import queries
+from trunkline.storage.vault import Vault
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.inbox")

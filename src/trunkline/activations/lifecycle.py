@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from trunkline import clock, money
-from trunkline.activations import states
+from trunkline.activations import views
 from trunkline.activations.matching import KEPT_BACK, UNNAMED
-from trunkline.activations.states import Activation, Detail, Lease
+from trunkline.activations.views import Activation, Detail, Lease
 from trunkline.carriers.registry import Terms
 from trunkline.errors import (
     AccountFrozen,
@@ -264,7 +264,7 @@ async def finish(
     now = clock.now()
     match row["problem"]:
         case None:
-            return states.activation(row, now)
+            return views.activation(row, now)
         case "not_found":
             raise NotFound("There is no such activation.")
         case "activation_finished":
@@ -274,7 +274,7 @@ async def finish(
         case "sms_already_received":
             raise SmsAlreadyReceived(
                 "A text has arrived, so the activation cannot be cancelled any more: complete it.",
-                sms=states.texts(row)[-1],
+                sms=views.texts(row)[-1],
             )
         case "cancel_too_early":
             after = clock.iso(row["cancel_after"] + datetime.timedelta(microseconds=999_999))
@@ -294,7 +294,7 @@ async def detail(connection: Querier, account_id: int, activation_id: int, *, te
     row = await connection.fetchrow(SQL.one, activation_id, account_id, test, KEPT_BACK, UNNAMED)
     if row is None:
         raise NotFound("There is no such activation.")
-    return states.detail(row, clock.now())
+    return views.detail(row, clock.now())
 
 
 async def listing(
@@ -324,4 +324,4 @@ async def listing(
         limit,
     )
     now = clock.now()
-    return [states.activation(row, now) for row in rows]
+    return [views.activation(row, now) for row in rows]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from trunkline import metrics
-from trunkline.activations import states
+from trunkline.activations import views
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
@@ -113,7 +113,7 @@ class Live:
         activation_id: int = row["activation_id"]
         self._drop(activation_id)  # what is older, and may not have been told yet
         if (
-            row["state"] not in states.LIVE
+            row["state"] not in views.LIVE
             or activation_id in self._changed_in_flight
             or self._distrusted.get(activation_id, 0.0) > time.monotonic()
         ):
@@ -194,7 +194,7 @@ class Live:
                     except Unavailable:
                         await asyncio.sleep(AWAY_SECONDS)
                         continue
-                    if row is None or row["state"] not in states.LIVE or row["revision"] > after_revision:
+                    if row is None or row["state"] not in views.LIVE or row["revision"] > after_revision:
                         return row
                     self._news.hurry()
                     await happened.wait()

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable
 
-from trunkline.activations.vault import unseal_part
 from trunkline.carriers import alphabets
 from trunkline.carriers.carrier import Alphabet
 from trunkline.storage.database import Row
+from trunkline.storage.vault import unseal_part
 
 GAP = "[…]"  # stands where parts are missing
 _CUT_OFF = re.compile(rf"(?<!\d)\d{{1,5}}(?={re.escape(GAP)})|(?<={re.escape(GAP)})\d{{1,5}}(?!\d)")

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from trunkline.activations.caseless import as_read, pattern_as_read
-from trunkline.activations.codes import Brands
 from trunkline.catalog.services import ANY, Service
+from trunkline.codes import Brands
 
 # What made a text a lease's; "alone": nothing but that no other could be meant.
 By = Literal["name", "sender", "filter", "any", "alone", "nobody"]

@@ -125,6 +125,7 @@ UPDATE finished_part SET fingerprint = sha256($1::bytea || fingerprint), erased 
  WHERE NOT erased AND finished_at < now() - interval '1 hour'
 
 -- A key is used for four days, and what it was used for is looked at for 73 hours more.
+
 -- name: throw_repeat_keys_away
 UPDATE repeat_key SET key = NULL WHERE key IS NOT NULL AND (day + 8)::timestamp AT TIME ZONE 'UTC' <= now()
 
@@ -133,14 +134,6 @@ SELECT day FROM repeat_key WHERE key IS NULL
 
 -- name: forget_repeat_keys
 DELETE FROM repeat_key WHERE day = ANY ($1::date[]) AND key IS NULL
-
--- name: text_key
-SELECT key_id, key, xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid AS committed
-  FROM text_key WHERE day = coalesce($1, current_date) AND days = $2 AND key IS NOT NULL
-
--- name: make_text_key
-INSERT INTO text_key (day, days, key) VALUES (coalesce($1, current_date), $2, $3)
-ON CONFLICT (day, days) DO UPDATE SET key = excluded.key WHERE text_key.key IS NULL
 
 -- name: erase_of_leases
 WITH due AS (
@@ -165,18 +158,9 @@ WITH due AS (
 SELECT count(*) FROM due
 
 -- A lease ends within an hour, so the texts of a day and its leases are all due once this time has come.
--- name: throw_keys_away
-UPDATE text_key SET key = NULL
- WHERE key IS NOT NULL AND (day + days + 1 + interval '2 hours') AT TIME ZONE 'UTC' <= now()
 
--- name: thrown_keys
-SELECT key_id FROM text_key WHERE key IS NULL
-
--- name: forget_keys
-DELETE FROM text_key WHERE key_id = ANY ($1::bigint[]) AND key IS NULL
-
--- A lease's events and deliveries go with their days, its use stays counted.
 -- name: forget_test_leases
+-- A lease's events and deliveries go with their days, its use stays counted.
 WITH due AS (
     SELECT activation_id FROM activation WHERE test AND ended_at <= now() - make_interval(days => $1)
      ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -188,6 +172,7 @@ WITH due AS (
 SELECT count(*) FROM due
 
 -- What labels were used is kept in sum alone, as ``other``.
+
 -- name: fold_labels
 WITH due AS (
     SELECT account_id, test, dimension, day, value FROM usage
@@ -240,3 +225,22 @@ SELECT end_all_of($1)
 
 -- name: end_all_on
 SELECT end_at_once(ARRAY(SELECT activation_id FROM activation WHERE number_id = $1 AND ended_at IS NULL))
+
+-- name: groups
+SELECT country, slug AS service, operator, carrier, buckets, leases
+  FROM outcome_groups($1, $2, date_trunc('hour', now(), 'UTC') - ($3 - 1) * interval '1 hour',
+                      (now() AT TIME ZONE 'UTC')::date - ($4 - 1), $5, (SELECT service_id FROM service WHERE slug = $6),
+                      $7, $8, $9, $10, $11) WITH ORDINALITY AS found
+  LEFT JOIN service USING (service_id)
+ WHERE $6 IS NULL OR EXISTS (SELECT FROM service WHERE slug = $6)
+ ORDER BY ordinality
+
+-- name: forget_hours
+DELETE FROM outcome_hour
+ WHERE ctid = ANY (ARRAY(SELECT ctid FROM outcome_hour WHERE hour < now() - $1 * interval '1 day'
+                          ORDER BY hour LIMIT $2 FOR UPDATE SKIP LOCKED))
+
+-- name: forget_days
+DELETE FROM outcome_day
+ WHERE ctid = ANY (ARRAY(SELECT ctid FROM outcome_day WHERE day < (now() AT TIME ZONE 'UTC')::date - $1::integer
+                          ORDER BY day LIMIT $2 FOR UPDATE SKIP LOCKED))

@@ -16,10 +16,10 @@ import secrets
 import tempfile
 import time
 
-from trunkline.activations.vault import REMEMBERED_SECONDS, TextKey
 from trunkline.storage import unprivileged
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
+from trunkline.storage.vault import REMEMBERED_SECONDS, TextKey
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.inbox")

@@ -9,6 +9,7 @@ import logging
 from trunkline.activations import erasure
 from trunkline.activations.inbox import Inbox
 from trunkline.errors import Unavailable
+from trunkline.storage import vault
 from trunkline.storage.database import Database
 from trunkline.storage.queries import queries
 
@@ -64,7 +65,7 @@ async def clean(database: Database, inbox: Inbox, keep: Keep) -> None:
         async with database.transaction(seconds=FORGET_SECONDS) as connection:
             await connection.execute(statement)
     await erasure.forget_repeats(database, inbox.secret)
-    if thrown := await erasure.throw_keys_away(database):
+    if thrown := await vault.throw_keys_away(database):
         log.info("%d keys of erased texts thrown away", thrown)
     size: int = await database.fetchval(SQL.database_bytes)
     if size > keep.warn_bytes:

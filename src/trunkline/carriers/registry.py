@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 
-from trunkline.carriers import simulator
 from trunkline.carriers.carrier import Carrier
-from trunkline.carriers.simulator import SimulatedCarrier
+from trunkline.carriers.simulated import carrier as simulator
+from trunkline.carriers.simulated.carrier import SimulatedCarrier
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import click
 
 from trunkline import app, config
-from trunkline.api import wire
 from trunkline.app import Platform
+from trunkline.audit.acts import Actor
 from trunkline.cli import terminal
 from trunkline.config import Config
-from trunkline.ledger.audit import Actor
 from trunkline.storage.database import COMMAND
+from trunkline.surfaces.http import wire
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -20,10 +20,10 @@ import msgspec
 import uvloop
 
 from trunkline import app, config, logs, roles
-from trunkline.activations.codes.lexicon import lexicon
-from trunkline.api import exposition
 from trunkline.cli import root
+from trunkline.codes.lexicon import lexicon
 from trunkline.errors import OperatorError
+from trunkline.monitoring import exposition
 
 FIRST_PAUSE_SECONDS = 0.5  # before a process that has ended is started again; doubled each time that it ends soon
 LONGEST_PAUSE_SECONDS = 30.0

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from trunkline import money
-from trunkline.activations import vault
 from trunkline.clock import iso
 from trunkline.egress import urls
+from trunkline.storage import vault
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 

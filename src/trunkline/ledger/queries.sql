@@ -16,6 +16,7 @@ SELECT coalesce(sum(received), 0)::bigint FROM usage
  WHERE account_id = $1 AND NOT test AND dimension = 'key' AND day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date
 
 -- What the transfers before a time did to the balance, a page of them: up to where, and whether that is the end.
+
 -- name: opening
 WITH page AS (
     SELECT * FROM transfer WHERE account_id = $1 AND transfer_id > $2 ORDER BY transfer_id LIMIT $4
@@ -27,6 +28,7 @@ SELECT coalesce(sum(CASE WHEN credit = 'available' THEN amount_micros WHEN debit
   FROM page, first WHERE first.transfer_id IS NULL OR page.transfer_id < first.transfer_id
 
 -- A page of an account's transfers, with what each did to the balance that can be spent.
+
 -- name: statement
 SELECT transfer_id, transfer.created_at, kind, transfer.activation_id, deposit_id, service.slug AS service, country, e164,
        CASE WHEN credit = 'available' THEN amount_micros WHEN debit = 'available' THEN -amount_micros ELSE 0 END AS micros,
@@ -40,6 +42,7 @@ SELECT transfer_id, transfer.created_at, kind, transfer.activation_id, deposit_i
 SELECT coalesce(max(transfer_id), 0) FROM transfer WHERE account_id = $1
 
 -- One deposit at a time begins for an account, so that a key that is sent twice at once begins one.
+
 -- name: own_currency
 SELECT currency FROM balance WHERE account_id = $1 FOR NO KEY UPDATE
 
@@ -60,6 +63,7 @@ RETURNING *
 UPDATE deposit SET state = 'expired' WHERE deposit_id = $1 AND state = 'pending' AND provider_ref IS NULL
 
 -- What a crash left behind before a session was known, and what was never heard of again (slow methods take two weeks).
+
 -- name: expire_deposits
 UPDATE deposit SET state = 'expired'
  WHERE state = 'pending' AND created_at < now() - CASE WHEN provider_ref IS NULL THEN interval '1 hour' ELSE interval '30 days' END
@@ -96,6 +100,7 @@ SELECT coalesce((SELECT min(transfer_id) FROM transfer), 0) AS first_transfer,
        coalesce(greatest((SELECT max(activation_id) FROM activation), (SELECT max(activation_id) FROM transfer)), -1) AS last_lease
 
 -- What the transfers of a range of ids did to each book, by account.
+
 -- name: moved
 SELECT account_id, currency, count(*) AS transfers,
        coalesce(sum(CASE WHEN credit = 'available' THEN amount_micros WHEN debit = 'available' THEN -amount_micros END), 0)::bigint AS available,
@@ -108,6 +113,7 @@ SELECT account_id, currency, count(*) AS transfers,
 SELECT account_id, currency, available_micros, held_micros FROM balance
 
 -- The leases of a range of ids against their transfers: what each day's cost, and the first that are wrong.
+
 -- name: leases
 SELECT account_id, day, coalesce(sum(held - released) FILTER (WHERE NOT test), 0)::bigint AS micros,
        count(*) FILTER (WHERE revision > 0 AND NOT test) AS completed,
@@ -137,11 +143,13 @@ SELECT account_id, day, coalesce(sum(held - released) FILTER (WHERE NOT test), 0
  GROUP BY account_id, day
 
 -- What caps, tiers and customers are told was used, by account and day; each lease is counted in three dimensions.
+
 -- name: used
 SELECT account_id, day, dimension, sum(micros)::bigint AS micros, sum(received)::bigint AS received
   FROM usage WHERE NOT test AND dimension IN ('key', 'service', 'country') GROUP BY account_id, day, dimension
 
 -- Deposits against credits: each that is paid has one of its amount, and each credit of a deposit has that deposit.
+
 -- name: wrong_deposits
 SELECT deposit_id, deposit.account_id, state, deposit.amount_micros, deposit.currency,
        coalesce(credited.amount_micros, 0)::bigint AS credited_micros, coalesce(credits, 0) AS credits
@@ -156,6 +164,7 @@ SELECT deposit_id, deposit.account_id, state, deposit.amount_micros, deposit.cur
 
 -- Credits that are no deposits against the operator's acts, one to one: by the act that a credit names, and those from before
 -- credits named one by account, currency and amount, in their order. What is left over on either side is wrong.
+
 -- name: wrong_credits
 WITH given AS (
     SELECT *, row_number() OVER (PARTITION BY pair ORDER BY transfer_id) AS place
@@ -173,78 +182,3 @@ SELECT given.transfer_id, act.entry_id AS act_id, coalesce(given.account_id, act
   FROM given FULL JOIN act USING (pair, place)
  WHERE (given.account_id, given.currency, given.amount_micros) IS DISTINCT FROM (act.account_id, act.currency, act.amount_micros)
  ORDER BY given.transfer_id, act.entry_id LIMIT 100
-
--- name: record_act
-INSERT INTO audit_entry (actor, account_id, test, action, target, data, address, request_id)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8) RETURNING entry_id
-
--- When the $3rd newest act of an account's keys was, if within 24 hours.
--- name: act_of_day
-SELECT at FROM (SELECT at FROM audit_entry WHERE account_id = $1 AND test = $2 AND actor LIKE 'key:%'
-                 ORDER BY entry_id DESC OFFSET $3 - 1 LIMIT 1) AS newest
- WHERE at > now() - interval '1 day'
-
--- name: acts
-SELECT entry_id, at, actor, account_id, test, action, target, data, address, request_id FROM audit_entry
- WHERE ($1::bigint IS NULL OR account_id = $1) AND ($2::text IS NULL OR action = $2)
- ORDER BY entry_id DESC LIMIT $3
-
--- name: acts_of
-SELECT entry_id, at, actor, action, target, data, address, request_id FROM audit_entry
- WHERE account_id = $1 AND test = $2 AND entry_id < $3 AND ($4::text IS NULL OR action = $4)
-   AND ($6 OR action NOT LIKE 'webhook.%')
- ORDER BY entry_id DESC LIMIT $5
-
--- name: pending
-SELECT entry_id FROM audit_pending ORDER BY entry_id LIMIT $1
-
--- name: entries
-SELECT entry_id::text, to_jsonb(at AT TIME ZONE 'UTC') #>> '{}' || 'Z' AS at, actor, account_id::text, test::text, action,
-       target, data::text, address, request_id
-  FROM audit_entry WHERE entry_id = ANY ($1::bigint[]) ORDER BY audit_entry.entry_id
-
--- name: add_links
-INSERT INTO audit_link (position, entry_id, hash) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
-
--- name: no_longer_pending
-DELETE FROM audit_pending WHERE entry_id = ANY ($1::bigint[])
-
--- name: last_link
-SELECT position, hash FROM audit_link ORDER BY position DESC LIMIT 1
-
--- name: head
-SELECT position, hash, to_jsonb(signed_at AT TIME ZONE 'UTC') #>> '{}' || 'Z' AS signed_at, signature FROM audit_head
-
--- name: now
-SELECT to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}' || 'Z'
-
--- name: put_head
-INSERT INTO audit_head (position, hash, signed_at, signature) VALUES ($1, $2, $3::text::timestamptz, $4)
-ON CONFLICT (single) DO UPDATE SET position = $1, hash = $2, signed_at = $3::text::timestamptz, signature = $4
-
--- name: links
-SELECT position, hash, link.entry_id AS linked, entry.entry_id::text,
-       to_jsonb(at AT TIME ZONE 'UTC') #>> '{}' || 'Z' AS at, actor, account_id::text, test::text, action,
-       target, data::text, address, request_id
-  FROM audit_link AS link LEFT JOIN audit_entry AS entry ON entry.entry_id = link.entry_id
- WHERE position > $1 ORDER BY position LIMIT $2
-
--- name: links_at
-SELECT position, hash FROM audit_link WHERE position = ANY ($1::bigint[])
-
--- name: unlinked
-WITH unlinked AS (
-    SELECT entry_id, pending.entry_id IS NULL OR entry.at < now() - $1::interval AS off
-      FROM audit_entry AS entry LEFT JOIN audit_pending AS pending USING (entry_id)
-     WHERE NOT EXISTS (SELECT FROM audit_link AS link WHERE link.entry_id = entry.entry_id)
-)
-SELECT count(*) AS unlinked, count(*) FILTER (WHERE off) AS off,
-       ARRAY(SELECT entry_id FROM unlinked WHERE off ORDER BY entry_id LIMIT $2) AS first
-  FROM unlinked
-
--- name: pending_without_entry
-SELECT entry_id FROM audit_pending AS pending
- WHERE NOT EXISTS (SELECT FROM audit_entry AS entry WHERE entry.entry_id = pending.entry_id) ORDER BY entry_id LIMIT $1
-
--- name: chain_counts
-SELECT (SELECT count(*) FROM audit_entry) AS entries, (SELECT count(*) FROM audit_link) AS links

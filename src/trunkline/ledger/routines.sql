@@ -22,27 +22,5 @@ END $$;
 CREATE OR REPLACE TRIGGER transfer_keeps_balance AFTER INSERT ON transfer
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION keep_balance();
 
--- What is written in the books stays: corrections are transfers of their own.
-CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
-END $$;
-
 CREATE OR REPLACE TRIGGER transfer_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transfer
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
-CREATE OR REPLACE TRIGGER audit_entry_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entry
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
-CREATE OR REPLACE TRIGGER audit_link_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_link
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
--- An act waits for its place in the chain from the moment it is committed, in no matter what order acts are.
-CREATE OR REPLACE FUNCTION await_link() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO audit_pending (entry_id) SELECT entry_id FROM written;
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE TRIGGER audit_entry_awaits_link AFTER INSERT ON audit_entry
-    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION await_link();

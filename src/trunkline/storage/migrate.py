@@ -1,12 +1,15 @@
 """Brings a database to the schema of this version: numbered migrations once each, routines whenever they changed.
 
 Migrations (``migrations/NNNN_name.sql``) make tables, types and indexes and are never edited once released. Functions
-and triggers stand in ``*routines.sql`` of the slice that calls them; they are replaced as a whole. After any change the
-role that serves gets its rights anew (docs/decisions/0020).
+and triggers stand in ``routines.sql`` or ``routines/`` of the slice that calls them, however deep it lies; they are
+replaced as a whole, in any order, since no body is looked into before all are there. After any change the role that
+serves gets its rights anew (docs/decisions/0020).
 """
 
 import hashlib
 import importlib.resources
+import re
+from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 
 import asyncpg
@@ -15,6 +18,7 @@ from trunkline.errors import OperatorError
 from trunkline.storage import first_contact, trouble
 from trunkline.storage.trouble import DatabaseAway
 
+_ROUTINES = re.compile(r"(^|/|_)routines(\.sql$|/)")
 LOCK = 0x7472756E6B  # one process migrates, the others wait
 SETTINGS = {"statement_timeout": str(24 * 3600 * 1000)}  # large tables are rewritten for hours
 
@@ -45,11 +49,16 @@ def scripts() -> list[tuple[str, str, bool]]:
     package = importlib.resources.files("trunkline")
     migrations = sorted(_sql(package.joinpath("storage", "migrations")), key=lambda file: file.name)
     every = [(file.name, file.read_text("utf-8"), False) for file in migrations]
-    for folder in sorted((entry for entry in package.iterdir() if entry.is_dir()), key=lambda entry: entry.name):
-        for routines in sorted(_sql(folder), key=lambda file: file.name):
-            if routines.name.endswith("routines.sql"):
-                every.append((f"{folder.name}/{routines.name}", routines.read_text("utf-8"), True))
-    return every
+    routines = sorted(_routines(package, ""), key=lambda script: (not script[0].startswith("storage/"), script[0]))
+    return every + [(name, file.read_text("utf-8"), True) for name, file in routines]
+
+
+def _routines(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _routines(entry, f"{path}{entry.name}/")
+        elif entry.name == "routines.sql" or (path.endswith("/routines/") and entry.name.endswith(".sql")):
+            yield f"{path}{entry.name}", entry
 
 
 def _sql(folder: Traversable) -> list[Traversable]:
@@ -105,9 +114,11 @@ async def _apply(
     connection: "asyncpg.Connection[asyncpg.Record]", scripts: list[tuple[str, str, bool]], digests: dict[str, str]
 ) -> list[str]:
     applied = await _applied(connection)
-    unknown = [name for name in applied if name not in digests and not name.endswith("routines.sql")]
+    gone = [name for name in applied if name not in digests]
+    unknown = [name for name in gone if not _ROUTINES.search(name)]
     if unknown:
         raise OperatorError(f"The database is newer than this program: it has {', '.join(sorted(unknown))}.")
+    await connection.execute("SET LOCAL check_function_bodies = off")
     ran = []
     for name, text, again in scripts:
         had = applied.get(name)
@@ -126,4 +137,5 @@ async def _apply(
             digests[name],
         )
         ran.append(name)
+    await connection.execute("DELETE FROM schema_version WHERE name = ANY ($1::text[])", gone)
     return ran

@@ -26,3 +26,9 @@ BEGIN
     EXECUTE format('ALTER FUNCTION keep_event_days(integer) SECURITY DEFINER SET search_path = %I, pg_temp', current_schema);
     EXECUTE format('GRANT MAINTAIN ON TABLE text_key TO %I', p_role);
 END $$;
+
+-- What is written in the books stays: corrections are transfers of their own.
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
+END $$;

@@ -1,0 +1,255 @@
+"""What a lease is, as everybody outside sees it. Pure: rows of the database in, answers out."""
+
+import datetime
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from trunkline import money
+from trunkline.activations import long_texts
+from trunkline.activations.matching import UNNAMED
+from trunkline.clock import iso
+from trunkline.codes import extract
+from trunkline.storage import vault
+from trunkline.storage.database import Row
+
+State = Literal["waiting", "received", "completed", "cancelled", "expired"]
+STATES: tuple[State, ...] = ("waiting", "received", "completed", "cancelled", "expired")
+LIVE = frozenset({"waiting", "received"})
+
+
+class Sms(msgspec.Struct, frozen=True):
+    """A text that arrived for a lease."""
+
+    code: str | None
+    full_text: str | None
+    received_at: str
+    sender: str
+    revision: int
+    erased: bool = False
+    incomplete: bool = False
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The answer to a poll."""
+
+    status: State
+    sms: Sms | None
+    revision: int
+    messages: list[Sms]
+    expires_at: str
+    cancel_available_at: str
+    can_cancel: bool
+    can_finish: bool
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The answer to a purchase. A dry run leases nothing, so its number, id and times are null."""
+
+    activation_id: str | None
+    phone_number: str | None
+    country: str
+    service: str
+    expires_at: str | None
+    cost: Decimal
+    cancel_available_at: str | None
+    labels: dict[str, str]
+    dry_run: bool
+
+
+class Activation(Status, frozen=True, kw_only=True):
+    """A lease with everything that its owner may know."""
+
+    activation_id: str
+    phone_number: str
+    country: str
+    service: str
+    cost: Decimal
+    refund: Decimal
+    currency: str
+    carrier: str
+    created_at: str
+    ended_at: str | None
+    labels: dict[str, str]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Something that happened to a lease, or the reason why nothing has."""
+
+    at: str
+    type: str
+    detail: str
+    why: list[str]
+
+
+class Detail(Activation, frozen=True, kw_only=True):
+    """A lease with its timeline."""
+
+    timeline: list[Step]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A text as texts_of() answers it: octets in hexadecimal, in the clear only what came before there were keys."""
+
+    received_at: str
+    sender: str
+    revision: int
+    code: str | None
+    full_text: str | None
+    sealed: str | None
+    key: str | None
+    incomplete: bool = False
+
+
+_read_texts = msgspec.json.Decoder(list[_Kept]).decode
+
+
+def texts(row: Row) -> list[Sms]:
+    """The texts of a row, oldest first."""
+    return [_opened(kept) for kept in _read_texts(row["texts"])] if row["texts"] else []
+
+
+def _opened(kept: _Kept) -> Sms:
+    full_text, code = kept.full_text, kept.code
+    if kept.sealed and kept.key:
+        full_text, code = vault.unseal(bytes.fromhex(kept.key), bytes.fromhex(kept.sealed)) or (None, None)
+    return Sms(
+        code,
+        full_text,
+        kept.received_at,
+        kept.sender,
+        kept.revision,
+        erased=full_text is None,
+        incomplete=kept.incomplete,
+    )
+
+
+def _common(row: Row, now: datetime.datetime) -> dict[str, Any]:
+    messages = texts(row)
+    return {
+        "status": row["state"],
+        "sms": messages[-1] if messages else None,
+        "revision": row["revision"],
+        "messages": messages,
+        "expires_at": iso(row["expires_at"]),
+        "cancel_available_at": iso(row["cancel_after"]),
+        "can_cancel": row["state"] == "waiting" and row["cancel_after"] <= now,
+        "can_finish": row["state"] == "received",
+    }
+
+
+def status(row: Row, now: datetime.datetime) -> Status:
+    return Status(**_common(row, now))
+
+
+def _whole(row: Row, now: datetime.datetime) -> dict[str, Any]:
+    return {
+        **_common(row, now),
+        "activation_id": str(row["activation_id"]),
+        "phone_number": row["e164"],
+        "country": row["country"],
+        "service": row["service"],
+        "cost": money.show(row["cost_micros"]),
+        "refund": money.show(row["refund_micros"]),
+        "currency": row["currency"],
+        "carrier": row["carrier"],
+        "created_at": iso(row["created_at"]),
+        "ended_at": iso(row["ended_at"]) if row["ended_at"] else None,
+        "labels": msgspec.json.decode(row["labels"]) if row["labels"] else {},
+    }
+
+
+def activation(row: Row, now: datetime.datetime) -> Activation:
+    return Activation(**_whole(row, now))
+
+
+def detail(row: Row, now: datetime.datetime) -> Detail:
+    return Detail(**_whole(row, now), timeline=timeline(row, now))
+
+
+_HAPPENED = {
+    "activation.created": "The number was leased.",
+    "activation.completed": "The lease was completed.",
+    "activation.cancelled": "The lease was cancelled.",
+    "activation.expired": "The lease's time was over.",
+}
+
+
+def timeline(row: Row, now: datetime.datetime) -> list[Step]:
+    """What happened, oldest first; for a lease that waits, the last step says why nothing has come.
+
+    Of each text it says why this lease got it, which cue decided on its code, and what was turned down.
+    """
+    arrived = {sms.revision: sms for sms in texts(row)}
+    reasons = msgspec.json.decode(row["reasons"] or b"{}")
+    steps = []
+    for event in msgspec.json.decode(row["events"]) if row["events"] else _remains(row, arrived.values()):
+        kind, why = event["type"], []
+        sms = arrived.get(event["data"]["revision"]) if kind == "sms.received" else None
+        if sms is None:
+            detail = _HAPPENED.get(kind, kind)
+        else:
+            detail = _arrived(sms)
+            why = _why_so_read(sms, reasons.get(str(sms.revision)))
+        steps.append(Step(event["at"], kind, detail, why))
+    unfinished = msgspec.json.decode(row["parts"]) if row["parts"] else []
+    steps += [Step(long["at"], "sms.part", _came(long), []) for long in unfinished]
+    steps.sort(key=lambda step: step.at)
+    if row["state"] == "waiting":
+        steps.append(Step(iso(now), "waiting", *_why_nothing_came(row)))
+    return steps
+
+
+def _remains(row: Row, arrived: Iterable[Sms]) -> list[dict[str, Any]]:
+    """What the lease itself tells of its events, once those are older than events are kept."""
+    ended = [{"type": f"activation.{row['state']}", "at": iso(row["ended_at"])}] if row["ended_at"] else []
+    texts = [{"type": "sms.received", "at": sms.received_at, "data": {"revision": sms.revision}} for sms in arrived]
+    return [{"type": "activation.created", "at": iso(row["created_at"])}, *texts, *ended]
+
+
+def _came(long: dict[str, Any]) -> str:
+    """Of a long text that is not whole; whose it is nobody knows yet, so none of its words."""
+    came = [str(number) for number in long["came"]]
+    parts, have = ("part", "has") if len(came) == 1 else ("parts", "have")
+    return f"Of a long text {parts} {', '.join(came)} of {long['total']} {have} come to the number."
+
+
+def _arrived(sms: Sms) -> str:
+    if sms.erased:
+        return "A text arrived; it has been erased since."
+    if sms.incomplete:
+        code = f"its code is {sms.code}" if sms.code else "what is there holds no code"
+        return f"A long text arrived of which parts are missing; {code}."
+    return f"A text arrived; its code is {sms.code}." if sms.code else "A text arrived; it holds no code."
+
+
+def _why_so_read(sms: Sms, reason: str | None) -> list[str]:
+    """The text is read again, which costs less than to store why of each one."""
+    why = [f"This lease got it because {reason}."] if reason else []
+    if sms.full_text is None:
+        return why
+    found = extract(long_texts.legible(sms.full_text) if sms.incomplete else sms.full_text)
+    if found.code != sms.code:
+        return [*why, "It was read by an earlier version of Trunkline."]
+    return [*why, *found.why]
+
+
+def _why_nothing_came(row: Row) -> tuple[str, list[str]]:
+    others, kept_back = row["unmatched"], row["kept_back"]
+    if not others and row["parts"]:
+        return "A long text is coming to the number.", [
+            "Its missing parts are waited for; if they do not come, it goes where a text of what has come would."
+        ]
+    if not others:
+        return "No text has come to the number yet.", []
+    some = "1 text has" if others == 1 else f"{others} texts have"
+    why = ["Service, sender and contains decide which lease a text is for."]
+    if kept_back:
+        held = "1 of them was" if kept_back == 1 else f"{kept_back} of them were"
+        why.append(f"{held} kept back by a sender or contains filter.")
+    if row["unnamed"]:
+        held = "1 of them was" if row["unnamed"] == 1 else f"{row['unnamed']} of them were"
+        why.append(f"{held} kept back: {UNNAMED}.")
+    return f"{some} come to the number since, none for this lease.", why

@@ -1,0 +1,61 @@
+"""Numbers change their carrier, are retired, or leave the pool; and what hangs on carriers that are gone."""
+
+from trunkline.catalog.numbers import SIMULATED, SQL, Row
+from trunkline.errors import OperatorError
+from trunkline.storage.database import Querier
+from trunkline.storage.database import Row as Record
+
+CHUNK = 200  # in one transaction: each holds a lock for every number, and purchases pass those by
+
+
+async def known(connection: Querier, e164: list[str]) -> dict[str, str]:
+    """The carrier of each number. Raises OperatorError, naming the first, where one is not the operator's own."""
+    rows = await connection.fetch(SQL.carriers_of, e164)
+    carriers: dict[str, str] = {row["e164"]: row["carrier"] for row in rows}
+    missing = [each for each in e164 if carriers.get(each, SIMULATED) == SIMULATED]
+    if missing:
+        more = f", nor {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise OperatorError(f"The pool has no number {missing[0]} of yours{more}.")
+    return carriers
+
+
+async def of_carrier(connection: Querier, carrier: str) -> list[str]:
+    """All numbers of a carrier. Raises OperatorError where it has none."""
+    if carrier == SIMULATED:
+        raise OperatorError("The simulated network's numbers stay with it.")
+    found: list[str] = []
+    last = 0
+    while rows := await connection.fetch(SQL.numbers_page, carrier, last, 10_000):
+        found += [row["e164"] for row in rows]
+        last = rows[-1]["number_id"]
+    if not found:
+        raise OperatorError(f"The carrier {carrier!r} has no numbers in the pool.")
+    return found
+
+
+async def move(connection: Querier, rows: list[Row], carrier: str) -> list[str]:
+    """Brings numbers to a carrier, with the leases that run on them; those that went. An empty country leaves country
+    and operator as they are. In one transaction, of at most ``CHUNK``."""
+    answer = await connection.fetch(
+        SQL.move,
+        carrier,
+        [row.e164 for row in rows],
+        [row.country or None for row in rows],
+        [row.operator if row.country else None for row in rows],
+    )
+    return [row[0] for row in answer]
+
+
+async def retire(connection: Querier, e164: list[str], reason: str) -> int:
+    """Nobody leases them from now on; leases that run get their texts to the end. How many were not away before."""
+    return len(await connection.fetch(SQL.retire, e164, reason))
+
+
+async def remove(connection: Querier, e164: list[str]) -> dict[str, str | None]:
+    """Takes numbers out of the pool; for each why it has to stay, or None where it is gone."""
+    return {row["the_number"]: row["stays"] for row in await connection.fetch(SQL.remove, e164)}
+
+
+async def stranded(connection: Querier, carriers: list[str]) -> list[Record]:
+    """The carriers that have numbers and are none of these: ``carrier``, ``numbers``, ``live`` leases."""
+    return [row for row in await connection.fetch(SQL.by_carrier, carriers) if row["numbers"] or row["live"]]

@@ -1,0 +1,144 @@
+"""``trunkline account policy``, ``freeze`` and ``unfreeze``."""
+
+import pathlib
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from trunkline import money
+from trunkline.accounts import accounts
+from trunkline.accounts import policy as policies
+from trunkline.accounts.policy import Policy
+from trunkline.activations import lifecycle
+from trunkline.audit import acts
+from trunkline.cli.command import answer, common, opened, operator, run
+from trunkline.config import Config
+from trunkline.errors import InvalidRequest
+from trunkline.storage.database import Querier
+
+NAMES = {
+    "max-active": "max_active",
+    "purchases-per-hour": "purchases_per_hour",
+    "cancels-per-hour": "cancels_per_hour",
+    "success-floor": "success_floor",
+    "retention-days": "retention_days",
+    "low-balance": "low_balance_micros",
+    "cap-day": "cap_day_micros",
+    "cap-month": "cap_month_micros",
+}
+
+
+@click.command()
+@click.argument("email")
+@click.option("--max-active", type=int, help="Leases on real carriers at a time.")
+@click.option("--purchases-per-hour", type=int, help="Of numbers on real carriers.")
+@click.option("--cancels-per-hour", type=int, help="Of leases on real carriers.")
+@click.option("--success-floor", type=float, help="The share of its last leases that must have got a text: 0.2.")
+@click.option("--retention-days", type=int, help="How long texts are kept after their lease's end.")
+@click.option("--low-balance", help="The balance below which the customer is told: 5.00.")
+@click.option("--cap-day", help="What may be spent in a day of UTC.")
+@click.option("--cap-month", help="What may be spent in a calendar month of UTC.")
+@click.option("--reset", type=click.Choice(list(NAMES)), multiple=True, help="Back to the settings', or to no limit.")
+@common
+@run
+async def policy(
+    email: str,
+    reset: tuple[str, ...],
+    as_json: bool,
+    data_dir: pathlib.Path | None,
+    **given: float | str | None,
+) -> None:
+    """An account's caps and limits, and where each comes from; options change them."""
+    changes: dict[str, policies.Value] = {NAMES[name]: None for name in reset}
+    for option, value in given.items():
+        name = option.replace("_", "-")
+        if value is not None and name in reset:
+            raise InvalidRequest(f"--{name} is given and reset at once.", field=option)
+        if isinstance(value, str):
+            changes[NAMES[name]] = money.parse(value, field=option)
+        elif value is not None:
+            changes[NAMES[name]] = Decimal(str(value)) if name == "success-floor" else int(value)
+    async with opened(data_dir) as (settings, built), built.database.transaction() as connection:
+        found = await accounts.find(connection, email)
+        account_id = found["account_id"]
+        if changes:
+            old, new = await policies.change(connection, account_id, changes)
+            told = {"old": policies.told(old, changes), "new": policies.told(new, changes)}
+            await acts.record(
+                connection, operator(), "account.policy_set", f"account:{account_id}", told, account_id=account_id
+            )
+        else:
+            new = await policies.of(connection, account_id)
+    rows = _effective(new, settings)
+    answer(
+        as_json,
+        {"email": found["email"], "frozen": found["frozen_reason"], "policy": rows},
+        "\n".join(
+            [f"{found['email']} is frozen: {found['frozen_reason']}"] * bool(found["frozen_reason"])
+            + [
+                f"{name:<20}{'none' if row['from'] is None else row['value']!s:<8}{row['from'] or ''}".rstrip()
+                for name, row in rows.items()
+            ]
+        ),
+    )
+
+
+def _effective(own: Policy, settings: Config) -> dict[str, dict[str, Any]]:
+    general = {
+        "max_active": settings.policy.max_active,
+        "purchases_per_hour": settings.policy.purchases_per_hour,
+        "cancels_per_hour": settings.policy.cancels_per_hour,
+        "success_floor": settings.policy.success_floor,
+        "retention_days": settings.retention.days,
+    }
+    rows = {}
+    for name, field in NAMES.items():
+        value = getattr(own, field)
+        if value is not None and field.endswith("_micros"):
+            value = money.show(value)
+        rows[name.replace("-", "_")] = {
+            "value": general.get(field) if value is None else value,
+            "from": "account" if value is not None else "settings" if field in general else None,
+        }
+    return rows
+
+
+@click.command()
+@click.argument("email")
+@click.option("--reason", required=True, help="Shown to the customer, in every refusal.")
+@common
+@run
+async def freeze(email: str, reason: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
+    """Refuse an account's keys within 2 s, and end its leases now: those without a text are refunded in full."""
+
+    async def whole(connection: Querier) -> tuple[int, int]:
+        account_id = (await accounts.find(connection, email))["account_id"]
+        await policies.freeze(connection, account_id, reason)
+        ended = await connection.fetchval(lifecycle.SQL.end_all_of, account_id)
+        await acts.record(
+            connection, operator(), "account.frozen", f"account:{account_id}",
+            {"reason": reason, "leases_ended": ended}, account_id=account_id,
+        )  # fmt: skip
+        return account_id, ended
+
+    async with opened(data_dir) as (_, built):
+        account_id, ended = await built.database.transact(whole)
+    answer(
+        as_json,
+        {"account_id": str(account_id), "email": email, "frozen": reason, "leases_ended": ended},
+        f"{email} is frozen: {reason}; {ended} leases were ended",
+    )
+
+
+@click.command()
+@click.argument("email")
+@common
+@run
+async def unfreeze(email: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
+    """Let an account's keys work again."""
+    async with opened(data_dir) as (_, built), built.database.transaction() as connection:
+        account_id = (await accounts.find(connection, email))["account_id"]
+        await policies.unfreeze(connection, account_id)
+        await acts.record(connection, operator(), "account.unfrozen", f"account:{account_id}", account_id=account_id)
+    answer(as_json, {"account_id": str(account_id), "email": email, "frozen": None}, f"{email} is not frozen any more")

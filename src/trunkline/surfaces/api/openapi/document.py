@@ -1,0 +1,230 @@
+"""The OpenAPI 3.1 document of a table of routes: what a fuzzer checks, a client generator reads and /docs shows.
+
+Everything about a route is derived: shapes from its structs (JSON Schema 2020-12), errors from the classes that it
+names and from what ``server.py`` adds, examples of errors from the renderer that sends them.
+"""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from trunkline import errors
+from trunkline.errors import TrunklineError
+from trunkline.storage.database import DatabaseAway
+from trunkline.surfaces.api.openapi.schemas import REF, Shapes, finished, pascal
+from trunkline.surfaces.api.openapi.words import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, WORDS, Schema, example
+from trunkline.surfaces.http import wire
+from trunkline.surfaces.http.heads import HeaderTooLarge, MalformedRequest, TransferCodingUnknown, VersionNotSupported
+from trunkline.surfaces.http.route import BASE, Route
+
+_ALWAYS = ("X-Request-Id", "X-Content-Type-Options", "Cache-Control")
+_OWN = {
+    401: ("WWW-Authenticate",),
+    415: ("Accept-Encoding",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+_UNLIMITED = (401, 414, 431, 501, 505)  # refused before it is known whose the request is
+
+
+def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
+    """The document of a table, ready for a JSON encoder. Raises ValueError where two handlers of a tag share a name."""
+    table = list(routes)
+    shapes = Shapes(table)
+    paths: dict[str, Schema] = {}
+    seen: set[str] = set()
+    for route in table:
+        operation = _operation(route, shapes)
+        if operation["operationId"] in seen:
+            raise ValueError(f"two routes are called {operation['operationId']}")
+        seen.add(operation["operationId"])
+        paths.setdefault(BASE + route.path, {})[route.method.lower()] = operation
+    kinds = {kind.code: kind for route in table for kind in _errors(route)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Trunkline API",
+            "version": version,
+            "summary": SUMMARY,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [
+            {"name": tag, "description": TAGS[tag]} if tag in TAGS else {"name": tag}
+            for tag in dict.fromkeys(route.tag for route in table)
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(shapes.schemas.items())),
+            "responses": _shared_responses(paths),
+            "parameters": PARAMETERS,
+            "headers": HEADERS,
+            "examples": {code: example(kinds[code]) for code in sorted(kinds)},
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "tl_live_… or tl_test_…",
+                    "description": "An API key. Each operation names the scope that the key needs.",
+                }
+            },
+        },
+    }
+
+
+def _operation(route: Route, shapes: "Shapes") -> Schema:
+    scope = f"Needs a key with the scope `{route.scope}`." if route.scope else "Public: needs no key."
+    operation: Schema = {
+        "operationId": f"{route.tag.lower()}_{route.handler.__name__}",
+        "tags": [route.tag],
+        "summary": route.summary,
+        "description": f"{route.description} {scope}".strip(),
+        "security": [{"key": [route.scope]}] if route.scope else [],
+    }
+    parameters = [*_path_parameters(route), *_query_parameters(route)]
+    if route.idempotent:
+        parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if route.streams_events:
+        parameters.append({"$ref": "#/components/parameters/LastEventId"})
+    if route.is_notice:
+        parameters.append({"$ref": "#/components/parameters/StripeSignature"})
+    elif route.scope is None:
+        parameters.append({"$ref": "#/components/parameters/IfNoneMatch"})
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": not route.may_be_empty,
+            "content": {"application/json": {"schema": shapes.of(route.body)}},
+        }
+    if route.is_notice:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+    if route.content_type == wire.JSON.decode() and not route.bare:
+        answer = shapes.envelope(route, operation["operationId"])
+    else:
+        answer = shapes.of(route.answer)
+    operation["responses"] = _responses(route, answer)
+    return operation
+
+
+def _path_parameters(route: Route) -> Iterator[Schema]:
+    for name in re.findall(r"{(\w+)}", route.path):
+        description, sample = WORDS.get(name, ("", None))
+        schema: Schema = {"type": "string"}
+        if name in ("activation_id", "key_id", "deposit_id", "webhook_id"):
+            schema["pattern"] = "^[0-9]{1,18}$"
+        parameter: Schema = {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+        if sample is not None:
+            parameter["example"] = sample
+        yield parameter
+
+
+def _query_parameters(route: Route) -> Iterator[Schema]:
+    if route.query is None:
+        return
+    (_,), components = msgspec.json.schema_components([route.query], ref_template=REF + "{name}")
+    schema = finished(route.query.__name__, components[route.query.__name__], inward=True)
+    for name, each in schema["properties"].items():
+        if name == "labels":  # what is one object in the struct is one parameter for each label in the URL
+            yield {
+                "name": "label.run_id", "in": "query", "schema": each["additionalProperties"], "example": "build-1042",
+                "description": "Only rows with this label; `label.NAME` filters by any other label in the same way.",
+            }  # fmt: skip
+            continue
+        if isinstance(each.get("type"), list):  # null stands for «not given», which a URL says by leaving it out
+            each["type"] = each["type"][0]
+        if None in each.get("enum", ()):
+            each["enum"].remove(None)
+        parameter = {"name": name, "in": "query", "description": each.pop("description", "")}
+        if name in schema.get("required", ()):
+            parameter["required"] = True
+        if examples := each.pop("examples", None):
+            parameter["example"] = examples[0]
+        yield parameter | {"schema": each}
+
+
+def _errors(route: Route) -> list[type[TrunklineError]]:
+    """What a route may answer: its own errors, and those of the server around it."""
+    kinds = {
+        *route.errors, errors.InvalidRequest, errors.PathTooLong, MalformedRequest,
+        TrunklineError, errors.Unavailable, DatabaseAway, errors.TooManyConnections,
+        HeaderTooLarge, TransferCodingUnknown, VersionNotSupported,
+    }  # fmt: skip
+    if route.scope is not None:
+        kinds |= {errors.NotAuthenticated, errors.InsufficientScope, errors.IpNotAllowed, errors.AccountFrozen}
+        kinds.add(errors.TooManyAtOnce)
+    if not route.is_notice:
+        kinds.add(errors.RateLimited)
+    if "{" in route.path:
+        kinds.add(errors.NotFound)
+    if route.method != "GET":
+        kinds |= {errors.PayloadTooLarge, errors.MalformedBody, errors.BodyTooSlow}
+    if route.body is not None:
+        kinds.add(errors.UnsupportedMediaType)
+    if route.idempotent:
+        kinds |= {errors.IdempotencyKeyReused, errors.IdempotencyInFlight}
+    return sorted(kinds, key=lambda kind: (kind.status, kind.code))
+
+
+def _headers(*names: str) -> Schema:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _responses(route: Route, answer: Schema) -> Schema:
+    limited = ("RateLimit-Policy", "RateLimit") if not route.is_notice else ()
+    is_cached = route.scope is None and not route.is_notice
+    caching = ("ETag",) if is_cached else ()
+    streaming = ("X-Accel-Buffering",) if route.streams_events else ()
+    replayed = ("Idempotent-Replayed",) if route.idempotent else ()
+    responses: Schema = {
+        "200": {
+            "description": "Done.",
+            "headers": _headers(*_ALWAYS, *limited, *caching, *streaming, *replayed),
+            "content": {route.content_type: {"schema": answer}},
+        }
+    }
+    if route.may_be_over:
+        responses["204"] = {
+            "description": "Nothing more will come: do not ask again.",
+            "headers": _headers(*_ALWAYS, *limited),
+        }
+    if is_cached:
+        responses["304"] = {"description": "Your copy is still good.", "headers": _headers(*_ALWAYS, *caching)}
+    for status, group in itertools.groupby(_errors(route), key=lambda kind: kind.status):
+        kinds = list(group)
+        own = _OWN.get(status, ())
+        responses[str(status)] = {
+            "description": ", or ".join(kind.title for kind in kinds) + ".",
+            "headers": _headers(*_ALWAYS, *(() if status in _UNLIMITED else limited), *own),
+            "content": {
+                wire.PROBLEM.decode(): {
+                    "schema": {
+                        "$ref": REF + "Problem",
+                        "properties": {"status": {"const": status}, "code": {"enum": [kind.code for kind in kinds]}},
+                    },
+                    "examples": {kind.code: {"$ref": f"#/components/examples/{kind.code}"} for kind in kinds},
+                }
+            },
+        }
+    return responses
+
+
+def _shared_responses(paths: Schema) -> Schema:
+    """Moves error responses that several operations have into components, and leaves references to them."""
+    all_responses = [operation["responses"] for path in paths.values() for operation in path.values()]
+    counts = Counter(wire.encode(each) for responses in all_responses for each in responses.values())
+    shared: Schema = {}
+    for responses in all_responses:
+        for status, response in responses.items():
+            if int(status) >= 400 and counts[wire.encode(response)] > 1:
+                codes = response["content"][wire.PROBLEM.decode()]["examples"]
+                public = "" if "RateLimit" in response["headers"] or int(status) in _UNLIMITED else "Public"
+                name = public + "Or".join(pascal(code) for code in codes)
+                shared[name] = response
+                responses[status] = {"$ref": f"#/components/responses/{name}"}
+    return dict(sorted(shared.items()))

@@ -1,0 +1,82 @@
+"""An answer before it is sent: representation, caching (RFC 9111) and what an error adds to the head."""
+
+import datetime
+import math
+import random
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from trunkline import clock
+from trunkline.errors import (
+    BodyTooSlow,
+    MethodNotAllowed,
+    NotAuthenticated,
+    PathTooLong,
+    PayloadTooLarge,
+    RateLimited,
+    TrunklineError,
+)
+from trunkline.surfaces.http import wire
+from trunkline.surfaces.http.bodies import ContentCodingUnknown
+from trunkline.surfaces.http.callers import Headers
+from trunkline.surfaces.http.route import Document, Page, Route, Stream
+
+AGAIN_SECONDS = 5  # at most, until who was refused with 503 should try again
+
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+PRIVATE: Headers = [(b"cache-control", b"no-store"), NOSNIFF]  # codes, secrets, and what is only true now
+OF_A_FILE: Headers = [
+    NOSNIFF,
+    (b"cache-control", b"no-cache"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+class Answer(NamedTuple):
+    status: int
+    content_type: bytes
+    body: bytes | Stream
+    headers: Headers
+
+
+def rendered(route: Route, result: Any) -> bytes:
+    if route.is_list:
+        assert isinstance(result, Page)
+        return wire.page(result.data, result.next_cursor)
+    return wire.success(result)
+
+
+def unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], headers: Headers) -> Answer:
+    headers = [(b"etag", found.etag.encode()), *headers]
+    if found.is_known(asked.get(b"if-none-match", b"")):
+        return Answer(304, kind, b"", headers)
+    return Answer(200, kind, found.body, headers)
+
+
+def of_an_error(error: TrunklineError, sent: Headers) -> Headers:
+    if isinstance(error, NotAuthenticated):
+        return [(b"www-authenticate", b'Bearer realm="trunkline"')]
+    if isinstance(error, MethodNotAllowed):
+        return [(b"allow", str(error.extra["allow"]).encode())]
+    if isinstance(error, ContentCodingUnknown):
+        return [(b"accept-encoding", b"identity")]
+    if isinstance(error, (BodyTooSlow, PayloadTooLarge, PathTooLong)):
+        return [(b"connection", b"close")]
+    if error.status == 503 or (isinstance(error, RateLimited) and "retry_at" in error.extra):
+        return [] if b"retry-after" in dict(sent) else [soon(error.extra.get("retry_at"))]
+    return []
+
+
+def soon(retry_at: str | None = None) -> tuple[bytes, bytes]:
+    """Retry-After (RFC 9110 §10.2.3), in seconds.
+
+    Where nobody knows, it is drawn: those who were refused together do not come back together.
+    """
+    if retry_at is None:
+        return b"retry-after", b"%d" % random.randint(1, AGAIN_SECONDS)  # noqa: S311 - no secret
+    wait = datetime.datetime.fromisoformat(retry_at) - clock.now()
+    return b"retry-after", b"%d" % max(1, math.ceil(wait.total_seconds()))

@@ -1,0 +1,328 @@
+"""The ASGI application of the API: finds the route, knows the caller, counts the request, runs the handler, answers.
+
+Written against ASGI itself (docs/decisions/0004): the table of typed routes is ours, and what a framework would add
+between it and the socket would cost more than the handlers do.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trunkline import ids, logs, metrics, refusals
+from trunkline.accounts.bulkheads import Bulkheads, Share
+from trunkline.accounts.keys import FRESH_SECONDS, Keyring
+from trunkline.accounts.limits import Limiter
+from trunkline.accounts.shared_limits import SharedLimiter
+from trunkline.errors import (
+    InvalidSignature,
+    MethodNotAllowed,
+    NotFound,
+    PathTooLong,
+    RateLimited,
+    TrunklineError,
+)
+from trunkline.storage.database import Database, Querier
+from trunkline.surfaces.http import answers, bodies, idempotency, probes, streaming, wire
+from trunkline.surfaces.http.addresses import Addresses
+from trunkline.surfaces.http.answers import Answer
+from trunkline.surfaces.http.callers import Callers, Headers
+from trunkline.surfaces.http.documents import document
+from trunkline.surfaces.http.holds import Holds
+from trunkline.surfaces.http.route import OVER, Call, Document, Notice, Route, Stream
+from trunkline.surfaces.http.router import Paths
+from trunkline.surfaces.http.strangers import Strangers
+from trunkline.surfaces.http.streaming import Receive, Send
+
+log = logging.getLogger("trunkline.api")
+
+LONGEST_PATH = 8 * 1024
+SLOW_SECONDS = 1.0  # from when on a request gets a line in the log
+
+Scope = dict[str, Any]
+
+
+class Api:
+    """Serves a table of routes below BASE, and files (the documentation) beside it."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        *,
+        database: Database,
+        keyring: Keyring,
+        limiter: Limiter | SharedLimiter,
+        addresses: Addresses,
+        appeal: str,
+        files: Mapping[str, tuple[bytes, bytes]],
+        probes: probes.Probes | None = None,
+        strangers: Strangers | None = None,
+        bulkheads: Bulkheads | None = None,
+    ) -> None:
+        self._database = database
+        self._bulkheads = bulkheads or Bulkheads(concurrency=sys.maxsize, held=sys.maxsize)
+        self._strangers = strangers or Strangers(0)
+        self._callers = Callers(keyring, limiter, self._strangers, appeal)
+        self._holds = Holds(database, self._callers.refusal)
+        self._addresses = addresses
+        self._files = {path: (kind, document(body, 0)) for path, (kind, body) in files.items()}
+        self._probes = probes
+        self._paths = Paths(routes)
+        self.refusals = refusals.Refusals(log)
+
+    def at_once(self, scope: Scope) -> tuple[Headers, bytes] | None:
+        """Headers and body of a success that is known without a wait; None: ask the application as usual.
+
+        Most polls are answered here, before there is a task (docs/decisions/0016).
+        """
+        if scope["query_string"] or scope["method"] != "GET":
+            return None
+        before, _, last = scope["path"].rpartition("/")
+        route = self._paths.quick.get(before)
+        if route is None:
+            return None
+        assert route.scope is not None
+        assert route.quick is not None
+        started = time.perf_counter()
+        asked = dict(scope["headers"])
+        key = self._callers.recognise(route.scope, asked, self._addresses.of(scope["client"], scope["headers"]))
+        body = route.quick(key, last) if key is not None else None
+        headers: Headers = []
+        if key is None or body is None or not self._callers.count(key, headers):
+            return None
+        headers += (
+            *answers.PRIVATE,
+            (b"x-request-id", ids.request_id().encode()),
+            (b"content-type", wire.JSON),
+            (b"content-length", b"%d" % len(body)),
+        )
+        metrics.request_ended(route.path, "GET", 200, time.perf_counter() - started)
+        return headers, body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = ids.request_id()
+        request = logs.begin(request_id, metrics.UNMATCHED)
+        started = time.perf_counter()
+        head = scope["method"] == "HEAD"
+        headers: Headers = []
+        try:
+            status, content_type, body, more = await self._answer(scope, receive, headers, request)
+            headers += more
+        except bodies.Disconnected:
+            metrics.request_ended(request.route, scope["method"], 499, None)
+            return
+        except TrunklineError as error:
+            status, content_type, body = error.status, wire.PROBLEM, wire.problem(error, request_id)
+            headers += (*answers.of_an_error(error, headers), *answers.PRIVATE)
+            _count(error)
+            if status in (401, 403):
+                self.refusals.note(self._addresses.of(scope["client"], scope["headers"]), f"{status} {error.code}")
+        except Exception:
+            log.exception("the request failed")
+            crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
+            status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
+            headers += answers.PRIVATE
+            _count(crash)
+        _note(request, scope["method"], status, time.perf_counter() - started)
+        headers.append((b"x-request-id", request_id.encode()))
+        if isinstance(body, Stream):
+            headers.append((b"content-type", content_type))
+            metrics.STREAMS.add(1)
+            try:
+                abort = scope.get("extensions", {}).get(streaming.ABORT)
+                await streaming.send_stream(receive, send, status, headers, body, head=head, abort=abort)
+            finally:
+                metrics.STREAMS.add(-1)
+            logs.end(request)
+            return
+        if status not in (204, 304):
+            headers += (b"content-type", content_type), (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else body})
+        logs.end(request)
+
+    async def _answer(self, scope: Scope, receive: Receive, headers: Headers, request: logs.Request) -> Answer:
+        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_PATH:
+            raise PathTooLong(f"A path and its query have at most {LONGEST_PATH} bytes.")
+        path = scope["path"]
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        asked = dict(scope["headers"])
+        address = self._addresses.of(scope["client"], scope["headers"])
+        file = self._files.get(path)
+        if file is not None and method == "GET":
+            request.route = path
+            await self._strangers.admit(address, headers)
+            return answers.unless_known(file[0], file[1], asked, answers.OF_A_FILE)
+        if path in probes.PATHS and self._probes is not None:
+            await self._strangers.slow_probes(address)
+            return await self._probe(self._probes, method, path, scope, request)
+        try:
+            route, values = self._paths.find(method, path)
+        except (NotFound, MethodNotAllowed):
+            await self._strangers.admit(address, headers)
+            raise
+        request.route = route.path
+        if route.is_notice:
+            return await self._notice(route, scope, receive, Notice(asked, b"", address, request.request_id))
+        if route.scope is None:
+            await self._strangers.admit(address, headers)
+            return await self._public(route, scope["query_string"], asked)
+        key = await self._callers.admit(route.scope, asked, address, headers)
+        admitted = time.monotonic()
+        request.key_id = key.key_id
+        if route.quick is not None and not scope["query_string"]:
+            known = route.quick(key, next(iter(values.values())))
+            if known is not None:
+                return Answer(200, wire.JSON, known, answers.PRIVATE)
+        raw = await bodies.whole(receive, asked) if method != "GET" else b""
+        if time.monotonic() - admitted > FRESH_SECONDS:  # a body may take its time, and a key may end meanwhile
+            key = await self._callers.still(route.scope, asked, address)
+        query = wire.read_query(scope["query_string"], route.query)
+        request.held = bool(getattr(query, "wait", 0))
+        body = bodies.parsed(route, raw, asked)
+        call = Call(key, self._database, values, query, body, address, request.request_id)
+        if route.streams_events and b"last-event-id" in asked:
+            call.last_event_id = asked[b"last-event-id"].decode("latin-1")
+        if route.beforehand is not None:
+            with contextlib.ExitStack() as place:
+                place.callback(await self._bulkheads.enter("outside", key.account_id))
+                call.beforehand = await route.beforehand(call)
+        claim = None
+        if route.idempotent and b"idempotency-key" in asked:
+            claim = idempotency.claim(
+                key,
+                asked[b"idempotency-key"],
+                hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest(),
+                sealed_under=asked[b"authorization"].partition(b" ")[2].strip() if route.shows_secret else None,
+            )
+        share: Share | None = "held" if request.held else route.share
+        if share is None:
+            return await self._run(route, call, claim, held=request.held)
+        with contextlib.ExitStack() as place:
+            weight = route.weight(body) if route.weight else 1
+            place.callback(await self._bulkheads.enter(share, key.account_id, weight))
+            if time.monotonic() - admitted > FRESH_SECONDS:  # so may a turn
+                await self._callers.still(route.scope, asked, address)
+            answer = await self._run(route, call, claim, held=request.held)
+            if isinstance(answer.body, Stream):  # which has its place until it ends
+                answer = answer._replace(body=answer.body.and_then(place.pop_all().close))
+            return answer
+
+    async def _run(self, route: Route, call: Call, claim: idempotency.Claim | None, *, held: bool) -> Answer:
+        assert route.scope is not None
+        if claim is not None:
+            answer = await (self._once_outside if route.asks_outside else self._once)(route, call, claim)
+        elif route.transacts:
+            answer = await self._database.transact(lambda connection: self._handle(route, call, connection))
+        elif held:
+            async with self._holds.over(call.key, route.scope, call.address):
+                answer = await self._handle(route, call, self._database)
+        else:
+            answer = await self._handle(route, call, self._database)
+        if isinstance(answer.body, Stream):
+            answer = answer._replace(body=self._holds.follow(call.key, route.scope, call.address, answer.body))
+        if call.once_committed is not None:
+            call.once_committed()
+        return answer
+
+    async def _probe(self, asked: probes.Probes, method: str, path: str, scope: Scope, request: logs.Request) -> Answer:
+        address = self._addresses.vouched(scope["client"], scope["headers"])
+        accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+        status, content_type, body = await asked.answer(path, method, address, accept)
+        request.route = path
+        again = [answers.soon()] if status == 503 else []
+        return Answer(status, content_type, body, [*answers.PRIVATE, *again])
+
+    async def _handle(self, route: Route, call: Call, connection: Querier) -> Answer:
+        call.connection = connection
+        answer = await route.handler(call)
+        if isinstance(answer, Stream):
+            return Answer(200, answer.content_type.encode(), answer, answers.PRIVATE)
+        if answer is OVER:
+            return Answer(204, b"", b"", answers.PRIVATE)
+        return Answer(200, wire.JSON, answers.rendered(route, answer), answers.PRIVATE)
+
+    async def _notice(self, route: Route, scope: Scope, receive: Receive, notice: Notice) -> Answer:
+        wire.read_query(scope["query_string"], None)
+        await self._strangers.slow_failures(notice.address)
+        raw = await bodies.whole(receive, notice.headers)
+        wire.check_escapes(raw)
+        whole = dataclasses.replace(notice, body=raw)
+        try:
+            return Answer(200, wire.JSON, answers.rendered(route, await route.handler(whole)), answers.PRIVATE)
+        except InvalidSignature:
+            self._strangers.failed(notice.address)
+            raise
+
+    async def _public(self, route: Route, query: bytes, asked: Mapping[bytes, bytes]) -> Answer:
+        found: Document = await route.handler(wire.read_query(query, route.query))
+        caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds), answers.NOSNIFF]
+        return answers.unless_known(wire.JSON, found, asked, caching)
+
+    async def _once(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
+        """The effect and the record of its answer, in one transaction; or the first answer again."""
+
+        async def once(connection: Querier) -> Answer:
+            call.once_committed = None  # of an attempt that lost a race
+            earlier = await idempotency.take(connection, claim)
+            replayed = [*answers.PRIVATE, (b"idempotent-replayed", b"true")] if earlier is not None else answers.PRIVATE
+            if earlier is not None and not route.repeatable:
+                return Answer(200, wire.JSON, earlier, replayed)
+            call.connection = connection
+            rendered = answers.rendered(route, await route.handler(call))
+            if earlier is None:
+                await idempotency.record(connection, claim, b"" if route.repeatable else rendered)
+            return Answer(200, wire.JSON, rendered, replayed)
+
+        return await self._database.transact(once)
+
+    async def _once_outside(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
+        """As ``_once``, with no transaction open around a handler that asks somebody outside.
+
+        Until its answer is recorded, it is the handler that does nothing twice, by the key.
+        """
+
+        async def claimed(connection: Querier, rendered: bytes | None) -> bytes | None:
+            earlier = await idempotency.take(connection, claim)
+            if earlier is None and rendered is not None:
+                await idempotency.record(connection, claim, rendered)
+            return earlier
+
+        earlier = await self._database.transact(lambda connection: claimed(connection, None))
+        if earlier is None:
+            call.idempotency_key = claim.key
+            rendered = answers.rendered(route, await route.handler(call))
+            earlier = await self._database.transact(lambda connection: claimed(connection, rendered))
+            if earlier is None:  # nobody else with this key was faster
+                return Answer(200, wire.JSON, rendered, answers.PRIVATE)
+        return Answer(200, wire.JSON, earlier, [*answers.PRIVATE, (b"idempotent-replayed", b"true")])
+
+
+def _count(error: TrunklineError) -> None:
+    if error.status >= 500:
+        metrics.HTTP_ERRORS.add(1, error.code)
+    elif isinstance(error, RateLimited):
+        metrics.HTTP_REFUSED.add(1, error.code)
+    elif error.status in (401, 403):
+        metrics.HTTP_DENIED.add(1, error.code)
+
+
+def _note(request: logs.Request, method: str, status: int, seconds: float) -> None:
+    """Counts a request, and writes a line about one that failed on our side or took long without being asked to."""
+    metrics.request_ended(request.route, method, status, None if request.held else seconds)
+    is_remarkable = status >= 500 or (seconds > SLOW_SECONDS and not request.held)
+    if is_remarkable and request.route not in probes.PATHS:
+        key_id = str(request.key_id) if request.key_id is not None else None
+        facts = {
+            "method": method,
+            "route": request.route,
+            "status": status,
+            "ms": round(seconds * 1000),
+            "key_id": key_id,
+        }
+        by = f"key {key_id}" if key_id else "no key"
+        log.warning("%s %s: %d after %d ms, %s", method, request.route, status, facts["ms"], by, extra={"facts": facts})
