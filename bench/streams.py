@@ -10,6 +10,7 @@ import asyncpg
 from bench import load, report
 from bench.stage import FIRST_NUMBER, SQL, Stage, customers
 from trunkline.accounts import issuing
+from trunkline.audit.acts import Actor
 
 STREAMS = 1_000
 KEYS = 20
@@ -29,9 +30,14 @@ def measure(stage: Stage) -> list[report.Figure]:
         secrets = [
             (
                 await issuing.create(
-                    connection, owner.account_id, "live", name=f"bench {n}", scopes=["numbers", "webhooks"]
+                    connection,
+                    Actor("operator:bench"),
+                    owner.account_id,
+                    "live",
+                    name=f"bench {n}",
+                    scopes=["numbers", "webhooks"],
                 )
-            ).secret
+            ).key
             for n in range(KEYS)
         ]
         streams = []

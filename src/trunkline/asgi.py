@@ -143,7 +143,7 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             minimum_micros=money.parse(config.stripe.minimum),
             maximum_micros=money.parse(config.stripe.maximum),
         ),
-        *keys_api.routes(room=Room(config.policy.most_keys, config.policy.keys_per_day)),
+        *keys_api.Keys(Room(config.policy.most_keys, config.policy.keys_per_day)).routes(),
         *statement_api.routes(),
         *stats_api.routes(database=built.database, catalog=built.catalog),
         *status_api.routes(

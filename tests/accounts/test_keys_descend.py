@@ -11,6 +11,7 @@ from tests.house import Buyer, House, data, opened, problem
 
 from trunkline import clock
 from trunkline.accounts import issuing
+from trunkline.audit.acts import Actor
 
 pytestmark = pytest.mark.asyncio
 
@@ -205,5 +206,7 @@ async def test_an_account_makes_so_many_keys_a_day_by_whatever_way(few: House) -
 async def test_the_operator_may_make_more(few: House) -> None:
     buyer = await few.buyer()
     for _ in range(12):
-        await issuing.create(few.platform.database, buyer.account_id, "live", name="op", scopes=["numbers"])
+        await issuing.create(
+            few.platform.database, Actor("operator:test"), buyer.account_id, "live", name="op", scopes=["numbers"]
+        )
     problem(await buyer.post("/keys", {"name": "n", "scopes": ["numbers"]}), 409, "too_many_keys")

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from trunkline.accounts import issuing
-from trunkline.accounts.keys import ALL_SCOPES, MODES
+from trunkline.accounts.keys import MODES
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -33,11 +33,8 @@ async def create(connection: Querier, email: str, *, currency: str, per_minute: 
     account_id = await connection.fetchval(SQL.create, email, currency, per_minute)
     if account_id is None:
         raise OperatorError(f"There is an account for {email} already.")
-    live, test = [
-        await issuing.create(connection, account_id, mode, name=f"first {mode} key", scopes=ALL_SCOPES)
-        for mode in MODES
-    ]
-    return NewAccount(account_id, email, live.secret, test.secret)
+    live, test = [await issuing.first(connection, account_id, mode) for mode in MODES]
+    return NewAccount(account_id, email, live.key, test.key)
 
 
 async def find(connection: Querier, email: str) -> dict[str, Any]:

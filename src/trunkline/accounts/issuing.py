@@ -1,4 +1,4 @@
-"""API keys: made, listed, rotated, revoked. Each act tells itself to the outbox in its own statement.
+"""API keys: made, listed, rotated, revoked. Each act tells itself to the outbox and to the audit in its transaction.
 
 ``by`` is the key that asks. It reaches the keys of its own account and mode, and gives no key more than it has itself:
 capabilities are attenuated as they are handed on. Without it the operator asks, who may do everything.
@@ -9,10 +9,15 @@ import datetime
 import hashlib
 import ipaddress
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from trunkline import clock, ids
+from trunkline import clock, ids, paging
+from trunkline.accounts import views
 from trunkline.accounts.keys import ALL_SCOPES, Key, Mode, Network
+from trunkline.accounts.views import ApiKey, NewApiKey
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.errors import Forbidden, InsufficientScope, InvalidRequest, KeyEnded, NotFound, TooManyKeys
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
@@ -26,14 +31,6 @@ OVERLAP_HOURS = 24  # of a rotation that names none
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key's row, and its secret, which nobody can show again."""
-
-    row: Row
-    secret: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Room:
     """How many keys an account may have, of each mode."""
 
@@ -43,6 +40,7 @@ class Room:
 
 async def create(
     connection: Querier,
+    actor: Actor,
     account_id: int,
     mode: Mode,
     *,
@@ -54,8 +52,8 @@ async def create(
     cap_month_micros: int | None = None,
     by: Key | None = None,
     room: Room | None = None,
-) -> NewKey:
-    """``connection`` is a transaction where there is a ``room``, which is then kept however many ask at once.
+) -> NewApiKey:
+    """``connection`` is a transaction. A ``room`` is kept however many ask at once.
 
     Raises InvalidRequest with the field that is wrong, InsufficientScope and Forbidden for more than ``by`` has,
     TooManyKeys.
@@ -64,26 +62,58 @@ async def create(
     _may_give(by, wanted, networks, expiry, cap_day_micros, cap_month_micros)
     if room is not None:
         await _keep(room, connection, account_id, mode, is_new=True)
+    terms = (_name(name), wanted, networks, expiry, cap_day_micros, cap_month_micros)
+    row, secret = await _insert(connection, account_id, mode, *terms, by.key_id if by is not None else None)
+    made = views.new_api_key(row, secret)
+    await _record(connection, actor, "key.created", row, made.terms())
+    return made
+
+
+async def first(connection: Querier, account_id: int, mode: Mode) -> NewApiKey:
+    """The key that an account begins with, which may do everything; the act is the account's."""
+    name, scopes = f"first {mode} key", list(ALL_SCOPES)
+    return views.new_api_key(*await _insert(connection, account_id, mode, name, scopes, [], None, None, None, None))
+
+
+async def _insert(
+    connection: Querier,
+    account_id: int,
+    mode: Mode,
+    name: str,
+    scopes: list[str],
+    networks: list[Network],
+    expires_at: datetime.datetime | None,
+    cap_day_micros: int | None,
+    cap_month_micros: int | None,
+    made_by: int | None,
+) -> tuple[Row, str]:
     secret, secret_hash = _new_secret(mode)
-    row = await connection.fetchrow(
-        SQL.create_key,
-        account_id,
-        mode,
-        _name(name),
-        secret_hash,
-        wanted,
-        networks,
-        expiry,
-        cap_day_micros,
-        cap_month_micros,
-        by.key_id if by is not None else None,
-    )
+    terms = (name, secret_hash, scopes, networks, expires_at, cap_day_micros, cap_month_micros)
+    row = await connection.fetchrow(SQL.create_key, account_id, mode, *terms, made_by)
     assert row is not None
-    return NewKey(row, secret)
+    return row, secret
 
 
-async def find(connection: Querier, key_id: int | None, by: Key | None = None) -> Row:
+async def page(
+    connection: Querier,
+    account_id: int,
+    mode: Mode | None,
+    *,
+    ended: bool,
+    before: int = paging.NEWEST,
+    limit: int,
+) -> paging.Page[ApiKey]:
+    """An account's keys, newest first; those of both modes where none is named."""
+    rows = await connection.fetch(SQL.keys, account_id, mode, ended, before, limit + 1)
+    return paging.cut(rows, limit, views.api_key, lambda row: row["key_id"])
+
+
+async def show(connection: Querier, key_id: int | None, by: Key) -> ApiKey:
     """Raises NotFound, also for a key of somebody else and of the other mode."""
+    return views.api_key(await _find(connection, key_id, by))
+
+
+async def _find(connection: Querier, key_id: int | None, by: Key | None) -> Row:
     row = None
     if key_id is not None:
         whose = (by.account_id, by.mode) if by is not None else (None, None)
@@ -95,11 +125,12 @@ async def find(connection: Querier, key_id: int | None, by: Key | None = None) -
 
 async def rotate(
     connection: Querier,
+    actor: Actor,
     key_id: int | None,
     overlap_hours: int,
     by: Key | None = None,
     room: Room | None = None,
-) -> NewKey:
+) -> NewApiKey:
     """A new key in the place of one that goes on for the overlap, and ends at once where that is 0.
 
     ``connection`` is a transaction: of several rotations at the same time one wins. Raises KeyEnded for a key that is
@@ -108,7 +139,7 @@ async def rotate(
     """
     if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
         raise InvalidRequest(f"overlap_hours is 0 to {MOST_OVERLAP_HOURS}.", field="overlap_hours")
-    old = await find(connection, key_id, by)
+    old = await _find(connection, key_id, by)
     _may_give(
         by, old["scopes"], old["cidrs"], old["expires_at"], old["cap_day_micros"], old["cap_month_micros"]
     )  # fmt: skip
@@ -121,23 +152,34 @@ async def rotate(
     row = await connection.fetchrow(SQL.rotate_key, old["key_id"], secret_hash, overlap_hours)
     if row is None:
         raise KeyEnded("The key is revoked, expired or rotated already; create another one.")
-    return NewKey(row, secret)
+    what = {"key_id": str(row["key_id"]), "overlap_hours": overlap_hours}
+    await _record(connection, actor, "key.rotated", old, what)
+    return views.new_api_key(row, secret)
 
 
-async def revoke(connection: Querier, key_id: int | None, by: Key | None = None) -> tuple[Row, bool]:
-    """The key as it stands, ended, and whether this call ended it."""
-    key = await find(connection, key_id, by)
+async def revoke(
+    connection: Querier, actor: Actor, key_id: int | None, by: Key | None = None, *, children: bool = False
+) -> tuple[ApiKey, list[str]]:
+    """Ends a key; the key as it stands, and the ids of its children that were ended with it.
+
+    ``children``: also all that the key, or one that it was rotated from, has made, and what those have made. Doing it
+    again changes nothing. Raises NotFound.
+    """
+    key = await _find(connection, key_id, by)
     ended = await connection.fetchrow(SQL.revoke_key, key["key_id"])
-    if ended is not None:
-        return ended, True
-    return await find(connection, key_id, by), False
+    made = [row["key_id"] for row in await connection.fetch(SQL.children_of, key["key_id"])] if children else []
+    with_it = [row for child in made if (row := await connection.fetchrow(SQL.revoke_key, child)) is not None]
+    for row in [ended, *with_it] if ended is not None else with_it:
+        await _record(connection, actor, "key.revoked", row)
+    now = ended or await _find(connection, key_id, by)
+    return views.api_key(now), [str(row["key_id"]) for row in with_it]
 
 
-async def revoke_children(connection: Querier, key_id: int) -> list[Row]:
-    """Ends all that a key, or one that it was rotated from, has made, and what those have made; those that it ended."""
-    children = [row["key_id"] for row in await connection.fetch(SQL.children_of, key_id)]
-    ended = [await connection.fetchrow(SQL.revoke_key, child) for child in children]
-    return [row for row in ended if row is not None]
+async def _record(
+    connection: Querier, actor: Actor, action: str, key: Row, what: Mapping[str, Any] | None = None
+) -> None:
+    whose = dataclasses.replace(actor, test=key["mode"] == "test")  # an operator's act on a test key is shown to those
+    await acts.record(connection, whose, action, f"key:{key['key_id']}", what, account_id=key["account_id"])
 
 
 async def _keep(room: Room, connection: Querier, account_id: int, mode: Mode, *, is_new: bool) -> None:

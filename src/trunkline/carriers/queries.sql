@@ -45,14 +45,3 @@ RETURNING coalesce(wanted_at > now() - interval '10 seconds' AND wanted_by <> ow
 
 -- name: release_carrier
 UPDATE carrier_owner SET seen_at = NULL WHERE carrier = $1 AND epoch = $2
-
--- name: text_is_due
-SELECT min(due_at) <= now() FROM simulated_text
-
--- name: due_texts
-SELECT simulated_text.*,
-       EXISTS (SELECT FROM activation WHERE activation.activation_id = simulated_text.activation_id AND ended_at IS NULL) AS live
-  FROM simulated_text WHERE due_at <= now() ORDER BY due_at, simulated_text_id LIMIT $1
-
--- name: forget_texts
-DELETE FROM simulated_text WHERE simulated_text_id = ANY ($1::bigint[])

@@ -14,6 +14,7 @@ from tests.test_egress import HOSTILE
 
 from trunkline import egress
 from trunkline.accounts import issuing
+from trunkline.audit.acts import Actor
 from trunkline.egress import Answer, urls
 from trunkline.events import contents, types
 from trunkline.events.fan_out import FanOut
@@ -431,8 +432,8 @@ async def test_a_sample_has_the_shape_of_the_real_one_and_says_that_it_is_one(ho
             await buyer.cancel(lease)
     await house.later(3600)
     key = await buyer.new_key(["numbers"])
-    rotated = await issuing.rotate(house.platform.database, int(key["key_id"]), 1)
-    await issuing.revoke(house.platform.database, rotated.row["key_id"])
+    rotated = await issuing.rotate(house.platform.database, Actor("operator:test"), int(key["key_id"]), 1)
+    await issuing.revoke(house.platform.database, Actor("operator:test"), int(rotated.key_id))
     real = {each["type"]: each for each in await told(house)}
     assert len(real) == 9
     made = await make(buyer)

@@ -19,6 +19,7 @@ from tests.outside import nameserver
 
 from trunkline.accounts import issuing
 from trunkline.accounts.keys import ALL_SCOPES, Mode
+from trunkline.audit.acts import Actor
 from trunkline.catalog import services
 from trunkline.ledger import deposits
 from trunkline.surfaces.http.route import Route
@@ -154,8 +155,10 @@ async def send(
 
 async def key(house: House, buyer: Buyer, *, mode: Mode = "live", scopes: list[str] = ALL_SCOPES) -> str:
     """A key of a customer's with some scopes alone."""
-    made = await issuing.create(house.platform.database, buyer.account_id, mode, name="a key", scopes=scopes)
-    return made.secret
+    made = await issuing.create(
+        house.platform.database, Actor("operator:test"), buyer.account_id, mode, name="a key", scopes=scopes
+    )
+    return made.key
 
 
 async def contents(house: House) -> dict[str, str]:

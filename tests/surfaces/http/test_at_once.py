@@ -14,6 +14,7 @@ from tests.house import Buyer, House, opened
 
 from trunkline import roles
 from trunkline.accounts import issuing
+from trunkline.audit.acts import Actor
 
 pytestmark = pytest.mark.asyncio
 
@@ -139,8 +140,10 @@ async def test_answers_come_in_the_order_of_their_requests_however_many_are_sent
 
 async def test_the_limit_counts_them_and_refuses_the_one_too_many(served: Served) -> None:
     buyer, database = await served.house.buyer(), served.house.platform.database
-    other = await issuing.create(database, buyer.account_id, "live", name="another", scopes=["numbers"])
-    path = await known(served, buyer.with_key(other.secret))
+    other = await issuing.create(
+        database, Actor("operator:test"), buyer.account_id, "live", name="another", scopes=["numbers"]
+    )
+    path = await known(served, buyer.with_key(other.key))
     await database.execute("UPDATE account SET per_minute = 1, burst = 10")  # the next comes in a minute
     statuses, remaining = [], []
     async with line(served) as wire:

@@ -39,7 +39,7 @@ DOCUMENT = document.document(
         *control.routes(database=None, names=None, records=None, allow=()),  # type: ignore[arg-type]
         *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
         *events.routes(hub=None),  # type: ignore[arg-type]
-        *keys.routes(room=issuing.Room(100, 300)),
+        *keys.Keys(issuing.Room(100, 300)).routes(),
         *statement.routes(),
         *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
         *status.routes(board=None, name="Trunkline", url=""),  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
 """``trunkline key``: an account's API keys, as its operator makes and ends them."""
 
-import dataclasses
 import datetime
 import pathlib
 
@@ -10,11 +9,9 @@ from msgspec.structs import asdict
 from trunkline import ids, money
 from trunkline.accounts import accounts, issuing
 from trunkline.accounts.keys import ALL_SCOPES, MODES, Mode
-from trunkline.audit import acts
-from trunkline.audit.acts import Actor
+from trunkline.accounts.views import ApiKey, NewApiKey
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.errors import InvalidRequest
-from trunkline.surfaces.api.keys import ApiKey, NewApiKey, shown, shown_once, terms
 
 
 @click.group()
@@ -51,8 +48,9 @@ async def create(
     cap_month_micros = money.parse(cap_month, field="cap_month") if cap_month is not None else None
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         account_id = (await accounts.find(connection, email))["account_id"]
-        made = await issuing.create(
+        new = await issuing.create(
             connection,
+            operator(),
             account_id,
             mode,
             name=name,
@@ -61,10 +59,6 @@ async def create(
             expires_at=expires_at,
             cap_day_micros=cap_day_micros,
             cap_month_micros=cap_month_micros,
-        )
-        new = shown_once(made)
-        await acts.record(
-            connection, _operator(mode), "key.created", f"key:{new.key_id}", terms(new), account_id=account_id
         )
     answer(as_json, asdict(new), _once(new))
 
@@ -79,8 +73,7 @@ async def list_(email: str, ended: bool, limit: int, as_json: bool, data_dir: pa
     """An account's keys, newest first."""
     async with opened(data_dir) as (_, built):
         account_id = (await accounts.find(built.database, email))["account_id"]
-        rows = await built.database.fetch(issuing.SQL.keys, account_id, None, ended, 2**63 - 1, limit)
-    found = [shown(row) for row in rows]
+        found = (await issuing.page(built.database, account_id, None, ended=ended, limit=limit)).data
     answer(as_json, {"keys": found}, "\n".join(_line(each) for each in found) or "no keys")
 
 
@@ -94,12 +87,7 @@ async def list_(email: str, ended: bool, limit: int, as_json: bool, data_dir: pa
 async def rotate(key_id: str, overlap_hours: int, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """A new key in the place of another, with all that it may do; its secret is shown this once."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        made = await issuing.rotate(connection, ids.from_path(key_id), overlap_hours)
-        new, account_id = shown_once(made), made.row["account_id"]
-        what = {"key_id": new.key_id, "overlap_hours": overlap_hours}
-        await acts.record(
-            connection, _operator(new.mode), "key.rotated", f"key:{new.rotated_from}", what, account_id=account_id
-        )
+        new = await issuing.rotate(connection, operator(), ids.from_path(key_id), overlap_hours)
     answer(as_json, asdict(new), _once(new))
 
 
@@ -111,19 +99,10 @@ async def rotate(key_id: str, overlap_hours: int, as_json: bool, data_dir: pathl
 async def revoke(key_id: str, with_children: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """End a key: it stops working everywhere within 2 seconds."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        row, now = await issuing.revoke(connection, ids.from_path(key_id))
-        children = await issuing.revoke_children(connection, row["key_id"]) if with_children else []
-        for ended in [row] * now + children:
-            target, owner = f"key:{ended['key_id']}", ended["account_id"]
-            await acts.record(connection, _operator(ended["mode"]), "key.revoked", target, account_id=owner)
+        ended, children = await issuing.revoke(connection, operator(), ids.from_path(key_id), children=with_children)
     words = f"key {key_id} is revoked" + (f", and {len(children)} that it made" if with_children else "")
-    made = {"children_revoked": [str(each["key_id"]) for each in children]} if with_children else {}
-    answer(as_json, asdict(shown(row)) | made, words)
-
-
-def _operator(mode: Mode) -> Actor:
-    """The operator, acting on what a test key may read where the key is one."""
-    return dataclasses.replace(operator(), test=mode == "test")
+    made = {"children_revoked": children} if with_children else {}
+    answer(as_json, asdict(ended) | made, words)
 
 
 def _moment(text: str) -> datetime.datetime:

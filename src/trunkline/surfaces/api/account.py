@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,7 +14,8 @@ from trunkline.catalog import prices
 from trunkline.clock import iso
 from trunkline.errors import Forbidden, InvalidRequest
 from trunkline.ledger import journal
-from trunkline.surfaces.http.route import Call, Page, Route
+from trunkline.paging import Page
+from trunkline.surfaces.http.route import Call, Route
 
 LowBalance = Annotated[Decimal, Meta(description="You are told when the balance falls below this.")]
 SpendCapDay = Annotated[Decimal, Meta(description="What may be spent in a day of UTC.")]
@@ -96,7 +97,7 @@ def live_only(call: Call) -> None:
         raise Forbidden("A test key cannot change this: it is for live leases. Use a live key.")
 
 
-async def transactions(call: Call) -> Page:
+async def transactions(call: Call) -> Page[Any]:
     before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
     rows = []
     if not call.key.test:  # nothing of a test key is in the books
@@ -115,7 +116,7 @@ async def transactions(call: Call) -> Page:
         )
         for row in rows[: call.query.limit]
     ]
-    return Page(data, ids.cursor(int(data[-1].transaction_id)) if more else None)
+    return Page(data, int(data[-1].transaction_id) if more else None)
 
 
 def _only_lower(own: policy.Policy, changes: Mapping[str, policy.Value]) -> None:

@@ -41,9 +41,10 @@ from trunkline.errors import (
     UnknownCountry,
     UnknownService,
 )
+from trunkline.paging import Page
 from trunkline.storage.database import Row
 from trunkline.surfaces.http import wire
-from trunkline.surfaces.http.route import Call, Page, Route
+from trunkline.surfaces.http.route import Call, Route
 
 MOST_ITEMS = 20
 MOST_IDS = 100
@@ -225,7 +226,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             raise NotFound("There is no such activation.")
         return await lifecycle.detail(call.connection, call.key.account_id, activation_id, test=call.key.test)
 
-    async def listing(call: Call) -> Page:
+    async def listing(call: Call) -> Page[Any]:
         query = call.query
         lifecycle.check_labels(query.labels)
         rows = await lifecycle.listing(
@@ -241,7 +242,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
         )
         more = len(rows) > query.limit
         rows = rows[: query.limit]
-        return Page(rows, ids.cursor(int(rows[-1].activation_id)) if more else None)
+        return Page(rows, int(rows[-1].activation_id) if more else None)
 
     spending = (
         InvalidRequest,

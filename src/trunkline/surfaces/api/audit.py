@@ -9,7 +9,8 @@ from trunkline import ids
 from trunkline.audit import acts as audit
 from trunkline.clock import iso
 from trunkline.errors import InvalidRequest
-from trunkline.surfaces.http.route import Call, Page, Route
+from trunkline.paging import Page
+from trunkline.surfaces.http.route import Call, Route
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -44,7 +45,7 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cursor: str | None = None
 
 
-async def acts(call: Call) -> Page:
+async def acts(call: Call) -> Page[Any]:
     before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
     limit = call.query.limit
     rows = await call.connection.fetch(
@@ -69,7 +70,7 @@ async def acts(call: Call) -> Page:
         )
         for row in rows[:limit]
     ]
-    return Page(data, ids.cursor(int(data[-1].audit_id)) if len(rows) > limit else None)
+    return Page(data, int(data[-1].audit_id) if len(rows) > limit else None)
 
 
 def routes() -> list[Route]:

@@ -13,9 +13,10 @@ from trunkline.egress import Network
 from trunkline.egress.names import Names
 from trunkline.egress.shares import Shares
 from trunkline.errors import ControlNotProved, Forbidden, InvalidRequest, NotFound, UnknownService
+from trunkline.paging import Page
 from trunkline.storage.database import Database, Querier
 from trunkline.surfaces.api.account import live_only
-from trunkline.surfaces.http.route import Call, Page, Route
+from trunkline.surfaces.http.route import Call, Route
 
 TAG = "Control"
 
@@ -70,7 +71,7 @@ async def ask(call: Call) -> Control:
     return shown(asked)
 
 
-async def page(call: Call) -> Page:
+async def page(call: Call) -> Page[Control]:
     found = [] if call.key.test else await proofs.listing(call.connection, call.key.account_id)
     return Page([shown(each) for each in found], None)
 

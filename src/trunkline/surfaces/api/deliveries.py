@@ -12,9 +12,10 @@ from trunkline.errors import InvalidRequest, NotFound, WebhookDisabled
 from trunkline.events import contents, types
 from trunkline.events.webhooks import attempts, endpoints, history
 from trunkline.events.webhooks.history import State
+from trunkline.paging import Page
 from trunkline.storage.database import Row
 from trunkline.surfaces.api.webhooks import TAG, held, note, whose
-from trunkline.surfaces.http.route import Call, Page, Route
+from trunkline.surfaces.http.route import Call, Route
 
 _Headers = dict[str, str]
 
@@ -132,13 +133,13 @@ async def replay(call: Call) -> Replay:
     return Replay(done.count, done.next_since is not None, iso(done.next_since) if done.next_since else None)
 
 
-async def deliveries(call: Call) -> Page:
+async def deliveries(call: Call) -> Page[Any]:
     before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
     endpoint = await endpoints.find(call.connection, ids.from_path(call.path["webhook_id"]), whose(call))
     found, more = await history.deliveries(
         call.connection, endpoint["endpoint_id"], state=call.query.status, before=before, limit=call.query.limit
     )
-    return Page([_shown(each) for each in found], ids.cursor(found[-1].row["event_id"]) if more else None)
+    return Page([_shown(each) for each in found], found[-1].row["event_id"] if more else None)
 
 
 def _shown(delivery: history.Delivery) -> Delivery:

@@ -2,7 +2,7 @@
 
 import time
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -22,8 +22,9 @@ from trunkline.errors import (
 )
 from trunkline.ledger import deposits
 from trunkline.ledger.checkout import Checkout
+from trunkline.paging import Page
 from trunkline.storage.database import Database, Querier, Row
-from trunkline.surfaces.http.route import Call, Notice, Page, Route
+from trunkline.surfaces.http.route import Call, Notice, Route
 
 MOST_REFUSALS = 5  # in the audit, in a minute, by a process: whoever forges messages does not fill it
 
@@ -121,7 +122,7 @@ def routes(*, database: Database, checkout: Checkout | None, minimum_micros: int
 
         return _shown(await deposits.open_checkout(database, checkout, await database.transact(begun)))
 
-    async def page(call: Call) -> Page:
+    async def page(call: Call) -> Page[Any]:
         before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
         rows: list[Row] = []
         if not call.key.test:
@@ -130,7 +131,7 @@ def routes(*, database: Database, checkout: Checkout | None, minimum_micros: int
             ]
         more = len(rows) > call.query.limit
         rows = rows[: call.query.limit]
-        return Page([_shown(row) for row in rows], ids.cursor(rows[-1]["deposit_id"]) if more else None)
+        return Page([_shown(row) for row in rows], rows[-1]["deposit_id"] if more else None)
 
     async def show(call: Call) -> Deposit:
         deposit_id = ids.from_path(call.path["deposit_id"])

@@ -15,8 +15,9 @@ from trunkline.errors import InvalidRequest, NotFound, TooManySecrets, TooManyWe
 from trunkline.events import types
 from trunkline.events.webhooks import endpoints, signing
 from trunkline.events.webhooks.endpoints import Whose
+from trunkline.paging import Page
 from trunkline.storage.database import Row
-from trunkline.surfaces.http.route import Call, Page, Route
+from trunkline.surfaces.http.route import Call, Route
 
 TAG = "Webhooks"
 
@@ -146,11 +147,11 @@ async def note(call: Call, action: str, endpoint: Row, data: dict[str, Any] | No
     await acts.record(call.connection, call.actor, f"webhook.{action}", f"webhook:{endpoint['endpoint_id']}", data)
 
 
-async def page(call: Call) -> Page:
+async def page(call: Call) -> Page[Any]:
     before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
     rows = await call.connection.fetch(endpoints.SQL.endpoints, *whose(call), before, call.query.limit + 1)
     data = [shown(row) for row in rows[: call.query.limit]]
-    return Page(data, ids.cursor(int(data[-1].webhook_id)) if len(rows) > len(data) else None)
+    return Page(data, int(data[-1].webhook_id) if len(rows) > len(data) else None)
 
 
 async def show(call: Call) -> Webhook:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from trunkline import clock
+from trunkline import clock, ids
 from trunkline.errors import (
     BodyTooSlow,
     MethodNotAllowed,
@@ -16,10 +16,11 @@ from trunkline.errors import (
     RateLimited,
     TrunklineError,
 )
+from trunkline.paging import Page
 from trunkline.surfaces.http import wire
 from trunkline.surfaces.http.bodies import ContentCodingUnknown
 from trunkline.surfaces.http.callers import Headers
-from trunkline.surfaces.http.route import Document, Page, Route, Stream
+from trunkline.surfaces.http.route import Document, Route, Stream
 
 AGAIN_SECONDS = 5  # at most, until who was refused with 503 should try again
 
@@ -46,7 +47,7 @@ class Answer(NamedTuple):
 def rendered(route: Route, result: Any) -> bytes:
     if route.is_list:
         assert isinstance(result, Page)
-        return wire.page(result.data, result.next_cursor)
+        return wire.page(result.data, ids.cursor(result.next_before) if result.next_before is not None else None)
     return wire.success(result)
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
+from trunkline import ids, paging
 from trunkline.accounts.bulkheads import Share
 from trunkline.accounts.keys import Key
 from trunkline.audit.acts import Actor
@@ -49,12 +51,16 @@ class Notice:
     request_id: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Page:
-    """What a list handler returns: its rows, and where the next ones begin."""
+class PageQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The query of a list; a list with filters adds them."""
 
-    data: list[Any]
-    next_cursor: str | None
+    limit: Annotated[int, Meta(ge=1, le=100, description="Rows in a page.")] = 25
+    cursor: Annotated[str, Meta(description="Where to go on: `next_cursor` of the page before.")] | None = None
+
+    @property
+    def before(self) -> int:
+        """The position that the cursor stands for. Raises InvalidRequest where it is none of ours."""
+        return ids.from_cursor(self.cursor) if self.cursor is not None else paging.NEWEST
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

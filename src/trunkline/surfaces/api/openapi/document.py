@@ -19,7 +19,7 @@ from trunkline.surfaces.api.openapi.schemas import REF, Shapes, finished, pascal
 from trunkline.surfaces.api.openapi.words import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, WORDS, Schema, example
 from trunkline.surfaces.http import wire
 from trunkline.surfaces.http.heads import HeaderTooLarge, MalformedRequest, TransferCodingUnknown, VersionNotSupported
-from trunkline.surfaces.http.route import BASE, Route
+from trunkline.surfaces.http.route import BASE, PageQuery, Route
 
 _ALWAYS = ("X-Request-Id", "X-Content-Type-Options", "Cache-Control")
 _OWN = {
@@ -129,7 +129,7 @@ def _query_parameters(route: Route) -> Iterator[Schema]:
         return
     (_,), components = msgspec.json.schema_components([route.query], ref_template=REF + "{name}")
     schema = finished(route.query.__name__, components[route.query.__name__], inward=True)
-    for name, each in schema["properties"].items():
+    for name, each in sorted(schema["properties"].items(), key=lambda named: named[0] in PageQuery.__struct_fields__):
         if name == "labels":  # what is one object in the struct is one parameter for each label in the URL
             yield {
                 "name": "label.run_id", "in": "query", "schema": each["additionalProperties"], "example": "build-1042",
