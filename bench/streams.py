@@ -9,11 +9,9 @@ import asyncpg
 
 from bench import load, report
 from bench.stage import FIRST_NUMBER, SQL, Stage, customers
-from trunkline.accounts import issuing
-from trunkline.audit.acts import Actor
 
 STREAMS = 1_000
-KEYS = 20
+ACCOUNTS = 10
 EVENTS = 50
 
 
@@ -26,24 +24,12 @@ def measure(stage: Stage) -> list[report.Figure]:
     async def open_all() -> tuple[float, list[float]]:
         connection = await asyncpg.connect(url)
         await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, 1)
-        [owner] = await customers(connection, 1)
-        secrets = [
-            (
-                await issuing.create(
-                    connection,
-                    Actor("operator:bench"),
-                    owner.account_id,
-                    "live",
-                    name=f"bench {n}",
-                    scopes=["numbers", "webhooks"],
-                )
-            ).key
-            for n in range(KEYS)
-        ]
+        owners = await customers(connection, ACCOUNTS)
+        accounts, keys = [owner.account_id for owner in owners], [owner.key for owner in owners]
         streams = []
         for number in range(STREAMS):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**14)
-            writer.write(load.get("/api/v1/events?types=webhook.test", secrets[number % KEYS]).encode())
+            writer.write(load.get("/api/v1/events?types=webhook.test", keys[number % ACCOUNTS]).encode())
             streams.append((reader, writer))
         for reader, _ in streams:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -53,8 +39,9 @@ def measure(stage: Stage) -> list[report.Figure]:
             mark = f"bench {number}"
             await connection.execute(
                 "INSERT INTO event (account_id, test, type, data)"
-                " VALUES ($1, false, 'webhook.test', jsonb_build_object('message', $2::text))",
-                owner.account_id,
+                " SELECT account_id, false, 'webhook.test', jsonb_build_object('message', $2::text)"
+                "   FROM unnest($1::bigint[]) AS account_id",
+                accounts,
                 mark,
             )
             written = time.monotonic()
