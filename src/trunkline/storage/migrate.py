@@ -8,7 +8,6 @@ serves gets its rights anew (docs/decisions/0020).
 
 import hashlib
 import importlib.resources
-import re
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 
@@ -18,7 +17,6 @@ from trunkline.errors import OperatorError
 from trunkline.storage import first_contact, trouble
 from trunkline.storage.trouble import DatabaseAway
 
-_ROUTINES = re.compile(r"(^|/|_)routines(\.sql$|/)")
 LOCK = 0x7472756E6B  # one process migrates, the others wait
 SETTINGS = {"statement_timeout": str(24 * 3600 * 1000)}  # large tables are rewritten for hours
 
@@ -57,8 +55,11 @@ def _routines(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _routines(entry, f"{path}{entry.name}/")
-        elif entry.name == "routines.sql" or (path.endswith("/routines/") and entry.name.endswith(".sql")):
+        elif entry.name == "routines.sql":
             yield f"{path}{entry.name}", entry
+        elif path.endswith("/routines/") and entry.name.endswith(".sql"):
+            # what does not end so earlier versions take for a migration that they lack, and refuse to start
+            yield f"{path.removesuffix('routines/')}{entry.name.removesuffix('.sql')}_routines.sql", entry
 
 
 def _sql(folder: Traversable) -> list[Traversable]:
@@ -115,7 +116,7 @@ async def _apply(
 ) -> list[str]:
     applied = await _applied(connection)
     gone = [name for name in applied if name not in digests]
-    unknown = [name for name in gone if not _ROUTINES.search(name)]
+    unknown = [name for name in gone if not name.endswith("routines.sql")]
     if unknown:
         raise OperatorError(f"The database is newer than this program: it has {', '.join(sorted(unknown))}.")
     await connection.execute("SET LOCAL check_function_bodies = off")
