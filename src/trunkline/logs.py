@@ -10,7 +10,6 @@ import logging
 import re
 import time
 import unicodedata
-from collections import OrderedDict
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -24,7 +23,6 @@ _encode = msgspec.json.Encoder().encode
 INDENT = "    "  # before each line of a traceback, so that none can be taken for an entry
 STDERR = 2  # not sys.stderr: its lock is held by whoever waits for the reader
 AGAIN_SECONDS = 10.0  # between two of the same warning
-MOST_KNOWN = 200  # warnings that are remembered for it
 _UNUSUAL = re.compile(r"[^ -~]")
 
 
@@ -103,31 +101,31 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class Repetitions(logging.Filter):
-    """Of the same warning that no request has caused one in a while is written, with how many were left out.
+    """Of a warning that the same file of code repeats, and no request has caused, one in a while is written.
 
-    What runs in the background tries again and again: while the database is away each would say so at every try.
+    What runs in the background tries again and again: while the database is away each would say so at every try. What
+    changes is always written: a file's other words in between ("is back") begin anew.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()  # until when, and how many
+        self._last: dict[str, tuple[str, float, int]] = {}  # by file: its words, until when, how many are left out
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno < logging.WARNING or getattr(record, "request_id", "") != "":
+        if record.levelno < logging.WARNING:
             return True
         words = record.getMessage()
-        said = (record.name, words)
-        until, left_out = self._known.get(said, (0.0, 0))
+        last, until, left_out = self._last.get(record.pathname, ("", 0.0, 0))
         now = time.monotonic()
-        if now < until:
-            self._known[said] = (until, left_out + 1)
-            return False
-        self._known[said] = (now + AGAIN_SECONDS, 0)
-        self._known.move_to_end(said)
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
-        if left_out:
-            record.msg, record.args = f"{words} ({left_out} more since the last line)", None
+        if words != last:
+            self._last[record.pathname] = (words, now + AGAIN_SECONDS, 0)
+        elif getattr(record, "request_id", "") == "":
+            if now < until:
+                self._last[record.pathname] = (words, until, left_out + 1)
+                return False
+            self._last[record.pathname] = (words, now + AGAIN_SECONDS, 0)
+            if left_out:
+                record.msg, record.args = f"{words} ({left_out} more since the last line)", None
         return True
 
 
