@@ -1,61 +1,88 @@
-"""Every error that the product raises on purpose, as one tree.
+"""The errors that the product raises on purpose, as one tree; what the outside gets of each is a problem (RFC 9457).
 
 TrunklineError 500 internal_error
-├── InvalidRequest 422            a field is missing, of the wrong type, out of range or unknown
-│   ├── MalformedBody 400         not JSON, not UTF-8, a broken header
-│   ├── InvalidSignature 400      a message that does not come from whom it names, or is too old
-│   └── IdempotencyKeyReused 422  the same key with another body
-├── HeaderTooLarge 431 · TransferCodingUnknown 501 · VersionNotSupported 505   (surfaces/http/heads.py)
-├── BodyTooSlow 408 · PathTooLong 414 · PayloadTooLarge 413 · UnsupportedMediaType 415 · MethodNotAllowed 405
-├── NotAuthenticated 401          no key, a mistyped, unknown, expired or revoked one
-├── PaymentRequired 402           insufficient_balance
-│   └── SpendCapReached           a limit that the customer set themselves
+├── InvalidRequest 422              a field is missing, of the wrong type, out of range or unknown
+│   ├── MalformedBody 400           not JSON, not UTF-8, a broken header
+│   ├── InvalidSignature 400        a message that does not come from whom it names, or is too old
+│   └── IdempotencyKeyReused 422    the same key with another body
+├── NotAuthenticated 401            no key, a mistyped, unknown, expired or revoked one
+├── PaymentRequired 402             insufficient_balance
 ├── Forbidden 403
-│   ├── InsufficientScope         the key may not do this
-│   ├── IpNotAllowed              the key has a list of addresses, and this is none of them
-│   ├── AccountFrozen             by the operator
-│   ├── SuccessRateTooLow         too few of the account's leases got a text
-│   ├── DepositsOff               the operator takes no payments here
-│   └── ServiceNotEnabled         the operator has not opened this service on real carriers
-├── NotFound 404                  also everything that belongs to somebody else
-│   └── UnknownCountry · UnknownService · NoNumbersAvailable
+├── NotFound 404                    also everything that belongs to somebody else
 ├── Conflict 409
-│   ├── ActivationFinished · SmsAlreadyReceived · NoSmsReceived · CancelTooEarly
-│   ├── PriceAboveMax · IdempotencyInFlight
-│   ├── KeyEnded · ControlNotProved · DepositMismatch
-│   └── TooManyWebhooks · TooManySecrets · WebhookDisabled · TooManyKeys
+│   └── IdempotencyInFlight
 ├── RateLimited 429
-│   └── TooManyActive · TooManyPurchases · TooManyCancels · TooManyStreams · TooManyConnections · TooManyAtOnce
-├── NoAnswer 502                  a URL that was called outside (egress.py, which adds UrlRefused to InvalidRequest)
-├── Unavailable 503               the database is away; carriers/carrier.py adds StoreAway and SubmitRefused
-└── OperatorError                 a command that cannot be done: one line on stderr, exit 1
+├── Unavailable 503                 the database is away
+└── OperatorError                   a command that cannot be done: one line on stderr, exit 1
 
-The status and the public code stand on the class; the HTTP edge renders every one of them in one place
-(``surfaces/http/wire.py``). ``extra`` becomes members of the problem document (RFC 9457 §3.2).
+A slice's own stand in its ``problems.py`` and descend from these. The status and the public code stand on the class; a
+class that says more than a sentence names its members, with types and meanings, and the problem document has those
+that are set (RFC 9457 §3.2). A surface renders every one of them in one place, and OpenAPI is derived from the classes.
 """
 
-from typing import Any, ClassVar
+import dataclasses
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
+
+from msgspec import UNSET, Meta, UnsetType
+
+Class = TypeVar("Class", bound="type[TrunklineError]")
+
+Field = Annotated[str, Meta(description="The field, parameter or header that is wrong.")]
+Limit = Annotated[
+    Literal["key", "account", "address", "changes"] | int,
+    Meta(
+        description="How many there may be; of requests, whose limit is reached: the key's, the account's, or that of "
+        "`changes`."
+    ),
+]
+RetryAt = Annotated[
+    str,
+    Meta(
+        description="From when the next request is let through; `Retry-After` says it in seconds.",
+        examples=["2026-04-19T14:32:00Z"],
+    ),
+]
 
 
+@dataclass_transform(kw_only_default=True, eq_default=False)
+def members(kind: Class) -> Class:
+    """Makes a class's annotations the members of its problem, given by name where it is raised."""
+    dataclasses.dataclass(eq=False, repr=False, kw_only=True)(kind)  # which changes the class itself
+    return kind
+
+
+@dataclasses.dataclass(eq=False, repr=False)
 class TrunklineError(Exception):
-    """Root of the tree. ``detail`` is one sentence for the caller; ``extra`` are facts that help to act on it."""
+    """Root of the tree. ``detail`` is one sentence for the caller; members are facts that help to act on it."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    example: ClassVar[Mapping[str, Any]]  # of the class itself, for the documentation: detail and members
 
-    def __init__(self, detail: str, **extra: Any) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.extra = extra
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
+
+    def members(self) -> dict[str, Any]:
+        """Those that are set, by name."""
+        named = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "detail"}
+        return {name: value for name, value in named.items() if value is not UNSET}
 
 
+@members
 class InvalidRequest(TrunklineError):
     code, status, title = "invalid_request", 422, "Invalid request"
+    example = {"detail": "There is no field 'max_prize'.", "field": "max_prize"}
+    field: Field | UnsetType = UNSET
 
 
 class MalformedBody(InvalidRequest):
     code, status, title = "malformed_body", 400, "Malformed body"
+    example = {"detail": "The body is not JSON: Input data was truncated."}
 
 
 class InvalidSignature(InvalidRequest):
@@ -64,170 +91,55 @@ class InvalidSignature(InvalidRequest):
 
 class IdempotencyKeyReused(InvalidRequest):
     code, title = "idempotency_key_reused", "Idempotency key reused with another body"
-
-
-class BodyTooSlow(TrunklineError):
-    code, status, title = "body_too_slow", 408, "Body too slow"
-
-
-class PathTooLong(TrunklineError):
-    code, status, title = "path_too_long", 414, "Path too long"
-
-
-class PayloadTooLarge(TrunklineError):
-    code, status, title = "payload_too_large", 413, "Body too large"
-
-
-class UnsupportedMediaType(TrunklineError):
-    code, status, title = "unsupported_media_type", 415, "Unsupported media type"
-
-
-class MethodNotAllowed(TrunklineError):
-    code, status, title = "method_not_allowed", 405, "Method not allowed"
+    example = {"detail": "This Idempotency-Key was used for another request."}
 
 
 class NotAuthenticated(TrunklineError):
     code, status, title = "invalid_key", 401, "Invalid API key"
+    example = {"detail": "The API key is unknown, revoked or expired."}
 
 
+@members
 class PaymentRequired(TrunklineError):
     code, status, title = "insufficient_balance", 402, "Insufficient balance"
+    example = {"detail": "The lease costs 0.85, and 0.35 is available.", "balance": 0.35, "cost": 0.85}
+    balance: Annotated[Decimal, Meta(description="Money that can be spent.")] | UnsetType = UNSET
+    cost: Annotated[Decimal, Meta(description="What the lease would have cost.")] | UnsetType = UNSET
 
 
-class SpendCapReached(PaymentRequired):
-    code, title = "spend_cap_reached", "Spend cap reached"
-
-
+@members
 class Forbidden(TrunklineError):
     code, status, title = "forbidden", 403, "Forbidden"
+    field: Field | UnsetType = UNSET
 
 
-class InsufficientScope(Forbidden):
-    code, title = "insufficient_scope", "Insufficient scope"
-
-
-class IpNotAllowed(Forbidden):
-    code, title = "ip_not_allowed", "Address not allowed"
-
-
-class AccountFrozen(Forbidden):
-    code, title = "account_frozen", "Account frozen"
-
-
-class SuccessRateTooLow(Forbidden):
-    code, title = "success_rate_too_low", "Success rate too low"
-
-
-class DepositsOff(Forbidden):
-    code, title = "deposits_off", "Deposits are off"
-
-
-class ServiceNotEnabled(Forbidden):
-    code, title = "service_not_enabled", "Service not enabled"
-
-
+@members
 class NotFound(TrunklineError):
     code, status, title = "not_found", 404, "Not found"
-
-
-class UnknownCountry(NotFound):
-    code, title = "unknown_country", "Unknown country"
-
-
-class UnknownService(NotFound):
-    code, title = "unknown_service", "Unknown service"
-
-
-class NoNumbersAvailable(NotFound):
-    code, title = "no_numbers_available", "No numbers available"
+    field: Field | UnsetType = UNSET
 
 
 class Conflict(TrunklineError):
     code, status, title = "conflict", 409, "Conflict"
 
 
-class ActivationFinished(Conflict):
-    code, title = "activation_finished", "Activation finished"
-
-
-class SmsAlreadyReceived(Conflict):
-    code, title = "sms_already_received", "SMS already received"
-
-
-class NoSmsReceived(Conflict):
-    code, title = "no_sms_received", "No SMS received"
-
-
-class CancelTooEarly(Conflict):
-    code, title = "cancel_too_early", "Cancel too early"
-
-
-class PriceAboveMax(Conflict):
-    code, title = "price_above_max", "Price above the maximum"
-
-
 class IdempotencyInFlight(Conflict):
     code, title = "idempotency_in_flight", "Request still running"
+    example = {"detail": "A request with this Idempotency-Key is still running; ask again in a moment."}
 
 
-class KeyEnded(Conflict):
-    code, title = "key_ended", "Key revoked or expired"
-
-
-class ControlNotProved(Conflict):
-    code, title = "control_not_proved", "Control not proved"
-
-
-class DepositMismatch(Conflict):
-    code, title = "deposit_mismatch", "Payment and deposit differ"
-
-
-class TooManyWebhooks(Conflict):
-    code, title = "too_many_webhooks", "Too many webhooks"
-
-
-class TooManySecrets(Conflict):
-    code, title = "too_many_secrets", "Too many secrets"
-
-
-class TooManyKeys(Conflict):
-    code, title = "too_many_keys", "Too many keys"
-
-
-class WebhookDisabled(Conflict):
-    code, title = "webhook_disabled", "Webhook disabled"
-
-
+@members
 class RateLimited(TrunklineError):
     code, status, title = "rate_limited", 429, "Too many requests"
+    example = {"detail": "The key may send 60 requests a minute.", "retry_at": "2026-04-19T14:32:01Z", "limit": "key"}
+    retry_at: RetryAt | UnsetType = UNSET
+    limit: Limit | UnsetType = UNSET
 
 
-class TooManyActive(RateLimited):
-    code, title = "too_many_active", "Too many active leases"
-
-
-class TooManyPurchases(RateLimited):
-    code, title = "too_many_purchases", "Too many purchases"
-
-
-class TooManyCancels(RateLimited):
-    code, title = "too_many_cancels", "Too many cancellations"
-
-
-class TooManyAtOnce(RateLimited):
-    code, title = "too_many_at_once", "Too many calls at once"
-
-
-class TooManyStreams(RateLimited):
-    code, title = "too_many_streams", "Too many open streams"
-
-
-class TooManyConnections(RateLimited):
-    code, title = "too_many_connections", "Too many connections"
-
-
+@members
 class Unavailable(TrunklineError):
     code, status, title = "unavailable", 503, "Temporarily unavailable"
+    retry_at: RetryAt | UnsetType = UNSET
 
 
 class OperatorError(TrunklineError):

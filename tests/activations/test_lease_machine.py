@@ -27,11 +27,12 @@ from trunkline import money
 from trunkline.activations import lifecycle, sweeper, views
 from trunkline.activations.inbox import Outcome
 from trunkline.activations.lifecycle import Order, Policy
+from trunkline.activations.problems import NoNumbersAvailable, PriceAboveMax
 from trunkline.carriers.registry import Terms
 from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog import prices
 from trunkline.catalog.countries import countries
-from trunkline.errors import NoNumbersAvailable, PaymentRequired, PriceAboveMax, TrunklineError
+from trunkline.errors import PaymentRequired, TrunklineError
 
 COSTS = {"whatsapp": 100_000, "telegram": 250_001, "signal": 0, "any": 400_000}
 BRANDS = {"whatsapp": "WhatsApp", "telegram": "Telegram", "uber": "Uber"}  # nobody here leases for Uber

@@ -11,12 +11,13 @@ from tests.house import NORTH, House, data, opened, problem
 
 from trunkline.activations import lifecycle
 from trunkline.activations.lifecycle import Order
+from trunkline.activations.problems import NoNumbersAvailable
 from trunkline.activations.views import Lease
 from trunkline.carriers.registry import Terms
 from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog import services
 from trunkline.catalog.countries import countries
-from trunkline.errors import NoNumbersAvailable, TrunklineError
+from trunkline.errors import TrunklineError
 from trunkline.storage.database import Database
 
 pytestmark = pytest.mark.asyncio
@@ -405,7 +406,7 @@ async def test_what_is_leased_is_told_also_where_the_database_goes_away_before_t
     assert isinstance(leased, Lease)
     assert leased.phone_number == number
     assert isinstance(refused, NoNumbersAvailable)
-    assert refused.extra["countries"] == []
+    assert refused.countries == []
 
 
 async def test_unknown_countries_services_and_fields_are_named_and_cost_nothing(house: House) -> None:

@@ -318,7 +318,7 @@ async def test_a_running_server_sends_them_within_a_second_and_two_servers_send_
 async def test_a_database_from_before_they_were_made_gets_them(url: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute("DELETE FROM service WHERE magic")
-    await connection.execute("UPDATE schema_version SET digest = 'older' WHERE name = 'catalog/routines.sql'")
-    assert await migrate(url) == ["catalog/routines.sql"]
+    await connection.execute("UPDATE schema_version SET digest = 'older' WHERE name = 'catalog/changes_routines.sql'")
+    assert await migrate(url) == ["catalog/changes_routines.sql"]
     assert await connection.fetchval("SELECT count(*) FROM service WHERE magic") == len(MAGIC)
     await connection.close()

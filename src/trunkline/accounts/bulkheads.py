@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from trunkline import clock
-from trunkline.errors import TooManyAtOnce
+from trunkline.accounts.problems import TooManyAtOnce
 
 QUEUE = 200  # calls of an account that wait
 QUEUE_SECONDS = 10.0

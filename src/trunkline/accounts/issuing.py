@@ -15,10 +15,11 @@ from typing import Any
 from trunkline import clock, ids, paging
 from trunkline.accounts import views
 from trunkline.accounts.keys import ALL_SCOPES, Key, Mode, Network
+from trunkline.accounts.problems import InsufficientScope, KeyEnded, TooManyKeys
 from trunkline.accounts.views import ApiKey, NewApiKey
 from trunkline.audit import acts
 from trunkline.audit.acts import Actor
-from trunkline.errors import Forbidden, InsufficientScope, InvalidRequest, KeyEnded, NotFound, TooManyKeys
+from trunkline.errors import Forbidden, InvalidRequest, NotFound
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 

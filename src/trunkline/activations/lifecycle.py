@@ -8,34 +8,35 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from trunkline import clock, money
+from trunkline.accounts.problems import AccountFrozen, SpendCapReached
 from trunkline.activations import views
 from trunkline.activations.matching import KEPT_BACK, UNNAMED
-from trunkline.activations.views import Activation, Detail, Lease
-from trunkline.carriers.registry import Terms
-from trunkline.errors import (
-    AccountFrozen,
+from trunkline.activations.problems import (
     ActivationFinished,
     CancelTooEarly,
-    InvalidRequest,
     NoNumbersAvailable,
     NoSmsReceived,
-    NotFound,
-    PaymentRequired,
     PriceAboveMax,
-    RateLimited,
     ServiceNotEnabled,
     SmsAlreadyReceived,
-    SpendCapReached,
     SuccessRateTooLow,
     TooManyActive,
     TooManyCancels,
     TooManyPurchases,
+)
+from trunkline.activations.views import Activation, Detail, Lease
+from trunkline.carriers.registry import Terms
+from trunkline.catalog.problems import UnknownCountry, UnknownService
+from trunkline.errors import (
+    InvalidRequest,
+    NotFound,
+    PaymentRequired,
+    RateLimited,
     TrunklineError,
     Unavailable,
-    UnknownCountry,
-    UnknownService,
 )
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
@@ -201,11 +202,13 @@ def _refusal(order: Order, row: Row, policy: Policy, stocked: Sequence[str]) -> 
         case "account_frozen":
             return AccountFrozen(_appealing(f"The operator has frozen the account: {facts['reason']}.", policy))
         case "too_many_active":
-            return TooManyActive(_too_many_active(order, facts), limit=facts["limit"], **_again(facts))
+            return TooManyActive(_too_many_active(order, facts), limit=facts["limit"], retry_at=_again(facts))
         case "too_many_purchases":
             period = "with test keys a day (UTC)" if "of" in facts else "on real carriers an hour"
             return TooManyPurchases(
-                f"The account may lease {facts['limit']} numbers {period}.", limit=facts["limit"], **_again(facts)
+                f"The account may lease {facts['limit']} numbers {period}.",
+                limit=facts["limit"],
+                retry_at=_again(facts),
             )
         case "success_rate_too_low":
             share, floor = facts["success_rate"], facts["floor"]
@@ -218,7 +221,7 @@ def _refusal(order: Order, row: Row, policy: Policy, stocked: Sequence[str]) -> 
                 success_floor=floor,
             )
         case "rate_limited":
-            return RateLimited("The service test_rate_limited answers so, always.", **_again(facts))
+            return RateLimited("The service test_rate_limited answers so, always.", retry_at=_again(facts))
     raise AssertionError(f"purchase() answered {row['problem']}")
 
 
@@ -234,9 +237,9 @@ def _too_many_active(order: Order, facts: Mapping[str, Any]) -> str:
     return f"The account may have {most} active leases on real carriers at a time."
 
 
-def _again(facts: Mapping[str, Any]) -> dict[str, str]:
-    """When to try again; nothing where no time would help."""
-    return {"retry_at": _instant(facts["retry_at"])} if facts.get("retry_at") else {}
+def _again(facts: Mapping[str, Any]) -> str | UnsetType:
+    """When to try again; unset where no time would help."""
+    return _instant(facts["retry_at"]) if facts.get("retry_at") else UNSET
 
 
 def _instant(text: str) -> str:
@@ -284,7 +287,7 @@ async def finish(
             raise TooManyCancels(
                 f"The account may cancel {facts['limit']} leases on real carriers an hour; without a text this one ends"
                 " at its deadline and is refunded.",
-                **_again(facts),
+                retry_at=_again(facts),
             )
     raise AssertionError(f"finish() answered {row['problem']}")
 

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from trunkline import egress
+from trunkline.catalog.problems import ControlNotProved, UnknownService
 from trunkline.egress import Network
 from trunkline.egress.names import Names
 from trunkline.egress.shares import Shares
-from trunkline.errors import ControlNotProved, InvalidRequest, NotFound, UnknownService
+from trunkline.errors import InvalidRequest, NotFound
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 

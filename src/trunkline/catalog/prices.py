@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from trunkline.catalog import services
+from trunkline.catalog.problems import UnknownService
 from trunkline.catalog.rules import Rule, Rules
 from trunkline.catalog.services import Service
-from trunkline.errors import InvalidRequest, UnknownService
+from trunkline.errors import InvalidRequest
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 

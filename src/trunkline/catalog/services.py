@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from trunkline import tables
+from trunkline.catalog.problems import UnknownService
 from trunkline.egress import UrlRefused, urls
-from trunkline.errors import InvalidRequest, UnknownService
+from trunkline.errors import InvalidRequest
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 

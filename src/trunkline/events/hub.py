@@ -17,8 +17,9 @@ from typing import Protocol
 
 from trunkline import clock
 from trunkline.accounts.keys import Key
-from trunkline.errors import TooManyStreams, Unavailable
+from trunkline.errors import Unavailable
 from trunkline.events.contents import contents
+from trunkline.events.problems import TooManyStreams
 from trunkline.events.replay import CHUNK, ENDS, Place, past, rendered
 from trunkline.events.tail import Event, Gap
 from trunkline.storage.database import Querier

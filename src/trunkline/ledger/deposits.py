@@ -10,8 +10,9 @@ from typing import Literal
 
 import asyncpg
 
-from trunkline.errors import DepositMismatch, IdempotencyKeyReused, Unavailable
+from trunkline.errors import IdempotencyKeyReused, Unavailable
 from trunkline.ledger.checkout import Checkout, NotOpened, Told, to_minor
+from trunkline.ledger.problems import DepositMismatch
 from trunkline.storage.database import Database, Querier, Row
 from trunkline.storage.queries import queries
 

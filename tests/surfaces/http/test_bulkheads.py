@@ -10,7 +10,7 @@ from tests.house import House, data, problem
 
 from trunkline.accounts import bulkheads
 from trunkline.accounts.bulkheads import Bulkhead
-from trunkline.errors import TooManyAtOnce
+from trunkline.accounts.problems import TooManyAtOnce
 
 
 @pytest_asyncio.fixture

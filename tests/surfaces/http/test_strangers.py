@@ -99,7 +99,7 @@ async def test_a_share_flows_back_evenly_and_processes_give_a_part_each() -> Non
         await strangers.admit("192.0.2.1", [])
     with pytest.raises(RateLimited) as refused:
         await strangers.admit("192.0.2.1", [])
-    assert refused.value.extra["limit"] == "address"
+    assert refused.value.limit == "address"
     now = 2.0
     await strangers.admit("192.0.2.1", [])
     with pytest.raises(RateLimited):

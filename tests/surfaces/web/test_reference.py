@@ -9,45 +9,11 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from tests.surfaces.api.documented import DOCUMENT
 
-from trunkline.accounts import issuing
-from trunkline.surfaces.api import (
-    account,
-    activations,
-    audit,
-    catalog,
-    control,
-    deliveries,
-    deposits,
-    events,
-    keys,
-    statement,
-    stats,
-    status,
-    webhooks,
-)
-from trunkline.surfaces.api.openapi import document
 from trunkline.surfaces.api.openapi.words import WORDS
 from trunkline.surfaces.web import reference
 
-DOCUMENT = document.document(
-    [
-        *activations.routes(live=None, registry=None, policy=None, ttl_seconds=1200),  # type: ignore[arg-type]
-        *catalog.routes(catalog=None, statistics=None, currency="USD"),  # type: ignore[arg-type]
-        *account.routes(account_requests_per_minute=600, retention_days=1, longest_retention_days=30),
-        *audit.routes(),
-        *control.routes(database=None, names=None, records=None, allow=()),  # type: ignore[arg-type]
-        *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
-        *events.routes(hub=None),  # type: ignore[arg-type]
-        *keys.Keys(issuing.Room(100, 300)).routes(),
-        *statement.routes(),
-        *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
-        *status.routes(board=None, name="Trunkline", url=""),  # type: ignore[arg-type]
-        *deliveries.routes(),
-        *webhooks.routes(names=None, allow=(), most=20),  # type: ignore[arg-type]
-    ],
-    version="1.2.3",
-)
 OPERATIONS = [
     (path, method, operation) for path, item in DOCUMENT["paths"].items() for method, operation in item.items()
 ]

@@ -10,9 +10,9 @@ from trunkline import money, tables
 from trunkline.audit import acts
 from trunkline.catalog import prices, services
 from trunkline.catalog.countries import countries
+from trunkline.catalog.problems import UnknownCountry
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.cli.operator import control
-from trunkline.errors import UnknownCountry
 
 
 def _country(code: str | None) -> str | None:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from trunkline.errors import InvalidRequest, NotFound, TooManySecrets, TooManyWebhooks, WebhookDisabled
+from trunkline.errors import InvalidRequest, NotFound
 from trunkline.events import contents, types
 from trunkline.events.webhooks import samples, signing
+from trunkline.events.webhooks.problems import TooManySecrets, TooManyWebhooks, WebhookDisabled
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 

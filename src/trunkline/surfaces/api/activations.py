@@ -11,35 +11,35 @@ from msgspec import Meta
 
 from trunkline import clock, ids, metrics, money
 from trunkline.accounts.keys import Key
+from trunkline.accounts.problems import AccountFrozen, SpendCapReached
 from trunkline.activations import lifecycle, views
 from trunkline.activations.caseless import as_read
 from trunkline.activations.lifecycle import Order, Policy
 from trunkline.activations.live import Live
-from trunkline.activations.views import Activation, Detail, Lease, Status
-from trunkline.carriers.registry import Registry
-from trunkline.catalog.countries import countries
-from trunkline.errors import (
-    AccountFrozen,
+from trunkline.activations.problems import (
     ActivationFinished,
     CancelTooEarly,
-    IdempotencyInFlight,
-    IdempotencyKeyReused,
-    InvalidRequest,
     NoNumbersAvailable,
     NoSmsReceived,
-    NotFound,
-    PaymentRequired,
     PriceAboveMax,
     ServiceNotEnabled,
     SmsAlreadyReceived,
-    SpendCapReached,
     SuccessRateTooLow,
     TooManyActive,
     TooManyCancels,
     TooManyPurchases,
+)
+from trunkline.activations.views import Activation, Detail, Lease, Status
+from trunkline.carriers.registry import Registry
+from trunkline.catalog.countries import countries
+from trunkline.catalog.problems import UnknownCountry, UnknownService
+from trunkline.errors import (
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    NotFound,
+    PaymentRequired,
     TrunklineError,
-    UnknownCountry,
-    UnknownService,
 )
 from trunkline.paging import Page
 from trunkline.storage.database import Row

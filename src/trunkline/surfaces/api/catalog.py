@@ -11,9 +11,10 @@ from trunkline import ids, money
 from trunkline.activations.outcomes import Outcomes, Statistics
 from trunkline.catalog.countries import countries
 from trunkline.catalog.prices import Catalog, Snapshot
+from trunkline.catalog.problems import UnknownCountry, UnknownService
 from trunkline.catalog.rules import Prices
 from trunkline.catalog.services import Service
-from trunkline.errors import InvalidRequest, UnknownCountry, UnknownService
+from trunkline.errors import InvalidRequest
 from trunkline.surfaces.http import wire
 from trunkline.surfaces.http.documents import Documents, Slices, document
 from trunkline.surfaces.http.route import Document, Route

@@ -8,11 +8,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from trunkline.audit import acts
 from trunkline.catalog import control as proofs
+from trunkline.catalog.problems import ControlNotProved, UnknownService
 from trunkline.clock import iso
 from trunkline.egress import Network
 from trunkline.egress.names import Names
 from trunkline.egress.shares import Shares
-from trunkline.errors import ControlNotProved, Forbidden, InvalidRequest, NotFound, UnknownService
+from trunkline.errors import Forbidden, InvalidRequest, NotFound
 from trunkline.paging import Page
 from trunkline.storage.database import Database, Querier
 from trunkline.surfaces.api.account import live_only

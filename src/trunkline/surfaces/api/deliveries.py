@@ -8,10 +8,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from trunkline import ids
 from trunkline.clock import iso
-from trunkline.errors import InvalidRequest, NotFound, WebhookDisabled
+from trunkline.errors import InvalidRequest, NotFound
 from trunkline.events import contents, types
 from trunkline.events.webhooks import attempts, endpoints, history
 from trunkline.events.webhooks.history import State
+from trunkline.events.webhooks.problems import WebhookDisabled
 from trunkline.paging import Page
 from trunkline.storage.database import Row
 from trunkline.surfaces.api.webhooks import TAG, held, note, whose

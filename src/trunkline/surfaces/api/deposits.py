@@ -12,8 +12,6 @@ from trunkline.audit import acts
 from trunkline.audit.acts import Actor
 from trunkline.clock import iso
 from trunkline.errors import (
-    DepositMismatch,
-    DepositsOff,
     IdempotencyInFlight,
     InvalidRequest,
     InvalidSignature,
@@ -22,6 +20,7 @@ from trunkline.errors import (
 )
 from trunkline.ledger import deposits
 from trunkline.ledger.checkout import Checkout
+from trunkline.ledger.problems import DepositMismatch, DepositsOff
 from trunkline.paging import Page
 from trunkline.storage.database import Database, Querier, Row
 from trunkline.surfaces.http.route import Call, Notice, Route

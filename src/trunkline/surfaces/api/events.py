@@ -8,10 +8,12 @@ from msgspec import Meta
 
 from trunkline import ids
 from trunkline.accounts.keys import Key
-from trunkline.errors import InsufficientScope, InvalidRequest, NotFound, TooManyStreams
+from trunkline.accounts.problems import InsufficientScope
+from trunkline.errors import InvalidRequest, NotFound
 from trunkline.events import types
 from trunkline.events.contents import from_shown_id
 from trunkline.events.hub import Hub, Listener
+from trunkline.events.problems import TooManyStreams
 from trunkline.events.tail import SQL
 from trunkline.surfaces.http.route import EVENT_STREAM, OVER, Call, Over, Route, Stream
 

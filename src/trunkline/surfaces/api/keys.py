@@ -11,8 +11,9 @@ from msgspec import Meta
 from trunkline import ids, money, paging
 from trunkline.accounts import issuing
 from trunkline.accounts.keys import ALL_SCOPES
+from trunkline.accounts.problems import InsufficientScope, KeyEnded, TooManyKeys
 from trunkline.accounts.views import ApiKey, CapDay, CapMonth, Cidrs, NewApiKey
-from trunkline.errors import Forbidden, InsufficientScope, InvalidRequest, KeyEnded, TooManyKeys
+from trunkline.errors import Forbidden, InvalidRequest
 from trunkline.surfaces.http.route import Call, PageQuery, Route
 
 

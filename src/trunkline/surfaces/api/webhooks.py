@@ -11,10 +11,11 @@ from trunkline.audit import acts
 from trunkline.clock import iso
 from trunkline.egress import Network, UrlRefused, urls
 from trunkline.egress.names import Names
-from trunkline.errors import InvalidRequest, NotFound, TooManySecrets, TooManyWebhooks
+from trunkline.errors import InvalidRequest, NotFound
 from trunkline.events import types
 from trunkline.events.webhooks import endpoints, signing
 from trunkline.events.webhooks.endpoints import Whose
+from trunkline.events.webhooks.problems import TooManySecrets, TooManyWebhooks
 from trunkline.paging import Page
 from trunkline.storage.database import Row
 from trunkline.surfaces.http.route import Call, Route

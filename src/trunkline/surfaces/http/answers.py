@@ -6,20 +6,20 @@ import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
+
 from trunkline import clock, ids
-from trunkline.errors import (
-    BodyTooSlow,
-    MethodNotAllowed,
-    NotAuthenticated,
-    PathTooLong,
-    PayloadTooLarge,
-    RateLimited,
-    TrunklineError,
-)
+from trunkline.errors import NotAuthenticated, RateLimited, TrunklineError, Unavailable
 from trunkline.paging import Page
 from trunkline.surfaces.http import wire
-from trunkline.surfaces.http.bodies import ContentCodingUnknown
 from trunkline.surfaces.http.callers import Headers
+from trunkline.surfaces.http.problems import (
+    BodyTooSlow,
+    ContentCodingUnknown,
+    MethodNotAllowed,
+    PathTooLong,
+    PayloadTooLarge,
+)
 from trunkline.surfaces.http.route import Document, Route, Stream
 
 AGAIN_SECONDS = 5  # at most, until who was refused with 503 should try again
@@ -62,13 +62,14 @@ def of_an_error(error: TrunklineError, sent: Headers) -> Headers:
     if isinstance(error, NotAuthenticated):
         return [(b"www-authenticate", b'Bearer realm="trunkline"')]
     if isinstance(error, MethodNotAllowed):
-        return [(b"allow", str(error.extra["allow"]).encode())]
+        return [(b"allow", error.allow.encode())]
     if isinstance(error, ContentCodingUnknown):
         return [(b"accept-encoding", b"identity")]
     if isinstance(error, (BodyTooSlow, PayloadTooLarge, PathTooLong)):
         return [(b"connection", b"close")]
-    if error.status == 503 or (isinstance(error, RateLimited) and "retry_at" in error.extra):
-        return [] if b"retry-after" in dict(sent) else [soon(error.extra.get("retry_at"))]
+    again = error.retry_at if isinstance(error, (RateLimited, Unavailable)) else UNSET
+    if error.status == 503 or again is not UNSET:
+        return [] if b"retry-after" in dict(sent) else [soon(again or None)]
     return []
 
 

@@ -20,9 +20,7 @@ from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.errors import (
     InvalidSignature,
-    MethodNotAllowed,
     NotFound,
-    PathTooLong,
     RateLimited,
     TrunklineError,
 )
@@ -33,6 +31,7 @@ from trunkline.surfaces.http.answers import Answer
 from trunkline.surfaces.http.callers import Callers, Headers
 from trunkline.surfaces.http.documents import document
 from trunkline.surfaces.http.holds import Holds
+from trunkline.surfaces.http.problems import MethodNotAllowed, PathTooLong
 from trunkline.surfaces.http.route import OVER, Call, Document, Notice, Route, Stream
 from trunkline.surfaces.http.router import Paths
 from trunkline.surfaces.http.strangers import Strangers

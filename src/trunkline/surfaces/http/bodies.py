@@ -4,17 +4,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from trunkline.errors import BodyTooSlow, InvalidRequest, MalformedBody, PayloadTooLarge, UnsupportedMediaType
+from trunkline.errors import InvalidRequest, MalformedBody
 from trunkline.surfaces.http import wire
+from trunkline.surfaces.http.problems import BodyTooSlow, ContentCodingUnknown, PayloadTooLarge, UnsupportedMediaType
 from trunkline.surfaces.http.route import Route
 from trunkline.surfaces.http.streaming import Receive
 
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 20
-
-
-class ContentCodingUnknown(UnsupportedMediaType):
-    """RFC 9110 §15.5.16: the answer says which coding there is."""
 
 
 class Disconnected(Exception):

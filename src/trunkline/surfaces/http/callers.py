@@ -9,15 +9,9 @@ from typing import Literal
 from trunkline import clock
 from trunkline.accounts.keys import Key, Keyring
 from trunkline.accounts.limits import Decision, Limiter
+from trunkline.accounts.problems import AccountFrozen, InsufficientScope, IpNotAllowed
 from trunkline.accounts.shared_limits import SharedLimiter
-from trunkline.errors import (
-    AccountFrozen,
-    InsufficientScope,
-    IpNotAllowed,
-    NotAuthenticated,
-    RateLimited,
-    TrunklineError,
-)
+from trunkline.errors import NotAuthenticated, RateLimited, TrunklineError
 from trunkline.surfaces.http.strangers import Strangers
 
 Headers = list[tuple[bytes, bytes]]

@@ -22,11 +22,12 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from trunkline import metrics
-from trunkline.errors import TooManyConnections, TrunklineError, Unavailable
+from trunkline.errors import TrunklineError, Unavailable
 from trunkline.refusals import Refusals
 from trunkline.surfaces.http import addresses
 from trunkline.surfaces.http.addresses import Addresses
 from trunkline.surfaces.http.exchange import Application, Exchange
+from trunkline.surfaces.http.problems import TooManyConnections
 from trunkline.surfaces.http.protocol import HttpProtocol, refusal
 
 try:

@@ -5,7 +5,7 @@ A proxy before us and we must read the same request, so whatever two readers cou
 
 import re
 
-from trunkline.errors import MalformedBody, TrunklineError
+from trunkline.surfaces.http.problems import MalformedRequest, TransferCodingUnknown
 
 Fields = list[tuple[bytes, bytes]]  # names in lower case, values without the blanks around them
 
@@ -18,22 +18,6 @@ _SINGLE = frozenset(
     b" if-unmodified-since last-event-id max-forwards origin proxy-authorization referer stripe-signature"
     b" user-agent".split()
 )
-
-
-class MalformedRequest(MalformedBody):
-    code, title = "malformed_request", "Malformed request"
-
-
-class HeaderTooLarge(TrunklineError):
-    code, status, title = "header_too_large", 431, "Header too large"
-
-
-class TransferCodingUnknown(TrunklineError):
-    code, status, title = "transfer_coding_unknown", 501, "Transfer coding unknown"
-
-
-class VersionNotSupported(TrunklineError):
-    code, status, title = "http_version_not_supported", 505, "HTTP version not supported"
 
 
 def together(fields: Fields) -> Fields:

@@ -18,13 +18,14 @@ from trunkline.activations.inbox import Inbox
 from trunkline.activations.live import Live
 from trunkline.carriers import links
 from trunkline.carriers.carrier import Carrier, LinkState
-from trunkline.errors import MethodNotAllowed, NotFound, Unavailable
+from trunkline.errors import NotFound, Unavailable
 from trunkline.events.tail import Tail
 from trunkline.metrics import Snapshot
 from trunkline.monitoring.exposition import Exposition
 from trunkline.storage.database import Database
 from trunkline.storage.queries import queries
 from trunkline.surfaces.http import wire
+from trunkline.surfaces.http.problems import MethodNotAllowed
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.api")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from trunkline.errors import PathTooLong, TrunklineError
+from trunkline.errors import TrunklineError
 from trunkline.surfaces.http import heads
 from trunkline.surfaces.http.exchange import Exchange
-from trunkline.surfaces.http.heads import HeaderTooLarge, MalformedRequest, VersionNotSupported
+from trunkline.surfaces.http.problems import HeaderTooLarge, MalformedRequest, PathTooLong, VersionNotSupported
 
 if TYPE_CHECKING:
     from trunkline.surfaces.http.protocol import HttpProtocol

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from trunkline.errors import MethodNotAllowed, NotFound
+from trunkline.errors import NotFound
+from trunkline.surfaces.http.problems import MethodNotAllowed
 from trunkline.surfaces.http.route import BASE, Route
 
 

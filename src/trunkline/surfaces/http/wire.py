@@ -47,7 +47,7 @@ def problem_members(error: TrunklineError) -> dict[str, Any]:
         "status": error.status,
         "detail": error.detail,
         "code": error.code,
-        **error.extra,
+        **error.members(),
     }
 
 

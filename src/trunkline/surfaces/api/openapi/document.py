@@ -13,12 +13,24 @@ from typing import Any
 import msgspec
 
 from trunkline import errors
+from trunkline.accounts.problems import AccountFrozen, InsufficientScope, IpNotAllowed, TooManyAtOnce
 from trunkline.errors import TrunklineError
 from trunkline.storage.database import DatabaseAway
+from trunkline.surfaces.api.openapi.problems import example
 from trunkline.surfaces.api.openapi.schemas import REF, Shapes, finished, pascal
-from trunkline.surfaces.api.openapi.words import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, WORDS, Schema, example
+from trunkline.surfaces.api.openapi.words import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, WORDS, Schema
 from trunkline.surfaces.http import wire
-from trunkline.surfaces.http.heads import HeaderTooLarge, MalformedRequest, TransferCodingUnknown, VersionNotSupported
+from trunkline.surfaces.http.problems import (
+    BodyTooSlow,
+    HeaderTooLarge,
+    MalformedRequest,
+    PathTooLong,
+    PayloadTooLarge,
+    TooManyConnections,
+    TransferCodingUnknown,
+    UnsupportedMediaType,
+    VersionNotSupported,
+)
 from trunkline.surfaces.http.route import BASE, PageQuery, Route
 
 _ALWAYS = ("X-Request-Id", "X-Content-Type-Options", "Cache-Control")
@@ -151,21 +163,21 @@ def _query_parameters(route: Route) -> Iterator[Schema]:
 def _errors(route: Route) -> list[type[TrunklineError]]:
     """What a route may answer: its own errors, and those of the server around it."""
     kinds = {
-        *route.errors, errors.InvalidRequest, errors.PathTooLong, MalformedRequest,
-        TrunklineError, errors.Unavailable, DatabaseAway, errors.TooManyConnections,
+        *route.errors, errors.InvalidRequest, PathTooLong, MalformedRequest,
+        TrunklineError, errors.Unavailable, DatabaseAway, TooManyConnections,
         HeaderTooLarge, TransferCodingUnknown, VersionNotSupported,
     }  # fmt: skip
     if route.scope is not None:
-        kinds |= {errors.NotAuthenticated, errors.InsufficientScope, errors.IpNotAllowed, errors.AccountFrozen}
-        kinds.add(errors.TooManyAtOnce)
+        kinds |= {errors.NotAuthenticated, InsufficientScope, IpNotAllowed, AccountFrozen}
+        kinds.add(TooManyAtOnce)
     if not route.is_notice:
         kinds.add(errors.RateLimited)
     if "{" in route.path:
         kinds.add(errors.NotFound)
     if route.method != "GET":
-        kinds |= {errors.PayloadTooLarge, errors.MalformedBody, errors.BodyTooSlow}
+        kinds |= {PayloadTooLarge, errors.MalformedBody, BodyTooSlow}
     if route.body is not None:
-        kinds.add(errors.UnsupportedMediaType)
+        kinds.add(UnsupportedMediaType)
     if route.idempotent:
         kinds |= {errors.IdempotencyKeyReused, errors.IdempotencyInFlight}
     return sorted(kinds, key=lambda kind: (kind.status, kind.code))

@@ -9,7 +9,8 @@ import msgspec
 
 from trunkline import money
 from trunkline.activations import lifecycle
-from trunkline.surfaces.api.openapi.words import WORDS, Problem, Schema
+from trunkline.surfaces.api.openapi.problems import problem
+from trunkline.surfaces.api.openapi.words import WORDS, Schema
 from trunkline.surfaces.http.route import Route
 
 REF = "#/components/schemas/"
@@ -48,10 +49,11 @@ class Shapes:
     def __init__(self, table: list[Route]) -> None:
         given = [route.body for route in table if route.body is not None]
         sent = [part for route in table for part in _parts(route.answer)]
-        kinds = list(dict.fromkeys([*given, *sent, Problem]))
+        refusal = problem()
+        kinds = list(dict.fromkeys([*given, *sent, refusal]))
         found, components = msgspec.json.schema_components(kinds, ref_template=REF + "{name}")
         self._of: dict[Any, Schema] = dict(zip(kinds, found, strict=True))
-        outward = set(_references([self._of[kind] for kind in [*sent, Problem]]))
+        outward = set(_references([self._of[kind] for kind in [*sent, refusal]]))
         while more := set(_references([components[name] for name in outward])) - outward:
             outward |= more
         self.schemas = {name: finished(name, schema, inward=name not in outward) for name, schema in components.items()}

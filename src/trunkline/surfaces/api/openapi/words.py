@@ -1,15 +1,6 @@
 """The words of the API's documentation: what each field means, what each error says, which headers there are."""
 
-from decimal import Decimal
-from typing import Any, Literal
-
-import msgspec
-from msgspec import UNSET, UnsetType
-
-from trunkline import errors
-from trunkline.activations import views
-from trunkline.errors import TrunklineError
-from trunkline.surfaces.http import wire
+from typing import Any
 
 Schema = dict[str, Any]
 
@@ -68,19 +59,6 @@ WORDS: dict[str, tuple[str, Any]] = {
     "ListQuery.status": ("Only leases in this state.", None),
     "PricesQuery.country": ("ISO 3166-1 alpha-2, in either case.", "us"),
     "PricesQuery.service": ("A slug from `/services`.", "whatsapp"),
-    "Problem.code": ("The stable name of the error, for programs.", None),
-    "Problem.cost": ("What the lease would have cost.", None),
-    "Problem.countries": ("Other countries with free numbers.", None),
-    "Problem.found": ("What was there instead of the token.", None),
-    "Problem.detail": ("One sentence for the caller.", None),
-    "Problem.sms": ("The text that was there before the cancel.", None),
-    "Problem.limit": (
-        "How many there may be; of requests, whose limit is reached: the key's, the account's, or that of `changes`.",
-        None,
-    ),
-    "Problem.status": ("The HTTP status.", None),
-    "Problem.title": ("The error in a few words.", None),
-    "Problem.type": ("`urn:trunkline:error:` and the code.", None),
     "Refused.code": ("The stable name of the error.", "no_numbers_available"),
     "Refused.detail": ("One sentence for the caller.", "No number is free for 'whatsapp' in 'us' at the moment."),
     "Refused.status": ("The HTTP status that a single purchase would have had.", 404),
@@ -226,61 +204,6 @@ WORDS: dict[str, tuple[str, Any]] = {
     "wait": ("Hold the answer up to this many seconds for a text.", 30),
 }  # fmt: skip
 
-NOW = "2026-04-19T14:32:00Z"
-
-# The errors that say more than their title; the rest get a plain example.
-EXAMPLES: tuple[TrunklineError, ...] = (
-    errors.InvalidRequest("There is no field 'max_prize'.", field="max_prize"),
-    errors.MalformedBody("The body is not JSON: Input data was truncated."),
-    errors.IdempotencyKeyReused("This Idempotency-Key was used for another request."),
-    errors.IdempotencyInFlight("A request with this Idempotency-Key is still running; ask again in a moment."),
-    errors.NotAuthenticated("The API key is unknown, revoked or expired."),
-    errors.InsufficientScope("The key lacks the scope 'account:read'.", scope="account:read"),
-    errors.PaymentRequired("The lease costs 0.85, and 0.35 is available.", balance=0.35, cost=0.85),
-    errors.PriceAboveMax("The price is 0.85, above your max_price.", min_price=0.85),
-    errors.UnknownCountry("There is no country 'uk'.", field="country"),
-    errors.UnknownService("There is no service 'watsapp'.", field="service"),
-    errors.NoNumbersAvailable("No number is free for 'whatsapp' in 'us' at the moment.", countries=["ca", "gb"]),
-    errors.ActivationFinished("The activation is cancelled already.", activation_status="cancelled"),
-    errors.CancelTooEarly(f"The activation can be cancelled from {NOW}.", cancel_available_at=NOW),
-    errors.SmsAlreadyReceived(
-        "A text has arrived, so the activation cannot be cancelled any more: complete it.",
-        sms=views.Sms("847291", "Your WhatsApp code: 847291", "2026-04-19T14:31:22Z", "WhatsApp", 1),
-    ),
-    errors.IpNotAllowed("The key may not be used from the address 203.0.113.9."),
-    errors.AccountFrozen("The account is frozen: leases for accounts of others. Write to abuse@example.com."),
-    errors.TooManyStreams("The key has 100 streams open, and may have no more; close one.", limit=100, retry_at=NOW),
-    errors.TooManyActive("The account may have 200 active leases by test keys at a time.", limit=200, retry_at=NOW),
-    errors.TooManyKeys("An account has at most 100 live keys that work.", limit=100),
-    errors.TooManyAtOnce("Too many calls of the account are at work or waiting; ask again in a moment.", retry_at=NOW),
-    errors.RateLimited("The key may send 60 requests a minute.", retry_at="2026-04-19T14:32:01Z", limit="key"),
-)
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """An error, as RFC 9457 says. The members after `request_id` stand where they help the caller to act."""
-
-    success: Literal[False]
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    field: str | UnsetType = UNSET
-    scope: str | UnsetType = UNSET
-    allow: str | UnsetType = UNSET
-    retry_at: str | UnsetType = UNSET
-    limit: Literal["key", "account", "address", "changes"] | int | UnsetType = UNSET
-    balance: Decimal | UnsetType = UNSET
-    cost: Decimal | UnsetType = UNSET
-    min_price: Decimal | UnsetType = UNSET
-    countries: list[str] | UnsetType = UNSET
-    activation_status: views.State | UnsetType = UNSET
-    cancel_available_at: str | UnsetType = UNSET
-    sms: views.Sms | UnsetType = UNSET
-    found: list[str] | UnsetType = UNSET
-
 
 def _header(description: str, *, always: bool = False, **schema: Any) -> Schema:
     return {"description": description, "required": always, "schema": {"type": "string"} | schema}
@@ -344,9 +267,3 @@ PARAMETERS: dict[str, Schema] = {
         "schema": {"type": "string"},
     },
 }
-
-
-def example(kind: type[TrunklineError]) -> Schema:
-    error = next((each for each in EXAMPLES if type(each) is kind), None) or kind(f"{kind.title}.")
-    value = wire.problem(error, "req_6f1d2c9be07a43d58e10")
-    return {"summary": kind.title, "value": msgspec.json.decode(value)}
