@@ -130,7 +130,7 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             retention_days=config.retention.days,
             longest_retention_days=config.retention.longest_days,
         ),
-        *audit_api.routes(),
+        *audit_api.Audit().routes(),
         *control_api.routes(
             database=built.database,
             names=names,

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from trunkline import clock
-from trunkline.egress import urls
+from trunkline import clock, paging
+from trunkline.audit import views
+from trunkline.audit.views import Act, FullAct
 from trunkline.errors import RateLimited
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
@@ -70,21 +71,27 @@ async def record(
     return entry_id
 
 
-def shown(action: str, data: str) -> dict[str, Any]:
-    """An act's ``data`` as it is shown.
+async def page(
+    connection: Querier,
+    account_id: int,
+    *,
+    test: bool,
+    webhooks: bool,
+    action: str | None,
+    before: int = paging.NEWEST,
+    limit: int,
+) -> paging.Page[Act]:
+    """What was done to an account, newest first, as its live keys or its ``test`` keys see it.
 
-    The chain keeps acts as they were written, and earlier ones on webhooks have whole URLs in them, which may hold
-    secrets: of these path and query are cut, as they are in acts since.
+    ``webhooks``: acts on these too; ``action``: of this kind alone.
     """
-    told: dict[str, Any] = msgspec.json.decode(data)
-    return _cut(told) if action.startswith("webhook.") else told
+    rows = await connection.fetch(SQL.acts_of, account_id, test, before, action, limit + 1, webhooks)
+    return paging.cut(rows, limit, views.act, lambda row: row["entry_id"])
 
 
-def _cut(data: dict[str, Any]) -> dict[str, Any]:
-    cut = dict(data)
-    for name, value in data.items():
-        if name == "url" and isinstance(value, str):
-            cut[name] = urls.discreet(value)
-        elif isinstance(value, dict):
-            cut[name] = _cut(value)
-    return cut
+async def every(
+    connection: Querier, account_id: int | None, *, action: str | None, before: int = paging.NEWEST, limit: int
+) -> paging.Page[FullAct]:
+    """What was done to anybody, or to one account, newest first, as the operator sees it."""
+    rows = await connection.fetch(SQL.acts, account_id, action, before, limit + 1)
+    return paging.cut(rows, limit, views.full_act, lambda row: row["entry_id"])

@@ -12,6 +12,8 @@ import asyncpg
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.audit.chain import head
 from trunkline.audit.encoding import COLUMNS, START, link_hash
 from trunkline.audit.heads import Head, Line, line
@@ -82,9 +84,10 @@ async def prove(
     return verdict
 
 
-async def dump(database: Database) -> AsyncIterator[bytes]:
+async def dump(database: Database, actor: Actor) -> AsyncIterator[bytes]:
     """The whole chain as lines of JSON, from one snapshot: ``{"position", "hash", "entry"}``, entries as the texts
-    that were hashed."""
+    that were hashed. That it is asked for is an act itself."""
+    await acts.record(database, actor, "audit.dumped", "audit")
     async with _snapshot(database) as connection:
         async for page in _pages(connection):
             yield b"".join(

@@ -11,8 +11,8 @@ SELECT at FROM (SELECT at FROM audit_entry WHERE account_id = $1 AND test = $2 A
 
 -- name: acts
 SELECT entry_id, at, actor, account_id, test, action, target, data, address, request_id FROM audit_entry
- WHERE ($1::bigint IS NULL OR account_id = $1) AND ($2::text IS NULL OR action = $2)
- ORDER BY entry_id DESC LIMIT $3
+ WHERE ($1::bigint IS NULL OR account_id = $1) AND ($2::text IS NULL OR action = $2) AND entry_id < $3
+ ORDER BY entry_id DESC LIMIT $4
 
 -- name: acts_of
 SELECT entry_id, at, actor, action, target, data, address, request_id FROM audit_entry

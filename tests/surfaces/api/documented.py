@@ -27,7 +27,7 @@ TABLE: list[Route] = [
     *activations.routes(live=None, registry=None, policy=None, ttl_seconds=1200),  # type: ignore[arg-type]
     *catalog.routes(catalog=None, statistics=None, currency="USD"),  # type: ignore[arg-type]
     *account.routes(account_requests_per_minute=600, retention_days=1, longest_retention_days=30),
-    *audit.routes(),
+    *audit.Audit().routes(),
     *control.routes(database=None, names=None, records=None, allow=()),  # type: ignore[arg-type]
     *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
     *events.routes(hub=None),  # type: ignore[arg-type]

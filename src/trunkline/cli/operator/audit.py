@@ -14,9 +14,7 @@ from trunkline.accounts import accounts
 from trunkline.audit import acts, chain, heads, proof
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.cli.terminal import exact, say
-from trunkline.clock import iso
 from trunkline.errors import OperatorError
-from trunkline.storage.database import Row
 
 
 @click.group()
@@ -36,33 +34,15 @@ async def list_(
     """Show acts, newest first."""
     async with opened(data_dir) as (_, built):
         account_id = (await accounts.find(built.database, email))["account_id"] if email is not None else None
-        rows = await built.database.fetch(acts.SQL.acts, account_id, action, limit)
+        found = (await acts.every(built.database, account_id, action=action, limit=limit)).data
     if as_json:
-        shown = [
-            {
-                "audit_id": str(row["entry_id"]),
-                "at": iso(row["at"]),
-                "actor": row["actor"],
-                "account_id": str(row["account_id"]) if row["account_id"] is not None else None,
-                "mode": "test" if row["test"] else "live",
-                "action": row["action"],
-                "target": row["target"],
-                "data": acts.shown(row["action"], row["data"]),
-                "address": row["address"],
-                "request_id": row["request_id"],
-            }
-            for row in rows
-        ]
-        answer(True, {"acts": shown}, "")
+        answer(True, {"acts": found}, "")
         return
-    if not rows:
+    if not found:
         say("no acts")
-    for row in rows:
-        say(f"{iso(row['at'])}  {row['actor']:<16}  {row['action']:<20}  {row['target']:<24}  {_data(row)}")
-
-
-def _data(row: Row) -> str:
-    return msgspec.json.encode(acts.shown(row["action"], row["data"])).decode()
+    for act in found:
+        facts = msgspec.json.encode(act.data).decode()
+        say(f"{act.at}  {act.actor:<16}  {act.action:<20}  {act.target:<24}  {facts}")
 
 
 @audit.command()
@@ -185,7 +165,6 @@ async def export(as_json: bool, data_dir: pathlib.Path | None) -> None:
 async def dump(as_json: bool, data_dir: pathlib.Path | None) -> None:  # noqa: ARG001 - lines of JSON either way
     """Write the whole chain as lines of JSON, for an auditor who has no database."""
     async with opened(data_dir) as (_, built):
-        await acts.record(built.database, operator(), "audit.dumped", "audit")
-        async for lines in proof.dump(built.database):
+        async for lines in proof.dump(built.database, operator()):
             sys.stdout.buffer.write(exact(lines.decode()).encode())
         sys.stdout.buffer.flush()
