@@ -14,8 +14,10 @@ import asyncpg
 import httpx
 
 from bench import report
-from bench.stage import Customer, Server, Stage, credit, customers
+from bench.stage import CREDIT_MICROS, Customer, Server, Stage, customers
 from trunkline.accounts import accounts
+from trunkline.audit.acts import Actor
+from trunkline.ledger import journal
 
 MEGABYTES = 50
 PIECE = 256 * 1024
@@ -153,7 +155,7 @@ async def _neighbours(url: str) -> tuple[Customer, str]:
     connection = await asyncpg.connect(url)
     [here] = await customers(connection, 1)
     made = await accounts.create(connection, "neighbour@example.com", currency="USD", per_minute=60)
-    await credit(connection, made.account_id)
+    await journal.credit(connection, Actor("operator:bench"), made.account_id, CREDIT_MICROS)
     await connection.close()
     return here, made.live_key
 

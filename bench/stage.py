@@ -18,9 +18,8 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import asyncpg
 
-from trunkline import app, config, money
+from trunkline import app, config
 from trunkline.accounts import accounts
-from trunkline.audit import acts
 from trunkline.audit.acts import Actor
 from trunkline.ledger import journal
 from trunkline.storage import embedded
@@ -196,17 +195,9 @@ async def customers(connection: Any, count: int) -> list[Customer]:
         account = await accounts.create(
             connection, f"bench-{number}@example.com", currency="USD", per_minute=PER_MINUTE
         )
-        await credit(connection, account.account_id)
+        await journal.credit(connection, Actor("operator:bench"), account.account_id, CREDIT_MICROS)
         made.append(Customer(account.account_id, account.live_key))
     return made
-
-
-async def credit(connection: Any, account_id: int) -> None:
-    what = {"amount": money.show(CREDIT_MICROS), "currency": "USD"}
-    act = await acts.record(
-        connection, Actor("operator:bench"), "account.credited", f"account:{account_id}", what, account_id=account_id
-    )
-    await journal.credit(connection, account_id, CREDIT_MICROS, act)
 
 
 async def leases(connection: Any, owners: Sequence[Customer], service: str, count: int) -> list[Lease]:

@@ -21,7 +21,6 @@ from trunkline.activations import erasure, inbox, sweeper
 from trunkline.activations.inbox import Outcome
 from trunkline.app import Platform
 from trunkline.asgi import Push
-from trunkline.audit import acts
 from trunkline.audit.acts import Actor
 from trunkline.carriers.carrier import Alphabet, InboundText
 from trunkline.carriers.simulated import carrier as simulator
@@ -130,14 +129,8 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 async def pay_in(connection: Querier, account_id: int, amount: str | Decimal) -> None:
     """Money from the operator, as ``trunkline account credit`` puts it onto a balance."""
-    if not money.parse(amount):
-        return
-    balance = await connection.fetchrow(journal.SQL.balance, account_id)
-    assert balance is not None
-    what = {"amount": money.show(money.parse(amount)), "currency": balance["currency"]}
-    target = f"account:{account_id}"
-    act = await acts.record(connection, Actor("operator:test"), "account.credited", target, what, account_id=account_id)
-    await journal.credit(connection, account_id, money.parse(amount), act)
+    if micros := money.parse(amount):
+        await journal.credit(connection, Actor("operator:test"), account_id, micros)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

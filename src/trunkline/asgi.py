@@ -18,6 +18,7 @@ from trunkline.egress.names import Names
 from trunkline.events.hub import Hub
 from trunkline.events.tail import Event, Gap, Tail
 from trunkline.ledger.checkout import Checkout
+from trunkline.ledger.deposits import Bounds
 from trunkline.monitoring import components
 from trunkline.monitoring.page import Board
 from trunkline.surfaces.api import account as account_api
@@ -137,14 +138,13 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             records=Names(nameservers) if nameservers else names,
             allow=allow,
         ),
-        *deposits_api.routes(
-            database=built.database,
-            checkout=_checkout(config),
-            minimum_micros=money.parse(config.stripe.minimum),
-            maximum_micros=money.parse(config.stripe.maximum),
-        ),
+        *deposits_api.Deposits(
+            built.database,
+            _checkout(config),
+            Bounds(money.parse(config.stripe.minimum), money.parse(config.stripe.maximum)),
+        ).routes(),
         *keys_api.Keys(Room(config.policy.most_keys, config.policy.keys_per_day)).routes(),
-        *statement_api.routes(),
+        *statement_api.Statement().routes(),
         *stats_api.routes(database=built.database, catalog=built.catalog),
         *status_api.routes(
             board=Board(built.database, components.names(built.registry)),

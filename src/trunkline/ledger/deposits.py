@@ -5,14 +5,21 @@ leaves in between can be paid by nobody, since nobody has been given its address
 """
 
 import asyncio
+import dataclasses
 import logging
+from decimal import Decimal
 from typing import Literal
 
 import asyncpg
 
-from trunkline.errors import IdempotencyKeyReused, Unavailable
+from trunkline import money, paging
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
+from trunkline.errors import IdempotencyKeyReused, InvalidRequest, NotFound, Unavailable
+from trunkline.ledger import views
 from trunkline.ledger.checkout import Checkout, NotOpened, Told, to_minor
-from trunkline.ledger.problems import DepositMismatch
+from trunkline.ledger.problems import DepositMismatch, DepositsOff
+from trunkline.ledger.views import Deposit
 from trunkline.storage.database import Database, Querier, Row
 from trunkline.storage.queries import queries
 
@@ -24,32 +31,61 @@ SWEEP_SECONDS = 600
 Outcome = Literal["paid", "expired", "repeated", "unknown"]
 
 
-async def currency_of(connection: Querier, account_id: int) -> str:
-    """The account's currency; a transaction also keeps other deposits of the account from beginning."""
-    currency: str = await connection.fetchval(SQL.own_currency, account_id)
-    return currency
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one deposit may be."""
+
+    least_micros: int
+    most_micros: int
 
 
-async def begin(connection: Querier, account_id: int, micros: int, idempotency_key: str | None) -> tuple[Row, bool]:
-    """A pending deposit, and whether it is new: the same key begins it once. Runs in a transaction.
+async def create(
+    database: Database,
+    checkout: Checkout | None,
+    bounds: Bounds,
+    actor: Actor,
+    account_id: int,
+    amount: Decimal,
+    idempotency_key: str | None,
+) -> Deposit:
+    """A pending deposit with the address where it is paid; without a ``checkout``, there are none.
+
+    Raises DepositsOff, InvalidRequest for an amount that the currency or the bounds do not have, IdempotencyKeyReused
+    for another amount, Unavailable or IdempotencyInFlight.
+    """
+    if actor.test:
+        raise DepositsOff("A test key has no money: nothing is charged to it, and nothing is paid in.")
+    if checkout is None:
+        raise DepositsOff("The operator takes no payments here; ask them for credit.")
+    micros = money.parse(amount)
+    if not bounds.least_micros <= micros <= bounds.most_micros:
+        least, most = money.show(bounds.least_micros), money.show(bounds.most_micros)
+        raise InvalidRequest(f"A deposit is {least:f} to {most:f}.", field="amount")
+    begun = await database.transact(lambda connection: begin(connection, actor, account_id, micros, idempotency_key))
+    return views.deposit(await _open_checkout(database, checkout, begun))
+
+
+async def begin(connection: Querier, actor: Actor, account_id: int, micros: int, idempotency_key: str | None) -> Row:
+    """A pending deposit that has no address yet; the same key begins it once. Runs in a transaction.
 
     Raises InvalidRequest for an amount that the currency does not have, IdempotencyKeyReused for another amount.
     """
-    currency = await currency_of(connection, account_id)
+    currency: str = await connection.fetchval(SQL.own_currency, account_id)
     to_minor(micros, currency)
     if idempotency_key is not None:
         begun = await connection.fetchrow(SQL.deposit_begun, account_id, idempotency_key)
         if begun is not None:
             if begun["amount_micros"] != micros:
                 raise IdempotencyKeyReused("This Idempotency-Key was used for a deposit of another amount.")
-            return begun, False
+            return begun
     made = await connection.fetchrow(SQL.begin_deposit, account_id, micros, currency, idempotency_key)
     assert made is not None
-    return made, True
+    facts = {"amount": money.show(micros), "currency": currency}
+    await acts.record(connection, actor, "deposit.created", _target(made), facts, account_id=account_id)
+    return made
 
 
-async def open_checkout(database: Database, checkout: Checkout, deposit: Row) -> Row:
-    """The deposit with the address where it is paid. Raises InvalidRequest, Unavailable or IdempotencyInFlight."""
+async def _open_checkout(database: Database, checkout: Checkout, deposit: Row) -> Row:
     if deposit["provider_ref"] is not None:
         return deposit
     try:
@@ -66,25 +102,64 @@ async def open_checkout(database: Database, checkout: Checkout, deposit: Row) ->
     return opened
 
 
-async def settle(connection: Querier, told: Told) -> tuple[Outcome | DepositMismatch, Row | None]:
+async def page(
+    connection: Querier, account_id: int, *, before: int = paging.NEWEST, limit: int
+) -> paging.Page[Deposit]:
+    """An account's deposits, newest first."""
+    rows = await connection.fetch(SQL.deposits, account_id, before, limit + 1)
+    return paging.cut(rows, limit, views.deposit, lambda row: row["deposit_id"])
+
+
+async def show(connection: Querier, account_id: int, deposit_id: int | None) -> Deposit:
+    """Raises NotFound, also for a deposit of somebody else."""
+    row = await connection.fetchrow(SQL.deposit, deposit_id, account_id) if deposit_id is not None else None
+    if row is None:
+        raise NotFound("There is no such deposit.")
+    return views.deposit(row)
+
+
+async def settle(connection: Querier, actor: Actor, told: Told) -> Outcome | DepositMismatch:
     """What a message of the provider does to its deposit; told again, nothing. Runs in a transaction.
 
-    Answers a DepositMismatch, and changes nothing, where what was paid is not what the deposit says.
+    Answers a DepositMismatch, which is to be kept as an act, and changes nothing else, where what was paid is not what
+    the deposit says.
     """
     deposit = await connection.fetchrow(SQL.deposit_of_session, told.session)
     if deposit is None:
-        return "unknown", None
+        return "unknown"
+    outcome = await _settle(connection, deposit, told)
+    if outcome != "repeated":
+        action = "deposit.refused" if isinstance(outcome, DepositMismatch) else f"deposit.{outcome}"
+        facts = {
+            "amount": money.show(deposit["amount_micros"]), "currency": deposit["currency"], "event": told.event_id,
+            "told_minor": told.minor, "told_currency": told.currency,
+        }  # fmt: skip
+        await acts.record(connection, actor, action, _target(deposit), facts, account_id=deposit["account_id"])
+    return outcome
+
+
+async def _settle(connection: Querier, deposit: Row, told: Told) -> Outcome | DepositMismatch:
     if told.what == "ended":
         if deposit["state"] != "pending":
-            return "repeated", deposit
+            return "repeated"
         await connection.execute(SQL.deposit_expired, deposit["deposit_id"])
-        return "expired", deposit
+        return "expired"
     if (told.minor, told.currency) != (to_minor(deposit["amount_micros"], deposit["currency"]), deposit["currency"]):
-        return DepositMismatch("What was paid is not the deposit's amount in its currency."), deposit
+        return DepositMismatch("What was paid is not the deposit's amount in its currency.")
     if deposit["state"] == "paid":
-        return "repeated", deposit
+        return "repeated"
     await connection.execute(SQL.deposit_paid, deposit["deposit_id"])
-    return "paid", deposit
+    return "paid"
+
+
+async def refuse_unsigned(connection: Querier, actor: Actor, why: str, *, left_out_before: int) -> None:
+    """Keeps as an act that a message was refused which nobody proves to be the provider's."""
+    facts = {"why": why, "left_out_before": left_out_before}
+    await acts.record(connection, actor, "deposit.refused", "unsigned", facts)
+
+
+def _target(deposit: Row) -> str:
+    return f"deposit:{deposit['deposit_id']}"
 
 
 async def sweep(database: Database) -> None:

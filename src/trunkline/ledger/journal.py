@@ -8,6 +8,12 @@ from typing import Any
 
 import msgspec
 
+from trunkline import money, paging
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
+from trunkline.errors import InvalidRequest
+from trunkline.ledger import views
+from trunkline.ledger.views import Transaction
 from trunkline.storage.database import Database, Querier, Row
 from trunkline.storage.queries import queries
 
@@ -18,11 +24,46 @@ MOST_NAMED = 100  # of each kind of wrong thing
 STATEMENT_SECONDS = 3600
 
 
-async def credit(connection: Querier, account_id: int, micros: int, act_id: int) -> None:
-    """Money from outside onto an account's balance, in the account's currency.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Balance:
+    """An account's money in its currency: what can be spent, and what is held for leases that still wait."""
 
-    ``act_id``: the act of the audit that says so, ``account.credited`` or ``account.created`` with this very amount.
+    currency: str
+    available_micros: int
+    held_micros: int
+
+
+async def balance(connection: Querier, account_id: int) -> Balance:
+    row = await connection.fetchrow(SQL.balance, account_id)
+    assert row is not None
+    return Balance(**dict(row))
+
+
+async def page(
+    connection: Querier, account_id: int, *, before: int = paging.NEWEST, limit: int
+) -> paging.Page[Transaction]:
+    """An account's transfers, newest first."""
+    rows = await connection.fetch(SQL.transfers, account_id, before, limit + 1)
+    return paging.cut(rows, limit, views.transaction, lambda row: row["transfer_id"])
+
+
+async def credit(connection: Querier, actor: Actor, account_id: int, micros: int, note: str | None = None) -> Balance:
+    """Money from outside onto an account's balance, by the operator; the balance afterwards. Runs in a transaction.
+
+    Raises InvalidRequest for nothing at all.
     """
+    if not micros:
+        raise InvalidRequest("A credit is more than 0.", field="amount")
+    facts = {"amount": money.show(micros), "currency": (await balance(connection, account_id)).currency, "note": note}
+    act_id = await acts.record(
+        connection, actor, "account.credited", f"account:{account_id}", facts, account_id=account_id
+    )
+    await book_credit(connection, account_id, micros, act_id)
+    return await balance(connection, account_id)
+
+
+async def book_credit(connection: Querier, account_id: int, micros: int, act_id: int) -> None:
+    """The transfer of a credit, for which its act of the audit stands: one that says this very amount."""
     if micros:
         await connection.execute(SQL.credit, account_id, micros, act_id)
 

@@ -8,7 +8,9 @@ SELECT account_id, 'credit', 'funding', 'available', $2, currency, $3
 SELECT currency, available_micros, held_micros FROM balance WHERE account_id = $1
 
 -- name: transfers
-SELECT transfer_id, activation_id, deposit_id, kind, amount_micros, currency, created_at FROM transfer
+SELECT transfer_id, activation_id, deposit_id, kind, change_of('available', debit, credit, amount_micros) AS micros,
+       amount_micros, currency, created_at
+  FROM transfer
  WHERE account_id = $1 AND transfer_id < $2 ORDER BY transfer_id DESC LIMIT $3
 
 -- name: completed_this_month
@@ -23,7 +25,7 @@ WITH page AS (
 ), first AS (
     SELECT min(transfer_id) AS transfer_id FROM page WHERE created_at >= $3
 )
-SELECT coalesce(sum(CASE WHEN credit = 'available' THEN amount_micros WHEN debit = 'available' THEN -amount_micros ELSE 0 END), 0)::bigint AS micros,
+SELECT coalesce(sum(change_of('available', debit, credit, amount_micros)), 0)::bigint AS micros,
        coalesce(max(page.transfer_id), $2) AS last, count(*) < $4 AS is_end
   FROM page, first WHERE first.transfer_id IS NULL OR page.transfer_id < first.transfer_id
 
@@ -31,7 +33,7 @@ SELECT coalesce(sum(CASE WHEN credit = 'available' THEN amount_micros WHEN debit
 
 -- name: statement
 SELECT transfer_id, transfer.created_at, kind, transfer.activation_id, deposit_id, service.slug AS service, country, e164,
-       CASE WHEN credit = 'available' THEN amount_micros WHEN debit = 'available' THEN -amount_micros ELSE 0 END AS micros,
+       change_of('available', debit, credit, amount_micros) AS micros,
        transfer.currency
   FROM transfer
   LEFT JOIN activation USING (activation_id)
@@ -103,10 +105,10 @@ SELECT coalesce((SELECT min(transfer_id) FROM transfer), 0) AS first_transfer,
 
 -- name: moved
 SELECT account_id, currency, count(*) AS transfers,
-       coalesce(sum(CASE WHEN credit = 'available' THEN amount_micros WHEN debit = 'available' THEN -amount_micros END), 0)::bigint AS available,
-       coalesce(sum(CASE WHEN credit = 'held' THEN amount_micros WHEN debit = 'held' THEN -amount_micros END), 0)::bigint AS held,
-       coalesce(sum(CASE WHEN credit = 'revenue' THEN amount_micros WHEN debit = 'revenue' THEN -amount_micros END), 0)::bigint AS revenue,
-       coalesce(sum(CASE WHEN credit = 'funding' THEN amount_micros WHEN debit = 'funding' THEN -amount_micros END), 0)::bigint AS funding
+       sum(change_of('available', debit, credit, amount_micros))::bigint AS available,
+       sum(change_of('held', debit, credit, amount_micros))::bigint AS held,
+       sum(change_of('revenue', debit, credit, amount_micros))::bigint AS revenue,
+       sum(change_of('funding', debit, credit, amount_micros))::bigint AS funding
   FROM transfer WHERE transfer_id BETWEEN $1 AND $2 GROUP BY account_id, currency
 
 -- name: balances

@@ -7,9 +7,11 @@ transaction is open while a slow reader reads. Days are those of UTC, both ends 
 import csv
 import datetime
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 from trunkline import money
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.clock import iso
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
@@ -33,15 +35,24 @@ def file_name(account_id: int, first: datetime.date, last: datetime.date) -> str
     return f"statement-{account_id}-{first}-{last}.csv"
 
 
-def header() -> bytes:
-    return _csv([COLUMNS])
+async def export(
+    connection: Querier, actor: Actor, account_id: int, first: datetime.date, last: datetime.date
+) -> AsyncGenerator[bytes, None]:
+    """The statement in pieces of whole lines, of which the first is the header alone. Nothing of a test key is in it.
+
+    It is as things stand when it is begun, however long it takes to read and however much money moves meanwhile.
+    """
+    facts = {"from": first, "to": last}
+    await acts.record(connection, actor, "statement.exported", f"account:{account_id}", facts, account_id=account_id)
+    return _pieces(connection, None if actor.test else account_id, first, last)
 
 
-async def lines(
-    connection: Querier, account_id: int, first: datetime.date, last: datetime.date
-) -> AsyncIterator[bytes]:
-    """The statement in pieces of whole lines, the header not included: as things stand now, however long it takes to
-    read and however much money moves meanwhile."""
+async def _pieces(
+    connection: Querier, account_id: int | None, first: datetime.date, last: datetime.date
+) -> AsyncGenerator[bytes, None]:
+    yield _csv([COLUMNS])
+    if account_id is None:
+        return
     until = await connection.fetchval(SQL.last_transfer, account_id)
     since = datetime.datetime.combine(first, datetime.time(), datetime.UTC)
     balance, after, is_end = 0, 0, False

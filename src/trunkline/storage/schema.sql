@@ -202,6 +202,12 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION public.change_of(p_book public.book, p_debit public.book, p_credit public.book, p_micros bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT CASE p_book WHEN p_credit THEN p_micros WHEN p_debit THEN -p_micros ELSE 0 END
+$$;
+
 CREATE FUNCTION public.close_assembly(p_assembly bigint) RETURNS void
     LANGUAGE sql
     AS $$
@@ -692,10 +698,8 @@ BEGIN
        SET available_micros = balance.available_micros + moved.available,
            held_micros = balance.held_micros + moved.held
       FROM (SELECT account_id, currency,
-                   coalesce(sum(amount_micros) FILTER (WHERE credit = 'available'), 0)
-                       - coalesce(sum(amount_micros) FILTER (WHERE debit = 'available'), 0) AS available,
-                   coalesce(sum(amount_micros) FILTER (WHERE credit = 'held'), 0)
-                       - coalesce(sum(amount_micros) FILTER (WHERE debit = 'held'), 0) AS held
+                   sum(change_of('available', debit, credit, amount_micros)) AS available,
+                   sum(change_of('held', debit, credit, amount_micros)) AS held
               FROM written GROUP BY account_id, currency) AS moved
      WHERE balance.account_id = moved.account_id AND balance.currency = moved.currency;
     IF (SELECT count(*) FROM (SELECT DISTINCT account_id, currency FROM written) AS w

@@ -5,6 +5,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 
 from trunkline.accounts import issuing
+from trunkline.ledger.deposits import Bounds
 from trunkline.surfaces.api import (
     account,
     activations,
@@ -29,10 +30,10 @@ TABLE: list[Route] = [
     *account.routes(account_requests_per_minute=600, retention_days=1, longest_retention_days=30),
     *audit.Audit().routes(),
     *control.routes(database=None, names=None, records=None, allow=()),  # type: ignore[arg-type]
-    *deposits.routes(database=None, checkout=None, minimum_micros=1, maximum_micros=1),  # type: ignore[arg-type]
+    *deposits.Deposits(database=None, checkout=None, bounds=Bounds(1, 1)).routes(),  # type: ignore[arg-type]
     *events.routes(hub=None),  # type: ignore[arg-type]
     *keys.Keys(issuing.Room(100, 300)).routes(),
-    *statement.routes(),
+    *statement.Statement().routes(),
     *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
     *status.routes(board=None, name="Trunkline", url=""),  # type: ignore[arg-type]
     *deliveries.routes(),

@@ -59,7 +59,7 @@ async def make_control(house: House, buyer: Buyer) -> str:
 
 async def make_deposit(house: House, buyer: Buyer) -> str:
     async with house.platform.database.transaction() as connection:
-        row, _ = await deposits.begin(connection, buyer.account_id, 5_000_000, None)
+        row = await deposits.begin(connection, Actor("operator:test"), buyer.account_id, 5_000_000, None)
     return str(row["deposit_id"])
 
 

@@ -10,7 +10,7 @@ from trunkline.audit import acts
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.cli.operator import policy
 from trunkline.cli.operator import usage as used
-from trunkline.errors import InvalidRequest, OperatorError
+from trunkline.errors import OperatorError
 from trunkline.ledger import journal
 from trunkline.ledger import statement as statements
 
@@ -44,7 +44,7 @@ async def create(email: str, credit: str, currency: str | None, as_json: bool, d
             {"email": email, "credit": money.show(micros), "currency": unit},
             account_id=made.account_id,
         )
-        await journal.credit(connection, made.account_id, micros, act_id)
+        await journal.book_credit(connection, made.account_id, micros, act_id)
     answer(
         as_json,
         {"account_id": str(made.account_id), "email": email, "live_key": made.live_key, "test_key": made.test_key},
@@ -64,26 +64,14 @@ async def create(email: str, credit: str, currency: str | None, as_json: bool, d
 async def credit(email: str, amount: str, note: str | None, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Put money onto an account's balance."""
     micros = money.parse(amount)
-    if not micros:
-        raise InvalidRequest("A credit is more than 0.", field="amount")
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        found = await accounts.find(connection, email)
-        act_id = await acts.record(
-            connection,
-            operator(),
-            "account.credited",
-            f"account:{found['account_id']}",
-            {"amount": money.show(micros), "currency": found["currency"], "note": note},
-            account_id=found["account_id"],
-        )
-        await journal.credit(connection, found["account_id"], micros, act_id)
-        balance = await connection.fetchrow(journal.SQL.balance, found["account_id"])
-        assert balance is not None
-    available = money.show(balance["available_micros"])
+        account_id = (await accounts.find(connection, email))["account_id"]
+        balance = await journal.credit(connection, operator(), account_id, micros, note)
+    available = money.show(balance.available_micros)
     answer(
         as_json,
-        {"email": email, "credited": money.show(micros), "balance": available, "currency": balance["currency"]},
-        f"{email} has {available} {balance['currency']}",
+        {"email": email, "credited": money.show(micros), "balance": available, "currency": balance.currency},
+        f"{email} has {available} {balance.currency}",
     )
 
 
@@ -148,18 +136,13 @@ async def statement(
     if as_json and output is None:
         raise click.UsageError("--json needs --output.")
     since, until = usage.period(first, last, clock.now().date())
-    count = 0
+    count = -1  # the header is no transfer
     async with opened(data_dir) as (_, built):
-        found = await accounts.find(built.database, email)
-        facts = {"from": since, "to": until}
-        target = f"account:{found['account_id']}"
-        await acts.record(
-            built.database, operator(), "statement.exported", target, facts, account_id=found["account_id"]
-        )
+        account_id = (await accounts.find(built.database, email))["account_id"]
+        pieces = await statements.export(built.database, operator(), account_id, since, until)
         try:
             with click.open_file(str(output or "-"), "wb", atomic=output is not None) as file:
-                file.write(statements.header())
-                async for lines in statements.lines(built.database, found["account_id"], since, until):
+                async for lines in pieces:
                     count += lines.count(b"\n")
                     file.write(lines)
         except OSError as error:
@@ -182,9 +165,8 @@ async def show(email: str, as_json: bool, data_dir: pathlib.Path | None) -> None
     """An account's balance and limits."""
     async with opened(data_dir) as (_, built):
         found = await accounts.find(built.database, email)
-        balance = await built.database.fetchrow(journal.SQL.balance, found["account_id"])
-        assert balance is not None
-    available, held = money.show(balance["available_micros"]), money.show(balance["held_micros"])
+        balance = await journal.balance(built.database, found["account_id"])
+    available, held = money.show(balance.available_micros), money.show(balance.held_micros)
     answer(
         as_json,
         {
@@ -192,11 +174,11 @@ async def show(email: str, as_json: bool, data_dir: pathlib.Path | None) -> None
             "email": found["email"],
             "balance": available,
             "held": held,
-            "currency": balance["currency"],
+            "currency": balance.currency,
             "per_minute": found["per_minute"],
             "frozen": found["frozen_reason"],
         },
-        f"account {found['account_id']} for {found['email']}: {available} {balance['currency']} available, "
+        f"account {found['account_id']} for {found['email']}: {available} {balance.currency} available, "
         f"{held} held, {found['per_minute']} requests a minute"
         + (f"\nfrozen: {found['frozen_reason']}" if found["frozen_reason"] else ""),
     )

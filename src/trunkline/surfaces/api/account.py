@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from trunkline import ids, money
+from trunkline import money
 from trunkline.accounts import accounts, limits, policy
 from trunkline.audit import acts
 from trunkline.catalog import prices
-from trunkline.clock import iso
 from trunkline.errors import Forbidden, InvalidRequest
 from trunkline.ledger import journal
+from trunkline.ledger.views import Transaction
 from trunkline.paging import Page
-from trunkline.surfaces.http.route import Call, Route
+from trunkline.surfaces.http.route import Call, PageQuery, Route
 
 LowBalance = Annotated[Decimal, Meta(description="You are told when the balance falls below this.")]
 SpendCapDay = Annotated[Decimal, Meta(description="What may be spent in a day of UTC.")]
@@ -63,24 +63,6 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     retention_days: RetentionDays | UnsetType | None = UNSET
 
 
-class Transaction(msgspec.Struct, frozen=True):
-    """A movement of money. `amount` is what it did to the balance that can be spent: a capture moves what was held."""
-
-    transaction_id: str
-    kind: Literal["credit", "hold", "capture", "release", "fee"]
-    activation_id: str | None
-    deposit_id: str | None
-    amount: Decimal
-    moved: Decimal
-    currency: str
-    created_at: str
-
-
-class TransactionsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    limit: Annotated[int, Meta(ge=1, le=100)] = 25
-    cursor: str | None = None
-
-
 _FIELDS = {
     "low_balance": "low_balance_micros",
     "spend_cap_day": "cap_day_micros",
@@ -88,7 +70,6 @@ _FIELDS = {
     "retention_days": "retention_days",
 }
 _CAPS = {"cap_day_micros": "spend_cap_day", "cap_month_micros": "spend_cap_month"}
-_ON_BALANCE = {"credit": 1, "hold": -1, "capture": 0, "release": 1, "fee": 0}
 
 
 def live_only(call: Call) -> None:
@@ -97,26 +78,12 @@ def live_only(call: Call) -> None:
         raise Forbidden("A test key cannot change this: it is for live leases. Use a live key.")
 
 
-async def transactions(call: Call) -> Page[Any]:
-    before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
-    rows = []
-    if not call.key.test:  # nothing of a test key is in the books
-        rows = await call.connection.fetch(journal.SQL.transfers, call.key.account_id, before, call.query.limit + 1)
-    more = len(rows) > call.query.limit
-    data = [
-        Transaction(
-            str(row["transfer_id"]),
-            row["kind"],
-            str(row["activation_id"]) if row["activation_id"] is not None else None,
-            str(row["deposit_id"]) if row["deposit_id"] is not None else None,
-            money.show(_ON_BALANCE[row["kind"]] * row["amount_micros"]),
-            money.show(row["amount_micros"]),
-            row["currency"],
-            iso(row["created_at"]),
-        )
-        for row in rows[: call.query.limit]
-    ]
-    return Page(data, int(data[-1].transaction_id) if more else None)
+async def transactions(call: Call) -> Page[Transaction]:
+    query: PageQuery = call.query
+    before = query.before
+    if call.key.test:  # nothing of a test key is in the books
+        return Page([], None)
+    return await journal.page(call.connection, call.key.account_id, before=before, limit=query.limit)
 
 
 def _only_lower(own: policy.Policy, changes: Mapping[str, policy.Value]) -> None:
@@ -139,17 +106,16 @@ def routes(*, account_requests_per_minute: int, retention_days: int, longest_ret
 
     async def show(call: Call) -> Account:
         row = await call.connection.fetchrow(accounts.SQL.by_id, call.key.account_id)
-        balance = await call.connection.fetchrow(journal.SQL.balance, call.key.account_id)
+        balance = await journal.balance(call.connection, call.key.account_id)
         own = await policy.of(call.connection, call.key.account_id)
         assert row is not None
-        assert balance is not None
         return Account(
             str(row["account_id"]),
             row["email"],
             "test" if call.key.test else "live",
-            money.show(0 if call.key.test else balance["available_micros"]),
-            money.show(0 if call.key.test else balance["held_micros"]),
-            balance["currency"],
+            money.show(0 if call.key.test else balance.available_micros),
+            money.show(0 if call.key.test else balance.held_micros),
+            balance.currency,
             Limits(
                 row["per_minute"],
                 limits.account_share(row["per_minute"], row["account_per_minute"], account_requests_per_minute),
@@ -218,7 +184,7 @@ def routes(*, account_requests_per_minute: int, retention_days: int, longest_ret
             tag="Account",
             summary="The ledger's view",
             description="Newest first.",
-            query=TransactionsQuery,
+            query=PageQuery,
             answer=list[Transaction],
             is_list=True,
             errors=(InvalidRequest,),
