@@ -11,7 +11,20 @@ MOMENT = "2026-04-19T14:30:00Z"
 
 AccountId = Annotated[str, Meta(description="The account's id.", examples=["7"])]
 ActivationId = Annotated[str, Meta(description="The lease's id.", examples=["10000001"])]
+At = Annotated[str, Meta(description="When it happened.", examples=["2026-04-19T14:30:00Z"])]
+Country = Annotated[str, Meta(description="ISO 3166-1 alpha-2, in lower case.", examples=["us"])]
 CreatedAt = Annotated[str, Meta(description="When it was made.", examples=[MOMENT])]
 Currency = Annotated[str, Meta(description="ISO 4217.", examples=["USD"])]
 DepositId = Annotated[str, Meta(description="The deposit's id.", examples=["1001"])]
+DryRun = Annotated[bool, Meta(description="Check everything, lease and charge nothing.", examples=[False])]
+EventId = Annotated[str, Meta(description="The event's id, as `webhook-id` tells it.", examples=["evt_1042"])]
 KeyId = Annotated[str, Meta(description="The key's id.", examples=["1042"])]
+Labels = Annotated[
+    dict[str, str],
+    Meta(
+        description="Up to 10 short strings of your own; lists can be filtered by them.",
+        examples=[{"run_id": "build-1042"}],
+    ),
+]
+PhoneNumber = Annotated[str, Meta(description="E.164, with `+`.", examples=["+14155550123"])]
+Service = Annotated[str, Meta(description="The service's slug.", examples=["whatsapp"])]

@@ -45,7 +45,7 @@ CapMonth = Annotated[
 class ApiKey(msgspec.Struct, frozen=True):
     key_id: fields.KeyId
     name: KeyName
-    mode: _Mode
+    mode: Annotated[_Mode, Meta(examples=["live"])]
     scopes: Scopes
     cidrs: Cidrs
     expires_at: _Ends | None

@@ -3,11 +3,12 @@
 import datetime
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from trunkline import money
+from trunkline import fields, money
 from trunkline.activations import long_texts
 from trunkline.activations.matching import UNNAMED
 from trunkline.clock import iso
@@ -20,74 +21,118 @@ STATES: tuple[State, ...] = ("waiting", "received", "completed", "cancelled", "e
 LIVE = frozenset({"waiting", "received"})
 
 
+_CancelAvailableAt = Annotated[
+    str, Meta(description="From when the lease can be cancelled.", examples=["2026-04-19T14:30:00Z"])
+]
+_Cost = Annotated[Decimal, Meta(description="What the lease costs.", examples=[0.8])]
+_ExpiresAt = Annotated[str, Meta(description="When the lease ends by itself.", examples=["2026-04-19T14:50:00Z"])]
+_Revision = Annotated[int, Meta(description="Counts the texts of the lease.", examples=[1])]
+
+
 class Sms(msgspec.Struct, frozen=True):
     """A text that arrived for a lease."""
 
-    code: str | None
-    full_text: str | None
-    received_at: str
-    sender: str
-    revision: int
-    erased: bool = False
-    incomplete: bool = False
+    code: (
+        Annotated[
+            str,
+            Meta(
+                description="The code in the text; null where none was recognised, or the text is erased.",
+                examples=["847291"],
+            ),
+        ]
+        | None
+    )
+    full_text: (
+        Annotated[
+            str, Meta(description="The whole text; null once it is erased.", examples=["Your WhatsApp code: 847291"])
+        ]
+        | None
+    )
+    received_at: Annotated[str, Meta(description="When the text arrived.", examples=["2026-04-19T14:35:22Z"])]
+    sender: Annotated[str, Meta(description="Who sent the text.", examples=["WhatsApp"])]
+    revision: _Revision
+    erased: Annotated[
+        bool,
+        Meta(
+            description="Whether text and code were erased, because they had been kept long enough.", examples=[False]
+        ),
+    ] = False
+    incomplete: Annotated[
+        bool,
+        Meta(
+            description="Whether parts of a long text were missing when it was given to you; `[…]` stands for them. If "
+            "they come after all, the whole text is the next revision.",
+            examples=[False],
+        ),
+    ] = False
 
 
 class Status(msgspec.Struct, frozen=True):
     """The answer to a poll."""
 
-    status: State
-    sms: Sms | None
-    revision: int
-    messages: list[Sms]
-    expires_at: str
-    cancel_available_at: str
-    can_cancel: bool
-    can_finish: bool
+    status: Annotated[State, Meta(description="The state of the lease.", examples=["received"])]
+    sms: Annotated[Sms, Meta(description="The newest text; null until one has come.")] | None
+    revision: _Revision
+    messages: Annotated[list[Sms], Meta(description="All texts of the lease, oldest first.")]
+    expires_at: _ExpiresAt
+    cancel_available_at: _CancelAvailableAt
+    can_cancel: Annotated[bool, Meta(description="Whether `cancelled` would be accepted now.", examples=[False])]
+    can_finish: Annotated[bool, Meta(description="Whether `completed` would be accepted now.", examples=[True])]
 
 
 class Lease(msgspec.Struct, frozen=True):
     """The answer to a purchase. A dry run leases nothing, so its number, id and times are null."""
 
-    activation_id: str | None
-    phone_number: str | None
-    country: str
-    service: str
-    expires_at: str | None
-    cost: Decimal
-    cancel_available_at: str | None
-    labels: dict[str, str]
-    dry_run: bool
+    activation_id: fields.ActivationId | None
+    phone_number: fields.PhoneNumber | None
+    country: fields.Country
+    service: fields.Service
+    expires_at: _ExpiresAt | None
+    cost: _Cost
+    cancel_available_at: _CancelAvailableAt | None
+    labels: fields.Labels
+    dry_run: fields.DryRun
 
 
 class Activation(Status, frozen=True, kw_only=True):
     """A lease with everything that its owner may know."""
 
-    activation_id: str
-    phone_number: str
-    country: str
-    service: str
-    cost: Decimal
-    refund: Decimal
-    currency: str
-    carrier: str
-    created_at: str
-    ended_at: str | None
-    labels: dict[str, str]
+    activation_id: fields.ActivationId
+    phone_number: fields.PhoneNumber
+    country: fields.Country
+    service: fields.Service
+    cost: _Cost
+    refund: Annotated[Decimal, Meta(description="What was given back; 0 where nothing was.", examples=[0])]
+    currency: fields.Currency
+    carrier: Annotated[str, Meta(description="The carrier that the number belongs to.", examples=["simulated"])]
+    created_at: fields.CreatedAt
+    ended_at: Annotated[str, Meta(description="When the lease ended; null while it runs.")] | None
+    labels: fields.Labels
 
 
 class Step(msgspec.Struct, frozen=True):
     """Something that happened to a lease, or the reason why nothing has."""
 
-    at: str
-    type: str
-    detail: str
-    why: list[str]
+    at: fields.At
+    type: Annotated[str, Meta(description="The event, or `waiting`.", examples=["activation.created"])]
+    detail: Annotated[str, Meta(description="What happened, in a sentence.", examples=["The number was leased."])]
+    why: Annotated[
+        list[str],
+        Meta(
+            description="Of a text: why this lease got it, which words decided on its code, which numbers were "
+            "turned down.",
+            examples=[["This lease got it because the text names its service.", "Taken 847291: “code” before it."]],
+        ),
+    ]
 
 
 class Detail(Activation, frozen=True, kw_only=True):
     """A lease with its timeline."""
 
-    timeline: list[Step]
+    timeline: Annotated[
+        list[Step],
+        Meta(description="What happened, oldest first; the last step of a waiting lease says why nothing has come."),
+    ]
 
 
 class _Kept(msgspec.Struct, frozen=True):

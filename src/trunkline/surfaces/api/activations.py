@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from trunkline import clock, ids, metrics, money
+from trunkline import clock, fields, ids, metrics, money
 from trunkline.accounts.keys import Key
 from trunkline.accounts.problems import AccountFrozen, SpendCapReached
 from trunkline.activations import lifecycle, views
@@ -44,7 +44,7 @@ from trunkline.errors import (
 from trunkline.paging import Page
 from trunkline.storage.database import Row
 from trunkline.surfaces.http import wire
-from trunkline.surfaces.http.route import Call, Route
+from trunkline.surfaces.http.route import Call, PageQuery, Route
 
 MOST_ITEMS = 20
 MOST_IDS = 100
@@ -59,9 +59,11 @@ class PurchaseItem(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     service: Annotated[
         str, Meta(description="Slug from /services, or `any` for every text.", examples=["whatsapp"], max_length=64)
     ]
-    max_price: Annotated[Decimal, Meta(description="Refuse to pay more than this.")] | None = None
-    operator: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    ttl: Ttl | None = None
+    max_price: Annotated[Decimal, Meta(description="Refuse to pay more than this.", examples=[1.5])] | None = None
+    operator: (
+        Annotated[str, Meta(min_length=1, max_length=64, description="Only numbers of this mobile operator.")] | None
+    ) = None
+    ttl: Annotated[Ttl, Meta(examples=[1200])] | None = None
     sender: (
         Annotated[
             str,
@@ -74,17 +76,20 @@ class PurchaseItem(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     contains: (
         Annotated[str, Meta(min_length=1, max_length=200, description="Only texts that contain this count.")] | None
     ) = None
-    labels: dict[str, str] = {}
+    labels: fields.Labels = {}
 
 
 class Purchase(PurchaseItem, frozen=True, kw_only=True):
     """What to lease. Only `country` and `service` are needed."""
 
-    dry_run: bool = False
+    dry_run: fields.DryRun = False
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    items: Annotated[list[PurchaseItem], Meta(min_length=1, max_length=MOST_ITEMS)]
+    items: Annotated[
+        list[PurchaseItem],
+        Meta(min_length=1, max_length=MOST_ITEMS, description="The purchases, in the order of the answer."),
+    ]
 
 
 class Bought(msgspec.Struct, frozen=True):
@@ -97,16 +102,27 @@ class Bought(msgspec.Struct, frozen=True):
 class Refused(msgspec.Struct, frozen=True):
     """An item of a batch that was not, as a problem."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
+    type: Annotated[
+        str,
+        Meta(description="`urn:trunkline:error:` and the code.", examples=["urn:trunkline:error:no_numbers_available"]),
+    ]
+    title: Annotated[str, Meta(description="The error in a few words.", examples=["No numbers available"])]
+    status: Annotated[int, Meta(description="The HTTP status that a single purchase would have had.", examples=[404])]
+    detail: Annotated[
+        str,
+        Meta(
+            description="One sentence for the caller.",
+            examples=["No number is free for 'whatsapp' in 'us' at the moment."],
+        ),
+    ]
+    code: Annotated[str, Meta(description="The stable name of the error.", examples=["no_numbers_available"])]
     success: Literal[False] = False
 
 
 class StatusQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    wait: Annotated[float, Meta(ge=0, le=30, description="Hold the answer up to this many seconds for a text.")] = 0
+    wait: Annotated[
+        float, Meta(ge=0, le=30, description="Hold the answer up to this many seconds for a text.", examples=[30])
+    ] = 0
     after_revision: (
         Annotated[
             int, Meta(ge=0, description="The text must be newer than this revision. Default: the last one shown.")
@@ -116,20 +132,29 @@ class StatusQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Ids(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    activation_ids: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(min_length=1, max_length=MOST_IDS)]
+    activation_ids: Annotated[
+        list[Annotated[str, Meta(max_length=32)]],
+        Meta(min_length=1, max_length=MOST_IDS, description="Ids of leases.", examples=[["10000001", "10000002"]]),
+    ]
 
 
 class Finish(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    status: Literal["completed", "cancelled"]
+    status: Annotated[
+        Literal["completed", "cancelled"],
+        Meta(
+            description="`completed` once the code has served; `cancelled` gives the number back.",
+            examples=["completed"],
+        ),
+    ]
 
 
-class ListQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    status: views.State | None = None
-    service: str | None = None
-    country: str | None = None
-    labels: dict[str, str] = {}
-    limit: Annotated[int, Meta(ge=1, le=100)] = 25
-    cursor: str | None = None
+class ListQuery(PageQuery, frozen=True):
+    status: Annotated[views.State, Meta(description="Only leases in this state.")] | None = None
+    service: Annotated[str, Meta(description="Only leases for this service.", examples=["whatsapp"])] | None = None
+    country: (
+        Annotated[str, Meta(description="Only leases in this country, in either case.", examples=["us"])] | None
+    ) = None
+    labels: fields.Labels = {}
 
 
 def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) -> list[Route]:
@@ -233,7 +258,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             call.connection,
             call.key.account_id,
             test=call.key.test,
-            before=ids.from_cursor(query.cursor) if query.cursor is not None else 2**63 - 1,
+            before=query.before,
             state=query.status,
             service=query.service,
             country=query.country.lower() if query.country is not None else None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from trunkline import ids, money
+from trunkline import fields, ids, money
 from trunkline.activations.outcomes import Outcomes, Statistics
 from trunkline.catalog.countries import countries
 from trunkline.catalog.prices import Catalog, Snapshot
@@ -32,34 +32,44 @@ Limit = Annotated[int, Meta(ge=1, le=100, description="Rows in a page. Without i
 
 
 class CountryRow(msgspec.Struct, frozen=True):
-    code: str
-    name: str
-    calling_code: str
-    stock: int
-    lowest_price: Decimal | None
+    code: fields.Country
+    name: Annotated[str, Meta(description="The country's English name.", examples=["United States"])]
+    calling_code: Annotated[str, Meta(description="The country's calling code.", examples=["+1"])]
+    stock: Annotated[int, Meta(description="Numbers that could be leased.", examples=[4200])]
+    lowest_price: (
+        Annotated[
+            Decimal,
+            Meta(description="The lowest price of any service there; null where there is none.", examples=[0.1]),
+        ]
+        | None
+    )
 
 
 class ServiceRow(msgspec.Struct, frozen=True):
-    slug: str
-    name: str
-    domain: str | None
+    slug: Annotated[str, Meta(description="The name to use in requests.", examples=["whatsapp"])]
+    name: Annotated[str, Meta(description="The service's name.", examples=["WhatsApp"])]
+    domain: Annotated[str, Meta(description="The service's own site.", examples=["whatsapp.com"])] | None
 
 
 class PriceRow(msgspec.Struct, frozen=True):
     """`delivery_rate` and `median_seconds` are those of the last 7 days; null below 30 leases, or texts."""
 
-    country: str
-    service: str
-    price: Decimal
-    currency: str
-    stock: int
-    delivery_rate: float | None
-    median_seconds: float | None
+    country: fields.Country
+    service: fields.Service
+    price: Annotated[Decimal, Meta(description="What a lease costs now.", examples=[0.8])]
+    currency: fields.Currency
+    stock: Annotated[int, Meta(description="Numbers that could be leased now.", examples=[420])]
+    delivery_rate: (
+        Annotated[float, Meta(description="The share of leases that got a text, 0 to 1.", examples=[0.97])] | None
+    )
+    median_seconds: (
+        Annotated[float, Meta(description="Half of all texts came within this time.", examples=[11.5])] | None
+    )
 
 
 class PageQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     limit: Limit | None = None
-    cursor: str | None = None
+    cursor: Annotated[str, Meta(description="Where to go on: `next_cursor` of the page before.")] | None = None
 
 
 class ServicesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -68,14 +78,14 @@ class ServicesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         | None
     ) = None
     limit: Limit | None = None
-    cursor: str | None = None
+    cursor: Annotated[str, Meta(description="Where to go on: `next_cursor` of the page before.")] | None = None
 
 
 class PricesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    country: str | None = None
-    service: str | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] | None = None
-    cursor: str | None = None
+    country: Annotated[str, Meta(description="ISO 3166-1 alpha-2, in either case.", examples=["us"])] | None = None
+    service: Annotated[str, Meta(description="A slug from `/services`.", examples=["whatsapp"])] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100, description="Rows in a page.")] | None = None
+    cursor: Annotated[str, Meta(description="Where to go on: `next_cursor` of the page before.")] | None = None
 
 
 class _Listing:

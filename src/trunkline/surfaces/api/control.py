@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from trunkline import fields
 from trunkline.audit import acts
 from trunkline.catalog import control as proofs
 from trunkline.catalog.problems import ControlNotProved, UnknownService
@@ -41,13 +42,18 @@ class Instructions(msgspec.Struct, frozen=True):
 class Control(msgspec.Struct, frozen=True):
     """A proof that a service is yours, or what is asked for one."""
 
-    service: str
-    domain: Annotated[str, Meta(description="The service's own site, as the catalog knows it.")]
+    service: fields.Service
+    domain: Annotated[
+        str, Meta(description="The service's own site, as the catalog knows it.", examples=["whatsapp.com"])
+    ]
     method: Annotated[Literal["dns", "file"], Meta(description="How it is proved.")]
     token: Annotated[str, Meta(description="Your account's own; it is no secret.")]
     instructions: Annotated[Instructions, Meta(description="What to put where.")]
     proved_at: Annotated[str | None, Meta(description="When the token was last found; null: not yet.")]
-    expires_at: Annotated[str | None, Meta(description="Until when the proof counts; a check renews it.")]
+    expires_at: Annotated[
+        str | None,
+        Meta(description="Until when the proof counts; a check renews it.", examples=["2026-04-19T14:50:00Z"]),
+    ]
 
 
 def shown(found: proofs.Control) -> Control:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from trunkline import ids
+from trunkline import fields, ids
 from trunkline.clock import iso
 from trunkline.errors import InvalidRequest, NotFound
 from trunkline.events import contents, types
@@ -16,7 +16,7 @@ from trunkline.events.webhooks.problems import WebhookDisabled
 from trunkline.paging import Page
 from trunkline.storage.database import Row
 from trunkline.surfaces.api.webhooks import TAG, held, note, whose
-from trunkline.surfaces.http.route import Call, Route
+from trunkline.surfaces.http.route import Call, PageQuery, Route
 
 _Headers = dict[str, str]
 
@@ -28,7 +28,7 @@ class SendTest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class SentEvent(msgspec.Struct, frozen=True):
-    event_id: Annotated[str, Meta(description="The event's id, as `webhook-id` tells it.", examples=["evt_1042"])]
+    event_id: fields.EventId
 
 
 class ReplayEvents(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -82,7 +82,7 @@ class GivenAnswer(msgspec.Struct, frozen=True):
 
 class Attempt(msgspec.Struct, frozen=True):
     number: Annotated[int, Meta(description="Counts the attempts of the delivery.", examples=[1])]
-    at: str
+    at: fields.At
     url: Annotated[str, Meta(description="What was called.", examples=["https://example.com/hooks/trunkline"])]
     duration_ms: Annotated[int, Meta(description="How long it took, in milliseconds.", examples=[87])]
     status: Annotated[int | None, Meta(description="The HTTP status that came back; null: none.", examples=[200])]
@@ -97,7 +97,7 @@ class Attempt(msgspec.Struct, frozen=True):
 class Delivery(msgspec.Struct, frozen=True):
     """An event on its way to a webhook."""
 
-    event_id: Annotated[str, Meta(description="The event's id, as `webhook-id` tells it.", examples=["evt_1042"])]
+    event_id: fields.EventId
     type: Annotated[
         str | None, Meta(description="The event's type; null: it is no longer kept.", examples=["sms.received"])
     ]
@@ -106,13 +106,11 @@ class Delivery(msgspec.Struct, frozen=True):
         list[Attempt], Meta(description=f"The last {history.MOST_ATTEMPTS_SHOWN} attempts, oldest first.")
     ]
     next_attempt_at: Annotated[str | None, Meta(description="When the next attempt is due; null: there is none.")]
-    created_at: str
+    created_at: fields.CreatedAt
 
 
-class DeliveriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class DeliveriesQuery(PageQuery, frozen=True):
     status: Annotated[State, Meta(description="Only those of which this has become.")] | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] = 25
-    cursor: str | None = None
 
 
 async def test(call: Call) -> SentEvent:
@@ -135,7 +133,7 @@ async def replay(call: Call) -> Replay:
 
 
 async def deliveries(call: Call) -> Page[Any]:
-    before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
+    before = call.query.before
     endpoint = await endpoints.find(call.connection, ids.from_path(call.path["webhook_id"]), whose(call))
     found, more = await history.deliveries(
         call.connection, endpoint["endpoint_id"], state=call.query.status, before=before, limit=call.query.limit

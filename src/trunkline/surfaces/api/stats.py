@@ -30,13 +30,19 @@ Filter = Annotated[str, Meta(max_length=100)]
 class StatsRow(msgspec.Struct, frozen=True):
     """How the leases of a group ended. What fewer than 30 samples stand behind is null."""
 
-    country: Annotated[str | None, Meta(description="ISO 3166-1 alpha-2; null where not grouped by it.")]
-    service: Annotated[str | None, Meta(description="The service's slug; null where not grouped by it.")]
+    country: Annotated[
+        str | None, Meta(description="ISO 3166-1 alpha-2; null where not grouped by it.", examples=["us"])
+    ]
+    service: Annotated[
+        str | None, Meta(description="The service's slug; null where not grouped by it.", examples=["whatsapp"])
+    ]
     operator: Annotated[
         str | None,
         Meta(description="The numbers' mobile operator, empty where none is known; null where not grouped by it."),
     ]
-    carrier: Annotated[str | None, Meta(description="The numbers' carrier; null where not grouped by it.")]
+    carrier: Annotated[
+        str | None, Meta(description="The numbers' carrier; null where not grouped by it.", examples=["simulated"])
+    ]
     leases: Annotated[int, Meta(description="The sample: leases that got a text or ended without one.", examples=[412])]
     texts: Annotated[int, Meta(description="Of these, leases that got a text.", examples=[400])]
     delivery_rate: Annotated[float | None, Meta(description="`texts` / `leases`, 0 to 1.", examples=[0.9709])]
@@ -69,16 +75,22 @@ class StatsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         str,
         Meta(max_length=100, description="What to group by, with commas: country, service, operator, carrier."),
     ] = "country,service"
-    country: Annotated[Filter, Meta(description="Only leases in this country, in either case.")] | None = None
-    service: Annotated[Filter, Meta(description="Only leases for this service, a slug.")] | None = None
+    country: (
+        Annotated[Filter, Meta(description="Only leases in this country, in either case.", examples=["us"])] | None
+    ) = None
+    service: (
+        Annotated[Filter, Meta(description="Only leases for this service, a slug.", examples=["whatsapp"])] | None
+    ) = None
     operator: Annotated[Filter, Meta(description="Only numbers of this mobile operator.")] | None = None
-    carrier: Annotated[Filter, Meta(description="Only numbers of this carrier.")] | None = None
+    carrier: Annotated[Filter, Meta(description="Only numbers of this carrier.", examples=["simulated"])] | None = None
     window: Annotated[
         Window, Meta(description="24h: this hour and the 23 before. 7d, 30d: so many days of UTC, today included.")
     ] = "7d"
-    mode: Annotated[Mode, Meta(description="Leases of live or of test keys; the two are never mixed.")] = "live"
-    limit: Limit = 25
-    cursor: str | None = None
+    mode: Annotated[
+        Mode, Meta(description="Leases of live or of test keys; the two are never mixed.", examples=["live"])
+    ] = "live"
+    limit: Annotated[Limit, Meta(description="Rows in a page.")] = 25
+    cursor: Annotated[str, Meta(description="Where to go on: `next_cursor` of the page before.")] | None = None
 
 
 def row(counted: Outcomes) -> StatsRow:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from trunkline import clock
+from trunkline import clock, fields
 from trunkline.monitoring import components, incidents, page, uptime
 from trunkline.monitoring.components import Impact, State
 from trunkline.monitoring.incidents import Stage
@@ -35,118 +35,162 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class Indicator(msgspec.Struct, frozen=True):
     """The whole in a word: the worst of what components and open incidents mean."""
 
-    indicator: Impact
-    description: str
+    indicator: Annotated[Impact, Meta(description="`none`: all is well.", examples=["none"])]
+    description: Annotated[str, Meta(description="The same for people.", examples=["All Systems Operational"])]
 
 
 class ComponentDay(msgspec.Struct, frozen=True):
     """A day (UTC) of a component. Seconds that nobody watched are neither up nor down."""
 
-    day: str
-    uptime: Share | None
-    down_seconds: int
+    day: Annotated[str, Meta(description="The day, UTC.", examples=["2026-04-19"])]
+    uptime: (
+        Annotated[
+            Share,
+            Meta(
+                description="The share of the watched time in which it was up; null: nobody watched.", examples=[0.9989]
+            ),
+        ]
+        | None
+    )
+    down_seconds: Annotated[int, Meta(description="For how long it was down.", examples=[95])]
 
 
 class ComponentStatus(msgspec.Struct, frozen=True):
-    name: str
-    title: str
-    state: State
-    since: str
-    uptime_90d: Share | None
-    days: list[ComponentDay]
+    name: Annotated[
+        str,
+        Meta(
+            description="`api`, `database`, `webhooks`, or `carrier:` and a carrier's name.", examples=["carrier:north"]
+        ),
+    ]
+    title: Annotated[str, Meta(description="Its name for people.", examples=["Carrier north"])]
+    state: Annotated[State, Meta(description="How it is.", examples=["operational"])]
+    since: Annotated[str, Meta(description="Since when it is in this state.", examples=["2026-04-19T14:30:00Z"])]
+    uptime_90d: (
+        Annotated[
+            Share, Meta(description="The share of 90 days in which it was up; null: nobody watched.", examples=[0.9998])
+        ]
+        | None
+    )
+    days: Annotated[list[ComponentDay], Meta(description="The last 90 days, oldest first.")]
 
 
 class IncidentUpdate(msgspec.Struct, frozen=True):
-    state: Stage
-    body: str
-    at: str
+    state: Annotated[Stage, Meta(description="How far the mending was.", examples=["investigating"])]
+    body: Annotated[
+        str,
+        Meta(description="What was said.", examples=["Carrier north has not been working since 2026-04-19T14:30:00Z."]),
+    ]
+    at: Annotated[str, Meta(description="When it was said.", examples=["2026-04-19T14:31:00Z"])]
 
 
 class Incident(msgspec.Struct, frozen=True):
-    incident_id: str
-    title: str
-    impact: Impact
-    state: Stage
-    components: list[str]
-    opened_at: str
-    closed_at: str | None
-    updates: list[IncidentUpdate]
+    incident_id: Annotated[str, Meta(description="Its id.", examples=["1001"])]
+    title: Annotated[str, Meta(description="What happened, in a few words.", examples=["Carrier north: outage"])]
+    impact: Annotated[Impact, Meta(description="How bad it is.", examples=["major"])]
+    state: Annotated[
+        Stage, Meta(description="How far its mending is: the newest update's state.", examples=["investigating"])
+    ]
+    components: Annotated[
+        list[str], Meta(description="The names of the components that it affects.", examples=[["carrier:north"]])
+    ]
+    opened_at: Annotated[str, Meta(description="When it began.", examples=["2026-04-19T14:30:00Z"])]
+    closed_at: Annotated[str, Meta(description="When it was over; null while it is not.")] | None
+    updates: Annotated[list[IncidentUpdate], Meta(description="What was said about it, newest first.")]
 
 
 class ServiceStatus(msgspec.Struct, frozen=True):
-    status: Indicator
-    components: list[ComponentStatus]
-    incidents: list[Incident]
-    generated_at: str
+    status: Annotated[Indicator, Meta(description="The whole in a word.")]
+    components: Annotated[list[ComponentStatus], Meta(description="How each part of the platform is.")]
+    incidents: Annotated[
+        list[Incident], Meta(description="Open ones first, then those that ended in the last 14 days.")
+    ]
+    generated_at: Annotated[str, Meta(description="As of when this is.", examples=["2026-04-19T14:32:00Z"])]
 
 
 class SummaryPage(msgspec.Struct, frozen=True):
-    id: str
-    name: str
-    url: str
-    time_zone: Literal["Etc/UTC"]
-    updated_at: str
+    id: Annotated[str, Meta(description="The page's id.", examples=["trunkline"])]
+    name: Annotated[str, Meta(description="The page's name, as the operator has set it.", examples=["Trunkline"])]
+    url: Annotated[
+        str,
+        Meta(
+            description="The page's address; empty where the operator has set none.",
+            examples=["https://status.example.com"],
+        ),
+    ]
+    time_zone: Annotated[Literal["Etc/UTC"], Meta(description="Days and times are UTC.", examples=["Etc/UTC"])]
+    updated_at: Annotated[
+        str, Meta(description="When something on the page last changed.", examples=["2026-04-19T14:31:00Z"])
+    ]
 
 
 class SummaryComponent(msgspec.Struct, frozen=True):
-    id: str
-    name: str
-    status: State
-    created_at: str
-    updated_at: str
-    position: int
-    description: str | None
-    showcase: bool
-    start_date: str
-    group_id: str | None
-    page_id: str
-    group: bool
-    only_show_if_degraded: bool
+    id: Annotated[str, Meta(description="The component's name in `/status`.", examples=["carrier:north"])]
+    name: Annotated[str, Meta(description="Its name for people.", examples=["Carrier north"])]
+    status: Annotated[State, Meta(description="How it is.", examples=["operational"])]
+    created_at: fields.CreatedAt
+    updated_at: Annotated[str, Meta(description="Since when it is so.", examples=["2026-04-19T14:30:00Z"])]
+    position: Annotated[int, Meta(description="Its place on the page, from 1.", examples=[4])]
+    description: Annotated[str, Meta(description="Always null.")] | None
+    showcase: Annotated[bool, Meta(description="Always true.", examples=[True])]
+    start_date: Annotated[
+        str, Meta(description="The day on which it was first looked at, UTC.", examples=["2026-04-01"])
+    ]
+    group_id: Annotated[str, Meta(description="Always null.")] | None
+    page_id: Annotated[str, Meta(description="The page's id.", examples=["trunkline"])]
+    group: Annotated[bool, Meta(description="Always false: there are no groups.", examples=[False])]
+    only_show_if_degraded: Annotated[bool, Meta(description="Always false.", examples=[False])]
 
 
 class AffectedComponent(msgspec.Struct, frozen=True):
-    code: str
-    name: str
-    old_status: State
-    new_status: State
+    code: Annotated[str, Meta(description="The component's id.", examples=["carrier:north"])]
+    name: Annotated[str, Meta(description="Its title.", examples=["Carrier north"])]
+    old_status: Annotated[State, Meta(description="What it was.", examples=["operational"])]
+    new_status: Annotated[State, Meta(description="What it became.", examples=["major_outage"])]
 
 
 class SummaryUpdate(msgspec.Struct, frozen=True):
-    id: str
-    status: Stage
-    body: str
-    incident_id: str
-    created_at: str
-    updated_at: str
-    display_at: str
-    affected_components: list[AffectedComponent]
-    deliver_notifications: bool
-    custom_tweet: str | None
-    tweet_id: str | None
+    id: Annotated[str, Meta(description="The update's id.", examples=["1"])]
+    status: Annotated[Stage, Meta(description="How far the mending was.", examples=["investigating"])]
+    body: Annotated[
+        str,
+        Meta(description="What was said.", examples=["Carrier north has not been working since 2026-04-19T14:30:00Z."]),
+    ]
+    incident_id: Annotated[str, Meta(description="The incident's id.", examples=["1001"])]
+    created_at: Annotated[str, Meta(description="When it was said.", examples=["2026-04-19T14:31:00Z"])]
+    updated_at: Annotated[str, Meta(description="When it was said.", examples=["2026-04-19T14:31:00Z"])]
+    display_at: Annotated[str, Meta(description="When it was said.", examples=["2026-04-19T14:31:00Z"])]
+    affected_components: Annotated[list[AffectedComponent], Meta(description="What a health check has seen change.")]
+    deliver_notifications: Annotated[bool, Meta(description="Always false.", examples=[False])]
+    custom_tweet: Annotated[str, Meta(description="Always null.")] | None
+    tweet_id: Annotated[str, Meta(description="Always null.")] | None
 
 
 class SummaryIncident(msgspec.Struct, frozen=True):
-    id: str
-    name: str
-    status: Stage
-    created_at: str
-    updated_at: str
-    monitoring_at: str | None
-    resolved_at: str | None
-    impact: Impact
-    shortlink: str
-    started_at: str
-    page_id: str
-    incident_updates: list[SummaryUpdate]
-    components: list[SummaryComponent]
+    id: Annotated[str, Meta(description="The incident's id.", examples=["1001"])]
+    name: Annotated[str, Meta(description="What happened, in a few words.", examples=["Carrier north: outage"])]
+    status: Annotated[Stage, Meta(description="How far its mending is.", examples=["investigating"])]
+    created_at: fields.CreatedAt
+    updated_at: Annotated[
+        str, Meta(description="When something was last said about it.", examples=["2026-04-19T14:31:00Z"])
+    ]
+    monitoring_at: (
+        Annotated[str, Meta(description="When it was last said to be mended and watched; null: it was not.")] | None
+    )
+    resolved_at: Annotated[str, Meta(description="Always null: it is open.")] | None
+    impact: Annotated[Impact, Meta(description="How bad it is.", examples=["major"])]
+    shortlink: Annotated[str, Meta(description="The page's address.", examples=["https://status.example.com"])]
+    started_at: Annotated[str, Meta(description="When it began.", examples=["2026-04-19T14:30:00Z"])]
+    page_id: Annotated[str, Meta(description="The page's id.", examples=["trunkline"])]
+    incident_updates: Annotated[list[SummaryUpdate], Meta(description="What was said about it, newest first.")]
+    components: Annotated[list[SummaryComponent], Meta(description="The components that it affects.")]
 
 
 class Summary(msgspec.Struct, frozen=True):
-    page: SummaryPage
-    components: list[SummaryComponent]
-    incidents: list[SummaryIncident]
-    scheduled_maintenances: list[SummaryIncident]
-    status: Indicator
+    page: Annotated[SummaryPage, Meta(description="The page that people look at.")]
+    components: Annotated[list[SummaryComponent], Meta(description="How each part of the platform is.")]
+    incidents: Annotated[list[SummaryIncident], Meta(description="Open incidents, newest first.")]
+    scheduled_maintenances: Annotated[list[SummaryIncident], Meta(description="Always empty.", examples=[[]])]
+    status: Annotated[Indicator, Meta(description="The whole in a word.")]
 
 
 def routes(*, board: Board, name: str, url: str) -> list[Route]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from trunkline import egress, ids
+from trunkline import egress, fields, ids
 from trunkline.audit import acts
 from trunkline.clock import iso
 from trunkline.egress import Network, UrlRefused, urls
@@ -18,7 +18,7 @@ from trunkline.events.webhooks.endpoints import Whose
 from trunkline.events.webhooks.problems import TooManySecrets, TooManyWebhooks
 from trunkline.paging import Page
 from trunkline.storage.database import Row
-from trunkline.surfaces.http.route import Call, Route
+from trunkline.surfaces.http.route import Call, PageQuery, Route
 
 TAG = "Webhooks"
 
@@ -54,13 +54,13 @@ Description = Annotated[
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    webhook_id: str
+    webhook_id: Annotated[str, Meta(description="The webhook's id.", examples=["1001"])]
     url: Url
     events: Annotated[list[str], Meta(description="The types that are sent to it.", examples=[["sms.received"]])]
     description: Annotated[str, Meta(description="What you call it.", examples=["signup tests"])]
     status: Annotated[Literal["enabled", "disabled"], Meta(description="Whether anything is sent to it.")]
     disabled_reason: Annotated[str | None, Meta(description="Why it is disabled; null while it is not.")]
-    created_at: str
+    created_at: fields.CreatedAt
 
 
 class NewWebhook(Webhook, frozen=True):
@@ -99,13 +99,9 @@ class RotateSecret(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             ge=0,
             le=endpoints.MOST_OVERLAP_HOURS,
             description="How long the secrets before it go on signing beside it, in hours; 0: they end at once.",
+            examples=[24],
         ),
     ] = endpoints.OVERLAP_HOURS
-
-
-class WebhooksQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    limit: Annotated[int, Meta(ge=1, le=100)] = 25
-    cursor: str | None = None
 
 
 def shown(row: Row) -> Webhook:
@@ -149,7 +145,7 @@ async def note(call: Call, action: str, endpoint: Row, data: dict[str, Any] | No
 
 
 async def page(call: Call) -> Page[Any]:
-    before = ids.from_cursor(call.query.cursor) if call.query.cursor is not None else 2**63 - 1
+    before = call.query.before
     rows = await call.connection.fetch(endpoints.SQL.endpoints, *whose(call), before, call.query.limit + 1)
     data = [shown(row) for row in rows[: call.query.limit]]
     return Page(data, int(data[-1].webhook_id) if len(rows) > len(data) else None)
@@ -266,7 +262,7 @@ def routes(*, names: Names, allow: Sequence[Network], most: int) -> list[Route]:
             tag=TAG,
             summary="List webhooks",
             description="Those of the mode of the key that asks, newest first.",
-            query=WebhooksQuery,
+            query=PageQuery,
             answer=list[Webhook],
             is_list=True,
             errors=(InvalidRequest,),
