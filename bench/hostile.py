@@ -154,7 +154,9 @@ async def _neighbours(url: str) -> tuple[Customer, str]:
     """A customer without limits, and the live key of one as accounts are made."""
     connection = await asyncpg.connect(url)
     [here] = await customers(connection, 1)
-    made = await accounts.create(connection, "neighbour@example.com", currency="USD", per_minute=60)
+    made = await accounts.create(
+        connection, Actor("operator:bench"), "neighbour@example.com", currency="USD", per_minute=60
+    )
     await journal.credit(connection, Actor("operator:bench"), made.account_id, CREDIT_MICROS)
     await connection.close()
     return here, made.live_key

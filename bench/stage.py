@@ -193,7 +193,7 @@ async def customers(connection: Any, count: int) -> list[Customer]:
     made = []
     for number in range(count):
         account = await accounts.create(
-            connection, f"bench-{number}@example.com", currency="USD", per_minute=PER_MINUTE
+            connection, Actor("operator:bench"), f"bench-{number}@example.com", currency="USD", per_minute=PER_MINUTE
         )
         await journal.credit(connection, Actor("operator:bench"), account.account_id, CREDIT_MICROS)
         made.append(Customer(account.account_id, account.live_key))

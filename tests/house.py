@@ -152,8 +152,14 @@ class House:
     async def buyer(self, credit: str = "5.00", *, per_minute: int = UNLIMITED) -> Buyer:
         async with self.platform.database.transaction() as connection:
             email = f"buyer-{next(_emails)}@example.com"
-            account = await accounts.create(connection, email, currency="USD", per_minute=per_minute)
-            await pay_in(connection, account.account_id, credit)
+            account = await accounts.create(
+                connection,
+                Actor("operator:test"),
+                email,
+                currency="USD",
+                per_minute=per_minute,
+                credit_micros=money.parse(credit),
+            )
         return Buyer(account, account.live_key, self.api)
 
     async def stock(

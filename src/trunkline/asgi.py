@@ -126,11 +126,11 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
         *catalog_api.routes(
             catalog=built.catalog, statistics=Statistics(built.database), currency=config.money.currency
         ),
-        *account_api.routes(
-            account_requests_per_minute=config.server.account_requests_per_minute,
+        *account_api.Accounts(
+            account_per_minute=config.server.account_requests_per_minute,
             retention_days=config.retention.days,
             longest_retention_days=config.retention.longest_days,
-        ),
+        ).routes(),
         *audit_api.Audit().routes(),
         *control_api.routes(
             database=built.database,
@@ -151,7 +151,7 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
             name=config.status.name,
             url=config.status.url,
         ),
-        *usage_api.routes(),
+        *usage_api.Usage().routes(),
     ]
 
 

@@ -21,6 +21,7 @@ from tests.house import Buyer, House, data, opened, problem
 from trunkline.accounts import accounts
 from trunkline.accounts.keys import Key
 from trunkline.accounts.limits import PERIOD_SECONDS, Limiter
+from trunkline.audit.acts import Actor
 from trunkline.errors import InvalidRequest
 
 AT_ONCE = 200  # so that some are refused, also where they take two minutes
@@ -229,7 +230,7 @@ async def timeless_house(url: str) -> AsyncIterator[House]:
 
 
 async def limits(house: House, buyer: Buyer, **given: int) -> None:
-    await accounts.set_limits(house.platform.database, buyer.account_id, **given)
+    await accounts.set_limits(house.platform.database, Actor("operator:test"), buyer.account_id, **given)
 
 
 @pytest.mark.asyncio

@@ -27,6 +27,7 @@ from trunkline.accounts.keys import Key
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.app import Platform
+from trunkline.audit.acts import Actor
 from trunkline.errors import OperatorError
 
 PROGRAM = shutil.which("valkey-server") or shutil.which("redis-server")
@@ -389,8 +390,8 @@ async def customer(platform: Platform, *, per_minute: int, burst: int | None = N
     """The key of a new one."""
     async with platform.database.transaction() as connection:
         email = f"customer-{next(_emails)}@example.com"
-        made = await accounts.create(connection, email, currency="USD", per_minute=per_minute)
-        await accounts.set_limits(connection, made.account_id, burst=burst)
+        made = await accounts.create(connection, Actor("operator:test"), email, currency="USD", per_minute=per_minute)
+        await accounts.set_limits(connection, Actor("operator:test"), made.account_id, burst=burst)
     return made.live_key
 
 

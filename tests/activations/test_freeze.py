@@ -11,9 +11,9 @@ import pytest_asyncio
 from tests.conftest import Serve, Trunkline
 from tests.house import NORTH, House, data, opened, problem
 
-from trunkline.accounts import policy
 from trunkline.accounts.keys import FRESH_SECONDS
-from trunkline.activations import lifecycle
+from trunkline.activations import freezing, lifecycle
+from trunkline.audit.acts import Actor
 from trunkline.catalog import numbers, services
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.storage.database import Querier
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.asyncio
 
 Result = TypeVar("Result")
 CODE = "Your WhatsApp code: 847291"
+OPERATOR = Actor("operator:test")
 REASON = "a report of abuse"
 
 
@@ -36,15 +37,13 @@ async def freeze(house: House, account_id: int) -> int:
     """As the command does it; how many leases were ended."""
 
     async def whole(connection: Querier) -> int:
-        await policy.freeze(connection, account_id, REASON)
-        ended: int = await connection.fetchval(lifecycle.SQL.end_all_of, account_id)
-        return ended
+        return await freezing.freeze(connection, OPERATOR, account_id, REASON)
 
     return await house.platform.database.transact(whole)
 
 
 async def unfreeze(house: House, account_id: int) -> None:
-    await policy.unfreeze(house.platform.database, account_id)
+    await freezing.unfreeze(house.platform.database, OPERATOR, account_id)
 
 
 async def freeze_number(house: House, e164: str) -> int:
@@ -183,7 +182,7 @@ async def test_what_is_not_frozen_cannot_be_unfrozen_and_a_reason_is_one_that_ca
         await unfreeze(house, buyer.account_id)
     for reason in ("", " ", "a\x07b", "x" * 201):
         with pytest.raises(InvalidRequest, match="printable"):
-            await policy.freeze(house.platform.database, buyer.account_id, reason)
+            await freezing.freeze(house.platform.database, OPERATOR, buyer.account_id, reason)
     assert data(await buyer.get("/account"))
 
 

@@ -11,6 +11,7 @@ from tests.house import Buyer, House, data, opened, pay_in, problem
 
 from trunkline import money
 from trunkline.accounts import accounts
+from trunkline.audit.acts import Actor
 from trunkline.catalog import prices
 from trunkline.errors import InvalidRequest
 
@@ -66,7 +67,9 @@ async def test_a_tier_that_cannot_be_is_refused(house: House) -> None:
 async def test_an_account_in_another_currency_pays_that_currencys_prices_alone(house: House) -> None:
     database = house.platform.database
     await house.stock(2)
-    made = await accounts.create(database, "yen@example.com", currency="JPY", per_minute=1_000_000)
+    made = await accounts.create(
+        database, Actor("operator:test"), "yen@example.com", currency="JPY", per_minute=1_000_000
+    )
     await pay_in(database, made.account_id, "1000")
     buyer = Buyer(made, made.live_key, house.api)
     problem(await buyer.order(), 404, "no_numbers_available")  # a price in dollars is none in yen

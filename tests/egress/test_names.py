@@ -13,6 +13,7 @@ from tests.house import data, opened, problem
 from tests.outside import nameserver
 
 from trunkline.accounts import accounts
+from trunkline.audit.acts import Actor
 from trunkline.egress import NoAnswer, names
 from trunkline.egress.names import Names
 from trunkline.egress.shares import Shares
@@ -181,7 +182,9 @@ async def test_an_accounts_slow_names_stop_nobody_elses_webhooks(url: str) -> No
         async with office.sending():
             await office.tell(3)
             async with office.database.transaction() as connection:
-                victim = await accounts.create(connection, "victim@example.com", currency="USD", per_minute=60)
+                victim = await accounts.create(
+                    connection, Actor("operator:test"), "victim@example.com", currency="USD", per_minute=60
+                )
             office.account_id = victim.account_id
             await office.endpoint(f"http://well.example:{well.port}/hook")
             for _ in range(3):

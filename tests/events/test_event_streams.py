@@ -22,6 +22,7 @@ from tests.house import Buyer, House, data, opened, problem
 from trunkline import roles
 from trunkline.accounts import accounts
 from trunkline.accounts.keys import ALL_SCOPES
+from trunkline.audit.acts import Actor
 from trunkline.events import hub as hubs
 from trunkline.events import replay
 from trunkline.events.contents import contents, shown_id
@@ -239,7 +240,9 @@ async def test_a_client_that_was_cut_before_its_first_event_has_an_id_to_come_ba
     missed = await served.happens(buyer, "deposit.paid", "deposit.paid")
     async with served.follow(buyer, last_id=begun) as stream:
         assert [(await stream.next()).id for _ in missed] == missed
-    nobody = await accounts.create(served.house.platform.database, "new@example.com", currency="USD", per_minute=600)
+    nobody = await accounts.create(
+        served.house.platform.database, Actor("operator:test"), "new@example.com", currency="USD", per_minute=600
+    )
     newcomer = Buyer(nobody, nobody.live_key, served.house.api)
     await served.house.platform.database.execute("DELETE FROM event WHERE account_id = $1", newcomer.account_id)
     async with served.listening(newcomer) as stream:

@@ -52,7 +52,7 @@ async def test_a_credit_that_nobody_decided_is_found_though_the_balance_agrees(h
 async def test_one_act_is_one_credit(house: House) -> None:
     buyer = await house.buyer("100")
     database = house.platform.database
-    [act] = await database.fetch("SELECT entry_id FROM audit_entry WHERE action = 'account.credited'")
+    [act] = await database.fetch("SELECT entry_id FROM audit_entry WHERE action = 'account.created'")
     with pytest.raises(asyncpg.UniqueViolationError):
         await database.execute(INSERT, buyer.account_id, 100_000_000, act["entry_id"])
     for again in (None, act["entry_id"]):

@@ -18,6 +18,7 @@ from tests.house import Buyer, House, data, opened, problem
 from tests.ledger.stripe_stub import Stub, event, signed, stub
 
 from trunkline.accounts import accounts
+from trunkline.audit.acts import Actor
 from trunkline.errors import InvalidRequest
 from trunkline.ledger import checkout, deposits
 from trunkline.surfaces.api import deposits as deposits_api
@@ -47,7 +48,11 @@ async def house(url: str, stripe: Stub) -> AsyncIterator[House]:
 
 async def customer(house: House, currency: str) -> Buyer:
     made = await accounts.create(
-        house.platform.database, f"{currency}@example.com", currency=currency, per_minute=1_000_000
+        house.platform.database,
+        Actor("operator:test"),
+        f"{currency}@example.com",
+        currency=currency,
+        per_minute=1_000_000,
     )
     return Buyer(made, made.live_key, house.api)
 

@@ -1,5 +1,4 @@
-"""What an account has of its own: its caps (the operator's), its limits on spending, how long its texts are kept; and
-whether it is frozen."""
+"""Per-account overrides of settings: caps (the operator's), limits on spending, how long texts are kept."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -7,7 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from trunkline import money
-from trunkline.errors import InvalidRequest, OperatorError
+from trunkline.accounts.keys import Key
+from trunkline.accounts.views import LONGEST_RETENTION_DAYS
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
+from trunkline.errors import Forbidden, InvalidRequest
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 
@@ -16,12 +19,20 @@ SQL = queries(__package__)
 Value = int | Decimal | None
 
 MOST = 2**31 - 1
-LONGEST_RETENTION_DAYS = 30
 LONGEST_REASON = 200
 
 
+# What the customer sets themselves, as they call it.
+SETTINGS = {
+    "low_balance": "low_balance_micros",
+    "spend_cap_day": "cap_day_micros",
+    "spend_cap_month": "cap_month_micros",
+    "retention_days": "retention_days",
+}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class Policy:
+class Overrides:
     """None: the operator's setting counts, or where there is none, no limit. Money in micros."""
 
     max_active: int | None
@@ -34,25 +45,73 @@ class Policy:
     cap_month_micros: int | None
 
 
-async def of(connection: Querier, account_id: int) -> Policy:
+async def of(connection: Querier, account_id: int) -> Overrides:
     row = await connection.fetchrow(SQL.policy, account_id)
     assert row is not None
-    return Policy(**dict(row))
+    return Overrides(**dict(row))
 
 
-async def change(connection: Querier, account_id: int, changes: Mapping[str, Value]) -> tuple[Policy, Policy]:
-    """Sets the fields that are named and leaves the others; how it was and how it is. In the caller's transaction.
+async def override(connection: Querier, actor: Actor, account_id: int, changes: Mapping[str, Value]) -> Overrides:
+    """The operator sets the fields that are named and leaves the others; how all of them are. In a transaction.
 
     Raises InvalidRequest, naming the field, for what is out of its range. Leases that run keep the days of theirs.
     """
+    return await _change(connection, actor, "account.policy_set", account_id, changes)
+
+
+async def set_up(
+    connection: Querier,
+    actor: Actor,
+    account_id: int,
+    settings: Mapping[str, Value],
+    *,
+    by: Key,
+    longest_retention_days: int,
+) -> None:
+    """The customer sets what is named of their ``SETTINGS``, money in units. In a transaction.
+
+    Raises InvalidRequest for what is out of its range, Forbidden where a key that has limits itself would lift one of
+    the account's.
+    """
+    changes = {
+        SETTINGS[name]: money.parse(value, field=name) if isinstance(value, Decimal) else value
+        for name, value in settings.items()
+    }
+    days = changes.get("retention_days")
+    if days is not None and days > longest_retention_days:
+        raise InvalidRequest(
+            f"The operator keeps texts for {longest_retention_days} days at most.", field="retention_days"
+        )
+    if by.is_limited and {"spend_cap_day", "spend_cap_month"} & settings.keys():
+        _only_lower(await of(connection, account_id), changes)
+    if changes:
+        await _change(connection, actor, "account.settings_changed", account_id, changes)
+
+
+def _only_lower(own: Overrides, changes: Mapping[str, Value]) -> None:
+    for name in ("spend_cap_day", "spend_cap_month"):
+        field = SETTINGS[name]
+        cap, wanted = getattr(own, field), changes.get(field)
+        if field in changes and cap is not None and (wanted is None or wanted > cap):
+            raise Forbidden(
+                "A key with a cap, an end or CIDRs of its own cannot lift the account's caps: use one without.",
+                field=name,
+            )
+
+
+async def _change(
+    connection: Querier, actor: Actor, action: str, account_id: int, changes: Mapping[str, Value]
+) -> Overrides:
     row = await connection.fetchrow(SQL.lock_policy, account_id)
     assert row is not None
-    old = Policy(**dict(row))
-    new = dataclasses.replace(old, **changes)  # type: ignore[arg-type] # checked next
-    for name in changes:
-        _check(name, getattr(new, name))
+    old = Overrides(**dict(row))
+    new = Overrides(**{**dict(row), **changes})
+    for name, value in changes.items():
+        _check(name, value)
     await connection.execute(SQL.set_policy, account_id, *dataclasses.astuple(new))
-    return old, new
+    told = {"old": _told(old, changes), "new": _told(new, changes)}
+    await acts.record(connection, actor, action, f"account:{account_id}", told, account_id=account_id)
+    return new
 
 
 def _check(name: str, value: Value) -> None:
@@ -66,33 +125,16 @@ def _check(name: str, value: Value) -> None:
         raise InvalidRequest(f"{name} is 0 to {MOST}.", field=name)
 
 
-async def freeze(connection: Querier, account_id: int, reason: str) -> None:
-    """Refuses the account's keys and purchases from this transaction's commit on; its leases are the caller's to end,
-    after this and in the same transaction.
-
-    Raises InvalidRequest for a reason that customers cannot be shown, OperatorError where it is frozen already.
-    """
-    check_reason(reason)
-    if await connection.fetchval(SQL.freeze, account_id, reason) is None:
-        raise OperatorError("The account is frozen already.")
-
-
-async def unfreeze(connection: Querier, account_id: int) -> None:
-    """Raises OperatorError where it is not frozen."""
-    if await connection.fetchval(SQL.unfreeze, account_id) is None:
-        raise OperatorError("The account is not frozen.")
-
-
 def check_reason(reason: str) -> None:
     if not 1 <= len(reason.strip()) <= LONGEST_REASON or not reason.isprintable():
         raise InvalidRequest(f"A reason has 1 to {LONGEST_REASON} printable characters.", field="reason")
 
 
-def told(policy: Policy, names: Iterable[str]) -> dict[str, Any]:
-    """What a policy says of some of its names, for the audit: amounts of money as such."""
+def _told(own: Overrides, names: Iterable[str]) -> dict[str, Any]:
+    """Some of the fields, for the audit: amounts of money as such."""
     facts: dict[str, Any] = {}
     for name in names:
-        value = getattr(policy, name)
+        value = getattr(own, name)
         is_money = name.endswith("_micros") and value is not None
         facts[name.removesuffix("_micros")] = money.show(value) if is_money else value
     return facts

@@ -128,7 +128,8 @@ SELECT key_id, account_id, mode, scopes, per_minute, account_per_minute, burst, 
  WHERE key_id = ANY ($1::bigint[]) AND revoked_at IS NULL
 
 -- name: usage_total
-SELECT coalesce(sum(leases), 0)::bigint AS leases, coalesce(sum(received), 0)::bigint AS received,
+SELECT (SELECT currency FROM account WHERE account_id = $1) AS currency,
+       coalesce(sum(leases), 0)::bigint AS leases, coalesce(sum(received), 0)::bigint AS received,
        coalesce(sum(cancelled), 0)::bigint AS cancelled, coalesce(sum(expired), 0)::bigint AS expired,
        coalesce(sum(micros), 0)::bigint AS micros
   FROM usage WHERE account_id = $1 AND test = $2 AND dimension = 'key' AND day BETWEEN $3 AND $4
@@ -164,10 +165,3 @@ UPDATE account
    SET max_active = $2, purchases_per_hour = $3, cancels_per_hour = $4, success_floor = $5, retention_days = $6,
        low_balance_micros = $7, cap_day_micros = $8, cap_month_micros = $9
  WHERE account_id = $1
-
--- name: freeze
-UPDATE account SET frozen_at = now(), frozen_reason = $2 WHERE account_id = $1 AND frozen_at IS NULL RETURNING account_id
-
--- name: unfreeze
-UPDATE account SET frozen_at = NULL, frozen_reason = NULL WHERE account_id = $1 AND frozen_at IS NOT NULL
-RETURNING account_id

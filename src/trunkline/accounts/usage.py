@@ -1,10 +1,11 @@
 """What an account used: leases and money by day, service, country, key or label, kept with the leases themselves."""
 
-import dataclasses
 import datetime
 
+from trunkline.accounts import views
+from trunkline.accounts.views import Report
 from trunkline.errors import InvalidRequest
-from trunkline.storage.database import Querier, Row
+from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
@@ -13,18 +14,6 @@ MOST_DAYS = 366
 MOST_GROUPS = 1000
 GROUPINGS = ("day", "service", "country", "key")
 LABEL = "label."
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Usage:
-    """Days are of UTC, both ends included; a lease counts on the day of its purchase."""
-
-    first: datetime.date
-    last: datetime.date
-    grouped_by: str
-    total: Row
-    groups: list[Row]  # group, leases, received, cancelled, expired, micros: by day, else the dearest first
-    truncated: bool  # there are more groups than are shown; the total counts them
 
 
 def period(first: str | None, last: str | None, today: datetime.date) -> tuple[datetime.date, datetime.date]:
@@ -50,18 +39,29 @@ def _day(text: str, field: str) -> datetime.date:
         raise InvalidRequest(f"{field} is a day, as in 2026-04-19.", field=field) from None
 
 
-async def usage(
-    connection: Querier, account_id: int, *, test: bool, first: datetime.date, last: datetime.date, grouped_by: str
-) -> Usage:
-    """Raises InvalidRequest for a grouping that does not exist: ``day``, ``service``, ``country``, ``key``,
-    ``label.NAME``."""
+async def report(
+    connection: Querier, account_id: int, *, test: bool, first: datetime.date, last: datetime.date, group_by: str
+) -> Report:
+    """What was used in these days, in groups by day, else the dearest first. The total counts those not shown too.
+
+    Raises InvalidRequest for a grouping that does not exist: ``day``, ``service``, ``country``, ``key``,
+    ``label.NAME``.
+    """
     total = await connection.fetchrow(SQL.usage_total, account_id, test, first, last)
     assert total is not None
-    if grouped_by == "day":
+    if group_by == "day":
         rows = await connection.fetch(SQL.usage_by_day, account_id, test, first, last)
-    elif grouped_by in GROUPINGS or (grouped_by.startswith(LABEL) and grouped_by != LABEL):
-        rows = await connection.fetch(SQL.usage_by, account_id, test, first, last, grouped_by, MOST_GROUPS + 1)
+    elif group_by in GROUPINGS or (group_by.startswith(LABEL) and group_by != LABEL):
+        rows = await connection.fetch(SQL.usage_by, account_id, test, first, last, group_by, MOST_GROUPS + 1)
     else:
         known = ", ".join((*GROUPINGS, "label.NAME"))
-        raise InvalidRequest(f"There is no grouping {grouped_by!r}; there are {known}.", field="group_by")
-    return Usage(first, last, grouped_by, total, list(rows[:MOST_GROUPS]), len(rows) > MOST_GROUPS)
+        raise InvalidRequest(f"There is no grouping {group_by!r}; there are {known}.", field="group_by")
+    return Report(
+        first=first.isoformat(),
+        last=last.isoformat(),
+        group_by=group_by,
+        currency=total["currency"],
+        total=views.used(total),
+        groups=[views.group(row) for row in rows[:MOST_GROUPS]],
+        truncated=len(rows) > MOST_GROUPS,
+    )

@@ -220,6 +220,13 @@ SELECT shelf.country, sum(numbers) AS numbers FROM shelf
 -- name: forget_old_answers
 DELETE FROM idempotent_answer WHERE created_at < now() - interval '72 hours'
 
+-- name: freeze
+UPDATE account SET frozen_at = now(), frozen_reason = $2 WHERE account_id = $1 AND frozen_at IS NULL RETURNING account_id
+
+-- name: unfreeze
+UPDATE account SET frozen_at = NULL, frozen_reason = NULL WHERE account_id = $1 AND frozen_at IS NOT NULL
+RETURNING account_id
+
 -- name: end_all_of
 SELECT end_all_of($1)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from trunkline import app, config, roles
 from trunkline.accounts import accounts
+from trunkline.audit.acts import Actor
 from trunkline.events.fan_out import FanOut
 from trunkline.events.webhooks import signing
 from trunkline.events.webhooks.delivery import Dispatcher
@@ -230,7 +231,11 @@ async def post(url: str, **settings: str) -> AsyncIterator[Post]:
     async with app.platform(loaded, pathlib.Path(tempfile.gettempdir(), "trunkline-tests")) as built:
         async with built.database.transaction() as connection:
             account = await accounts.create(
-                connection, f"hooks-{time.time_ns()}-{next(_emails)}@example.com", currency="USD", per_minute=60
+                connection,
+                Actor("operator:test"),
+                f"hooks-{time.time_ns()}-{next(_emails)}@example.com",
+                currency="USD",
+                per_minute=60,
             )
         await built.database.execute("SELECT fan_out(1000)")  # what making the account told of is nobody's here
         yield Post(built.database, loaded, built, account.account_id)

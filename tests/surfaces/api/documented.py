@@ -27,7 +27,7 @@ from trunkline.surfaces.http.route import Route
 TABLE: list[Route] = [
     *activations.routes(live=None, registry=None, policy=None, ttl_seconds=1200),  # type: ignore[arg-type]
     *catalog.routes(catalog=None, statistics=None, currency="USD"),  # type: ignore[arg-type]
-    *account.routes(account_requests_per_minute=600, retention_days=1, longest_retention_days=30),
+    *account.Accounts(account_per_minute=600, retention_days=1, longest_retention_days=30).routes(),
     *audit.Audit().routes(),
     *control.routes(database=None, names=None, records=None, allow=()),  # type: ignore[arg-type]
     *deposits.Deposits(database=None, checkout=None, bounds=Bounds(1, 1)).routes(),  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ import click
 
 from trunkline import clock, money
 from trunkline.accounts import accounts, limits, usage
-from trunkline.audit import acts
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.cli.operator import policy
 from trunkline.cli.operator import usage as used
@@ -35,16 +34,10 @@ async def create(email: str, credit: str, currency: str | None, as_json: bool, d
     micros = money.parse(credit, field="credit")
     async with opened(data_dir) as (settings, built), built.database.transaction() as connection:
         unit = money.currency(currency) if currency else settings.money.currency
-        made = await accounts.create(connection, email, currency=unit, per_minute=settings.server.requests_per_minute)
-        act_id = await acts.record(
-            connection,
-            operator(),
-            "account.created",
-            f"account:{made.account_id}",
-            {"email": email, "credit": money.show(micros), "currency": unit},
-            account_id=made.account_id,
+        per_minute = settings.server.requests_per_minute
+        made = await accounts.create(
+            connection, operator(), email, currency=unit, per_minute=per_minute, credit_micros=micros
         )
-        await journal.book_credit(connection, made.account_id, micros, act_id)
     answer(
         as_json,
         {"account_id": str(made.account_id), "email": email, "live_key": made.live_key, "test_key": made.test_key},
@@ -95,16 +88,8 @@ async def limit(
     if all(value is None for value in wanted.values()):
         raise click.UsageError("Give --per-minute, --account-per-minute or --burst.")
     async with opened(data_dir) as (settings, built), built.database.transaction() as connection:
-        found = await accounts.find(connection, email)
-        kept = await accounts.set_limits(connection, found["account_id"], **wanted)
-        await acts.record(
-            connection,
-            operator(),
-            "account.limits_set",
-            f"account:{found['account_id']}",
-            {name: {"from": found[name], "to": kept[name]} for name in wanted if found[name] != kept[name]},
-            account_id=found["account_id"],
-        )
+        account_id = (await accounts.find(connection, email))["account_id"]
+        kept = await accounts.set_limits(connection, operator(), account_id, **wanted)
     together = limits.account_share(
         kept["per_minute"], kept["account_per_minute"], settings.server.account_requests_per_minute
     )

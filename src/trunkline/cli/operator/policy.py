@@ -9,9 +9,8 @@ import click
 from trunkline import money
 from trunkline.accounts import accounts
 from trunkline.accounts import policy as policies
-from trunkline.accounts.policy import Policy
-from trunkline.activations import lifecycle
-from trunkline.audit import acts
+from trunkline.accounts.policy import Overrides
+from trunkline.activations import freezing
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.config import Config
 from trunkline.errors import InvalidRequest
@@ -63,14 +62,10 @@ async def policy(
         found = await accounts.find(connection, email)
         account_id = found["account_id"]
         if changes:
-            old, new = await policies.change(connection, account_id, changes)
-            told = {"old": policies.told(old, changes), "new": policies.told(new, changes)}
-            await acts.record(
-                connection, operator(), "account.policy_set", f"account:{account_id}", told, account_id=account_id
-            )
+            own = await policies.override(connection, operator(), account_id, changes)
         else:
-            new = await policies.of(connection, account_id)
-    rows = _effective(new, settings)
+            own = await policies.of(connection, account_id)
+    rows = _effective(own, settings)
     answer(
         as_json,
         {"email": found["email"], "frozen": found["frozen_reason"], "policy": rows},
@@ -84,7 +79,7 @@ async def policy(
     )
 
 
-def _effective(own: Policy, settings: Config) -> dict[str, dict[str, Any]]:
+def _effective(own: Overrides, settings: Config) -> dict[str, dict[str, Any]]:
     general = {
         "max_active": settings.policy.max_active,
         "purchases_per_hour": settings.policy.purchases_per_hour,
@@ -114,13 +109,7 @@ async def freeze(email: str, reason: str, as_json: bool, data_dir: pathlib.Path 
 
     async def whole(connection: Querier) -> tuple[int, int]:
         account_id = (await accounts.find(connection, email))["account_id"]
-        await policies.freeze(connection, account_id, reason)
-        ended = await connection.fetchval(lifecycle.SQL.end_all_of, account_id)
-        await acts.record(
-            connection, operator(), "account.frozen", f"account:{account_id}",
-            {"reason": reason, "leases_ended": ended}, account_id=account_id,
-        )  # fmt: skip
-        return account_id, ended
+        return account_id, await freezing.freeze(connection, operator(), account_id, reason)
 
     async with opened(data_dir) as (_, built):
         account_id, ended = await built.database.transact(whole)
@@ -139,6 +128,5 @@ async def unfreeze(email: str, as_json: bool, data_dir: pathlib.Path | None) -> 
     """Let an account's keys work again."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         account_id = (await accounts.find(connection, email))["account_id"]
-        await policies.unfreeze(connection, account_id)
-        await acts.record(connection, operator(), "account.unfrozen", f"account:{account_id}", account_id=account_id)
+        await freezing.unfreeze(connection, operator(), account_id)
     answer(as_json, {"account_id": str(account_id), "email": email, "frozen": None}, f"{email} is not frozen any more")

@@ -8,8 +8,8 @@ import msgspec
 from trunkline import clock
 from trunkline.accounts import accounts
 from trunkline.accounts import usage as used
+from trunkline.accounts.views import Used
 from trunkline.cli.command import answer, common, opened, run
-from trunkline.surfaces.api.usage import Used, report
 
 
 @click.command()
@@ -32,11 +32,8 @@ async def usage(
     """What an account used, by day, service, country, key or label."""
     since, until = used.period(first, last, clock.now().date())
     async with opened(data_dir) as (_, built):
-        account = await accounts.find(built.database, email)
-        found = await used.usage(
-            built.database, account["account_id"], test=test, first=since, last=until, grouped_by=group_by
-        )
-    shown = report(found, account["currency"])
+        account_id = (await accounts.find(built.database, email))["account_id"]
+        shown = await used.report(built.database, account_id, test=test, first=since, last=until, group_by=group_by)
     lines = [f"{email}, {shown.first} to {shown.last}, {'test mode' if test else shown.currency}"]
     if shown.groups:
         lines.append(f"{group_by:<24} {'leases':>9} {'received':>9} {'cancelled':>9} {'expired':>9} {'spent':>12}")
