@@ -42,7 +42,7 @@ async def main(secret: str) -> None:
         pushed, keyring = asgi.push(settings, built), Keyring(built.database)
         tail = asyncio.create_task(pushed.tail.run())
         limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)
-        application = asgi.api(
+        application = asgi.application(
             settings, built, pushed, keyring, limiter, roles.probes(settings, built, pushed, "api", None)
         )
         application._callers = cast("Callers", _Trusting(await keyring.find(secret)))

@@ -29,9 +29,10 @@ from trunkline.ledger import journal
 from trunkline.storage import vault
 from trunkline.storage.database import Querier, Row
 from trunkline.surfaces.http.addresses import Addresses
-from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.route import Route
 from trunkline.surfaces.http.strangers import Strangers
+from trunkline.surfaces.http.surface import Surface
 
 UNLIMITED = 10_000_000
 NORTH = {
@@ -47,7 +48,7 @@ _subscribers = itertools.count(300_001)
 class Buyer:
     """A customer and what they send to the API with one of their keys."""
 
-    def __init__(self, account: accounts.NewAccount, secret: str, api: Api) -> None:
+    def __init__(self, account: accounts.NewAccount, secret: str, api: Application) -> None:
         self.account = account
         self.account_id = account.account_id
         self._api = api
@@ -145,9 +146,13 @@ class Kept:
 @dataclasses.dataclass(frozen=True, slots=True)
 class House:
     platform: Platform
-    api: Api
-    routes: Sequence[Route]
+    api: Application
+    surfaces: Sequence[Surface]
     pushed: Push
+
+    @property
+    def routes(self) -> list[Route]:
+        return [route for surface in self.surfaces for route in surface.routes]
 
     async def buyer(self, credit: str = "5.00", *, per_minute: int = UNLIMITED) -> Buyer:
         async with self.platform.database.transaction() as connection:
@@ -239,9 +244,9 @@ async def opened(url: str, **settings: str) -> AsyncIterator[House]:
 async def _house(loaded: config.Config, data_dir: pathlib.Path, strangers: Strangers) -> AsyncIterator[House]:
     async with app.platform(loaded, data_dir) as platform:
         pushed = asgi.push(loaded, platform)
-        table = asgi.routes(loaded, platform, pushed)
-        api = Api(
-            table,
+        surfaces = asgi.surfaces(loaded, platform, pushed)
+        api = Application(
+            surfaces,
             database=platform.database,
             keyring=Keyring(platform.database),
             limiter=Limiter(account_per_minute=loaded.server.account_requests_per_minute),
@@ -253,7 +258,7 @@ async def _house(loaded: config.Config, data_dir: pathlib.Path, strangers: Stran
         )
         tail = asyncio.create_task(pushed.tail.run())
         try:
-            yield House(platform, api, table, pushed)
+            yield House(platform, api, surfaces, pushed)
         finally:
             tail.cancel()
             await asyncio.gather(tail, return_exceptions=True)

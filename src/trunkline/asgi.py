@@ -21,6 +21,7 @@ from trunkline.ledger.checkout import Checkout
 from trunkline.ledger.deposits import Bounds
 from trunkline.monitoring import components
 from trunkline.monitoring.page import Board
+from trunkline.surfaces import BASE
 from trunkline.surfaces.api import account as account_api
 from trunkline.surfaces.api import activations as activations_api
 from trunkline.surfaces.api import audit as audit_api
@@ -36,12 +37,15 @@ from trunkline.surfaces.api import status as status_api
 from trunkline.surfaces.api import usage as usage_api
 from trunkline.surfaces.api import webhooks as webhooks_api
 from trunkline.surfaces.api.openapi import document as openapi
+from trunkline.surfaces.callbacks import StripeEvents
+from trunkline.surfaces.compat.statuspage import Statuspage
 from trunkline.surfaces.http import wire
 from trunkline.surfaces.http.addresses import Addresses
-from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.probes import Probes
-from trunkline.surfaces.http.route import BASE, Route
+from trunkline.surfaces.http.route import Route
 from trunkline.surfaces.http.strangers import Strangers
+from trunkline.surfaces.http.surface import Surface
 from trunkline.surfaces.web import reference
 
 
@@ -109,8 +113,19 @@ def _checkout(config: Config) -> Checkout | None:
     )
 
 
-def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
-    """The whole table."""
+def surfaces(config: Config, built: Platform, pushed: Push) -> list[Surface]:
+    """Everything that clients speak to; the first speaks where no other does."""
+    board = Board(built.database, components.names(built.registry))
+    checkout = _checkout(config)
+    return [
+        Surface(BASE, _api(config, built, pushed, board, checkout)),
+        Statuspage(BASE, board, name=config.status.name, url=config.status.url),
+        StripeEvents(BASE, built.database, checkout),
+    ]
+
+
+def _api(config: Config, built: Platform, pushed: Push, board: Board, checkout: Checkout | None) -> list[Route]:
+    """The table of the house's own API."""
     names, allow = Names(config.webhooks.addresses()), egress.networks(config.webhooks.allow)
     nameservers = config.control.addresses()
     return [
@@ -140,17 +155,13 @@ def routes(config: Config, built: Platform, pushed: Push) -> list[Route]:
         ),
         *deposits_api.Deposits(
             built.database,
-            _checkout(config),
+            checkout,
             Bounds(money.parse(config.stripe.minimum), money.parse(config.stripe.maximum)),
         ).routes(),
         *keys_api.Keys(Room(config.policy.most_keys, config.policy.keys_per_day)).routes(),
         *statement_api.Statement().routes(),
         *stats_api.routes(database=built.database, catalog=built.catalog),
-        *status_api.routes(
-            board=Board(built.database, components.names(built.registry)),
-            name=config.status.name,
-            url=config.status.url,
-        ),
+        *status_api.Status(board).routes(),
         *usage_api.Usage().routes(),
     ]
 
@@ -162,7 +173,7 @@ def bulkheads(config: Config) -> Bulkheads:
     )
 
 
-def api(
+def application(
     config: Config,
     built: Platform,
     pushed: Push,
@@ -170,12 +181,12 @@ def api(
     limiter: Limiter | SharedLimiter,
     asked: Probes,
     strangers: Strangers | None = None,
-) -> Api:
+) -> Application:
     """The ASGI application."""
-    table = routes(config, built, pushed)
-    document = openapi.document(table, version=VERSION)
-    return Api(
-        table,
+    faces = surfaces(config, built, pushed)
+    document = openapi.document(faces, version=VERSION)
+    return Application(
+        faces,
         database=built.database,
         keyring=keyring,
         limiter=limiter,

@@ -30,10 +30,11 @@ from trunkline.events.webhooks.delivery import Dispatcher
 from trunkline.ledger import deposits
 from trunkline.monitoring import health
 from trunkline.surfaces.http.addresses import Addresses
-from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.door import Door, raise_file_limit
 from trunkline.surfaces.http.probes import Probes
 from trunkline.surfaces.http.strangers import Strangers
+from trunkline.surfaces.http.surface import Surface
 
 RESTART_SECONDS = 5
 SIGNALS = (signal.SIGTERM, signal.SIGINT)  # that end a process in order
@@ -92,10 +93,10 @@ def probes(
     )
 
 
-def probes_alone(config: Config, built: Platform, asked: Probes) -> Api:
+def probes_alone(config: Config, built: Platform, asked: Probes) -> Application:
     """The ASGI application of a process that serves no API."""
-    return Api(
-        [],
+    return Application(
+        [Surface("", [])],
         database=built.database,
         keyring=Keyring(built.database),
         limiter=Limiter(account_per_minute=config.server.account_requests_per_minute),
@@ -189,7 +190,7 @@ async def serve(
                 async with limiting(config, processes=processes) as limiter:
                     parts = processes * config.server.nodes
                     strangers = Strangers(config.server.public_requests_per_minute, parts=parts)
-                    application = asgi.api(config, built, pushed, keyring, limiter, asked, strangers)
+                    application = asgi.application(config, built, pushed, keyring, limiter, asked, strangers)
                     _settle_down()
                     await listen(application, pushed, listener, stop, ready, **bounds)
             else:
@@ -234,7 +235,7 @@ def _settle_down() -> None:
 
 
 async def listen(
-    application: Api,
+    application: Application,
     pushed: Push,
     listener: socket.socket,
     stop: asyncio.Event,

@@ -12,7 +12,7 @@ from tests.house import Buyer, House, data, opened, problem
 
 from trunkline import metrics
 from trunkline.storage.database import Database
-from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.application import Application
 
 pytestmark = pytest.mark.asyncio
 
@@ -145,7 +145,7 @@ async def test_a_body_that_takes_its_time_does_nothing_with_a_key_that_ended_mea
     assert await house.platform.database.fetchval("SELECT count(*) FROM activation") == 0
 
 
-async def raw(api: Api, secret: str, body: AsyncIterator[bytes]) -> httpx.Response:
+async def raw(api: Application, secret: str, body: AsyncIterator[bytes]) -> httpx.Response:
     """A purchase whose body comes in pieces, which the client of these tests would gather first."""
     sent: list[dict[str, Any]] = []
 

@@ -21,7 +21,7 @@ from trunkline.accounts import accounts
 from trunkline.audit.acts import Actor
 from trunkline.errors import InvalidRequest
 from trunkline.ledger import checkout, deposits
-from trunkline.surfaces.api import deposits as deposits_api
+from trunkline.surfaces import callbacks
 
 SECOND = 1_000_000
 
@@ -123,7 +123,7 @@ async def test_a_message_that_comes_fifty_times_at_once_is_one_credit(house: Hou
 async def test_a_message_that_is_not_stripes_changes_nothing(
     house: House, stripe: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deposits_api, "time", types.SimpleNamespace(monotonic=lambda: 90.0))  # a minute that stays
+    monkeypatch.setattr(callbacks, "time", types.SimpleNamespace(monotonic=lambda: 90.0))  # a minute that stays
     buyer = await house.buyer("0")
     await pay_in(buyer, 10)
     payload = event(stripe.last_session, 1000)
@@ -147,7 +147,7 @@ async def test_a_message_that_is_not_stripes_changes_nothing(
     assert data(await buyer.get("/account/deposits/1001"))["state"] == "pending"
     assert await buyer.purse() == (0, 0)
     refused = await audited(house, "deposit.refused")
-    assert len(refused) == deposits_api.MOST_REFUSALS, "whoever forges messages does not fill the audit"
+    assert len(refused) == callbacks.MOST_REFUSALS, "whoever forges messages does not fill the audit"
     assert refused[0]["actor"] == "stripe"
     assert data(await tell(buyer, payload, **signed(payload, at=int(time.time()) - 240))) == {"outcome": "paid"}
 

@@ -16,8 +16,8 @@ from tests.monitoring.test_health import later, link, look, watched
 
 from trunkline.monitoring import incidents, page
 from trunkline.storage.database import SERVING
+from trunkline.surfaces import BASE
 from trunkline.surfaces.api.openapi import document
-from trunkline.surfaces.http.route import BASE
 
 pytestmark = pytest.mark.asyncio
 
@@ -94,7 +94,7 @@ class Public:
 
     def __init__(self, house: House) -> None:
         self._routes = {BASE + route.path: route for route in house.routes}
-        self._document = document.document(house.routes, version="1")
+        self._document = document.document(house.surfaces, version="1")
         self._http = httpx.AsyncClient(transport=httpx.ASGITransport(house.api), base_url="http://trunkline")  # type: ignore[arg-type]
 
     async def get(self, path: str = "/status", **headers: str) -> httpx.Response:

@@ -1,11 +1,13 @@
 """The table of routes and its OpenAPI document, made without a server."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 
 from trunkline.accounts import issuing
 from trunkline.ledger.deposits import Bounds
+from trunkline.surfaces import BASE
 from trunkline.surfaces.api import (
     account,
     activations,
@@ -22,8 +24,12 @@ from trunkline.surfaces.api import (
     webhooks,
 )  # fmt: skip
 from trunkline.surfaces.api.openapi import document
+from trunkline.surfaces.callbacks import StripeEvents
+from trunkline.surfaces.compat.statuspage import Statuspage
 from trunkline.surfaces.http.route import Route
+from trunkline.surfaces.http.surface import Surface
 
+NOTHING: Any = SimpleNamespace(current=None)  # stands for what only a running server has
 TABLE: list[Route] = [
     *activations.routes(live=None, registry=None, policy=None, ttl_seconds=1200),  # type: ignore[arg-type]
     *catalog.routes(catalog=None, statistics=None, currency="USD"),  # type: ignore[arg-type]
@@ -35,11 +41,17 @@ TABLE: list[Route] = [
     *keys.Keys(issuing.Room(100, 300)).routes(),
     *statement.Statement().routes(),
     *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
-    *status.routes(board=None, name="Trunkline", url=""),  # type: ignore[arg-type]
+    *status.Status(NOTHING).routes(),
     *deliveries.routes(),
     *webhooks.routes(names=None, allow=(), most=20),  # type: ignore[arg-type]
 ]
-DOCUMENT = document.document(TABLE, version="1.2.3")
+SURFACES = [
+    Surface(BASE, TABLE),
+    Statuspage(BASE, NOTHING, name="Trunkline", url=""),
+    StripeEvents(BASE, NOTHING, None),
+]
+OPERATIONS = [(surface, route) for surface in SURFACES for route in surface.routes]
+DOCUMENT = document.document(SURFACES, version="1.2.3")
 
 
 def check(value: Any, schema: dict[str, Any]) -> None:

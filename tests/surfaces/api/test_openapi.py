@@ -11,17 +11,21 @@ import openapi_spec_validator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.surfaces.api.documented import DOCUMENT, TABLE, check
+from tests.surfaces.api.documented import DOCUMENT, OPERATIONS, SURFACES, check
 
 from trunkline.accounts.keys import Key
 from trunkline.activations.views import Detail, Lease, Sms, Status, Step
 from trunkline.errors import InvalidRequest, RateLimited, TrunklineError
+from trunkline.surfaces import BASE
 from trunkline.surfaces.api import activations, catalog
 from trunkline.surfaces.api.openapi import document as openapi
 from trunkline.surfaces.api.openapi import words
 from trunkline.surfaces.http import idempotency, wire
-from trunkline.surfaces.http.route import BASE, Route
+from trunkline.surfaces.http.route import Route
+from trunkline.surfaces.http.surface import Surface
 
+ROUTES = [route for _, route in OPERATIONS]
+NAMES = [f"{route.method} {route.path}" for route in ROUTES]
 SMS = Sms("847291", "Your WhatsApp code: 847291", "2026-04-19T14:35:22Z", "WhatsApp", 1)
 TIME = "2026-04-19T14:50:00Z"
 
@@ -58,7 +62,7 @@ def answer_schema(route: Route) -> dict[str, Any]:
 
 
 def route_of(path: str) -> Route:
-    return next(route for route in TABLE if route.path == path)
+    return next(route for _, route in OPERATIONS if route.path == path)
 
 
 def parameters(route: Route, where: str) -> dict[str, dict[str, Any]]:
@@ -80,21 +84,21 @@ def test_every_reference_leads_somewhere() -> None:
 
 def test_every_route_is_there_and_no_other() -> None:
     documented = {(method, path) for path, item in DOCUMENT["paths"].items() for method in item}
-    assert documented == {(route.method.lower(), BASE + route.path) for route in TABLE}
+    assert documented == {(route.method.lower(), surface.base + route.path) for surface, route in OPERATIONS}
 
 
 def test_the_document_is_the_same_each_time() -> None:
-    assert wire.encode(openapi.document(TABLE, version="1")) == wire.encode(openapi.document(TABLE, version="1"))
+    assert wire.encode(openapi.document(SURFACES, version="1")) == wire.encode(openapi.document(SURFACES, version="1"))
 
 
 def test_two_operations_never_share_a_name() -> None:
     names = list(every(DOCUMENT["paths"], "operationId"))
-    assert len(names) == len(set(names)) == len(TABLE)
+    assert len(names) == len(set(names)) == len(OPERATIONS)
     with pytest.raises(ValueError, match="numbers_purchase"):
-        openapi.document([TABLE[0], TABLE[0]], version="1")
+        openapi.document([SURFACES[0], SURFACES[0]], version="1")
 
 
-@pytest.mark.parametrize("route", TABLE, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize("route", ROUTES, ids=NAMES)
 def test_every_error_of_a_route_is_documented_under_its_status_with_an_example(route: Route) -> None:
     responses = {status: resolve(response) for status, response in operation(route)["responses"].items()}
     for kind in route.errors:
@@ -103,19 +107,19 @@ def test_every_error_of_a_route_is_documented_under_its_status_with_an_example(r
         assert resolve(content["examples"][kind.code])["value"]["code"] == kind.code
 
 
-@pytest.mark.parametrize("route", TABLE, ids=lambda route: f"{route.method} {route.path}")
-def test_what_the_server_adds_to_a_route_is_documented(route: Route) -> None:
+@pytest.mark.parametrize(("surface", "route"), OPERATIONS, ids=NAMES)
+def test_what_the_server_adds_to_a_route_is_documented(surface: Surface, route: Route) -> None:
     responses = {status: resolve(response) for status, response in operation(route)["responses"].items()}
     assert {"200", "400", "414", "422", "500", "503"} <= set(responses)
     assert ({"401", "403"} <= set(responses)) == (route.scope is not None)
     assert "429" in responses, "an address may have too many connections, whatever it asks for"
-    is_cached = route.scope is None and not route.is_notice
+    is_cached = route.scope is None and not surface.signed
     assert ("304" in responses) == is_cached
     assert ({"413", "415"} <= set(responses)) == (route.body is not None)
     assert "404" in responses or "{" not in route.path
     assert all("X-Request-Id" in response["headers"] for response in responses.values())
     headers = set(responses["200"]["headers"])
-    assert ({"RateLimit", "RateLimit-Policy"} <= headers) == (not route.is_notice)
+    assert ({"RateLimit", "RateLimit-Policy"} <= headers) == (not surface.signed)
     assert ({"ETag", "Cache-Control"} <= headers) == is_cached
     assert ("Idempotent-Replayed" in headers) == route.idempotent
     assert "Retry-After" in responses.get("429", {"headers": ["Retry-After"]})["headers"]
@@ -176,7 +180,7 @@ def test_an_answer_says_which_of_its_fields_are_always_there() -> None:
 
 
 def test_a_body_with_an_unknown_field_does_not_fit_the_document() -> None:
-    for route in TABLE:
+    for _, route in OPERATIONS:
         if route.body is not None:
             content = operation(route)["requestBody"]["content"]["application/json"]
             assert resolve(content["schema"])["additionalProperties"] is False
@@ -193,7 +197,7 @@ def test_every_field_and_parameter_says_what_it_means() -> None:
     for name, schema in DOCUMENT["components"]["schemas"].items():
         for field, each in schema.get("properties", {}).items():
             assert each.get("description") or field in ("success", "data"), f"{name}.{field}"
-    for route in TABLE:
+    for _, route in OPERATIONS:
         for each in map(resolve, operation(route).get("parameters", ())):
             assert each["description"], f"{route.path} {each['name']}"
 
@@ -206,20 +210,20 @@ def test_a_label_filter_is_one_parameter_for_each_label() -> None:
 
 
 def test_a_parameter_that_may_be_left_out_is_not_null() -> None:
-    for route in TABLE:
+    for _, route in OPERATIONS:
         for each in parameters(route, "query").values():
             assert each["schema"]["type"] in ("string", "integer", "number", "boolean")
             assert None not in each["schema"].get("enum", [])
 
 
 def test_a_key_is_asked_for_with_its_scope_and_public_routes_ask_for_none() -> None:
-    for route in TABLE:
+    for _, route in OPERATIONS:
         assert operation(route)["security"] == ([] if route.scope is None else [{"key": [route.scope]}])
         assert route.scope is None or f"`{route.scope}`" in operation(route)["description"]
 
 
 def test_only_what_spends_takes_an_idempotency_key() -> None:
-    for route in TABLE:
+    for _, route in OPERATIONS:
         assert ("Idempotency-Key" in parameters(route, "header")) == route.idempotent
 
 
@@ -245,7 +249,7 @@ def test_no_word_is_explained_that_no_route_uses() -> None:
     used = set()
     for owner, schema in DOCUMENT["components"]["schemas"].items():
         used |= {word for name in schema.get("properties", {}) for word in (name, f"{owner}.{name}")}
-    for route in TABLE:
+    for _, route in OPERATIONS:
         owner = route.query.__name__ if route.query else ""
         used |= {word for name in parameters(route, "query") for word in (name, f"{owner}.{name}")}
     assert set(words.WORDS) <= used

@@ -15,8 +15,9 @@ from trunkline.errors import TrunklineError, Unavailable
 from trunkline.storage.database import DatabaseAway
 from trunkline.surfaces.http import answers as said
 from trunkline.surfaces.http.addresses import Addresses
-from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.route import Call, Route
+from trunkline.surfaces.http.surface import Surface
 
 
 @pytest.mark.asyncio
@@ -31,8 +32,9 @@ async def test_every_503_says_when_to_come_again(url: str) -> None:
         route = Route(
             method="GET", path="/busy", scope="account:read", handler=handler, tag="T", summary="", answer=bytes
         )
-        api = Api(
-            [route], database=database, keyring=Keyring(database), limiter=Limiter(account_per_minute=600),
+        api = Application(
+            [Surface("/api/v1", [route])],
+            database=database, keyring=Keyring(database), limiter=Limiter(account_per_minute=600),
             addresses=Addresses([]), appeal="", files={},
         )  # fmt: skip
         headers = {"Authorization": f"Bearer {buyer.account.live_key}"}

@@ -7,8 +7,9 @@ from tests.house import Buyer, data, opened, problem
 from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.surfaces.http.addresses import Addresses
-from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.route import Call, Route
+from trunkline.surfaces.http.surface import Surface
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -35,8 +36,9 @@ async def test_a_body_may_be_left_out_where_every_field_has_a_default(url: str) 
             *(route(method, "/change", Change) for method in ("POST", "PATCH", "PUT")),
             route("DELETE", "/change", None), route("POST", "/order", Order), route("PATCH", "/order", Order),
         ]  # fmt: skip
-        api = Api(
-            table, database=database, keyring=Keyring(database), limiter=Limiter(account_per_minute=600),
+        api = Application(
+            [Surface("/api/v1", table)],
+            database=database, keyring=Keyring(database), limiter=Limiter(account_per_minute=600),
             addresses=Addresses([]), appeal="", files={},
         )  # fmt: skip
         made = (await house.buyer()).account

@@ -29,7 +29,7 @@ from trunkline.storage import breaker
 from trunkline.storage import database as storage
 from trunkline.storage.database import Database
 from trunkline.surfaces.http import probes
-from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.probes import Probes
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -73,12 +73,12 @@ def until(met: Callable[[], Any], seconds: float = 60) -> Any:
     return found
 
 
-def probing(house: House, **settings: str) -> Api:
+def probing(house: House, **settings: str) -> Application:
     """The application over a house, with its probes, as other settings would have it."""
     loaded = config.load(settings)
     asked = roles.probes(loaded, house.platform, house.pushed, "api", None)
     keyring, limiter = Keyring(house.platform.database), Limiter(account_per_minute=600)
-    return asgi.api(loaded, house.platform, house.pushed, keyring, limiter, asked)
+    return asgi.application(loaded, house.platform, house.pushed, keyring, limiter, asked)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "LATE_SECONDS", 60)
 
 
-def caller(api: Api, address: str) -> httpx.AsyncClient:
+def caller(api: Application, address: str) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(api, client=(address, 1))  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url="http://trunkline")
 
@@ -270,7 +270,7 @@ async def test_metrics_are_for_those_whom_the_operator_names_and_nobody_else_lea
     async with opened(url) as house:
         nothing = {"nothing"}
 
-        async def seen(api: Api, address: str, forwarded: str | None = None, method: str = "GET") -> int:
+        async def seen(api: Application, address: str, forwarded: str | None = None, method: str = "GET") -> int:
             headers = {"X-Forwarded-For": forwarded} if forwarded else {}
             async with caller(api, address) as client:
                 answer = await client.request(method, "/metrics", headers=headers)

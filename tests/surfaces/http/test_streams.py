@@ -15,8 +15,9 @@ from trunkline.accounts.keys import Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.surfaces.http import streaming
 from trunkline.surfaces.http.addresses import Addresses
-from trunkline.surfaces.http.application import Api
+from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.route import Call, Route, Stream
+from trunkline.surfaces.http.surface import Surface
 
 CHUNK = bytes(64 * 1024)
 READ_SECONDS = 60
@@ -70,8 +71,9 @@ async def serving(url: str) -> AsyncIterator[Serving]:
                 method="GET", path="/report", scope="account:read", handler=report.handler, tag="Account",
                 summary="A report", answer=bytes, content_type="text/csv",
             )  # fmt: skip
-            api = Api(
-                [route], database=database, keyring=Keyring(database), limiter=Limiter(account_per_minute=600),
+            api = Application(
+                [Surface("/api/v1", [route])],
+                database=database, keyring=Keyring(database), limiter=Limiter(account_per_minute=600),
                 addresses=Addresses([]), appeal="", files={},
             )  # fmt: skip
             listener = roles.bind("127.0.0.1", 0)

@@ -20,8 +20,8 @@ import msgspec
 from trunkline import config, egress
 from trunkline.egress import NoAnswer
 from trunkline.errors import OperatorError
+from trunkline.surfaces import BASE
 from trunkline.surfaces.http import wire
-from trunkline.surfaces.http.route import BASE
 
 KEY, URL = "TRUNKLINE_API_KEY", "TRUNKLINE_URL"
 EVERYWHERE = egress.networks(["0.0.0.0/0", "::/0"])  # it is the user's own machine that dials

@@ -9,8 +9,8 @@ from msgspec.structs import asdict
 from trunkline.audit import acts
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.monitoring import components, incidents
-from trunkline.surfaces.api.status import Incident
-from trunkline.surfaces.api.status import incident as shown
+from trunkline.monitoring.views import Incident
+from trunkline.monitoring.views import incident as shown
 
 
 @click.group()

@@ -4,14 +4,12 @@ import datetime
 import math
 import random
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import UNSET
 
-from trunkline import clock, ids
+from trunkline import clock
 from trunkline.errors import NotAuthenticated, RateLimited, TrunklineError, Unavailable
-from trunkline.paging import Page
-from trunkline.surfaces.http import wire
 from trunkline.surfaces.http.callers import Headers
 from trunkline.surfaces.http.problems import (
     BodyTooSlow,
@@ -20,7 +18,7 @@ from trunkline.surfaces.http.problems import (
     PathTooLong,
     PayloadTooLarge,
 )
-from trunkline.surfaces.http.route import Document, Route, Stream
+from trunkline.surfaces.http.route import Document, Stream
 
 AGAIN_SECONDS = 5  # at most, until who was refused with 503 should try again
 
@@ -44,13 +42,6 @@ class Answer(NamedTuple):
     headers: Headers
 
 
-def rendered(route: Route, result: Any) -> bytes:
-    if route.is_list:
-        assert isinstance(result, Page)
-        return wire.page(result.data, ids.cursor(result.next_before) if result.next_before is not None else None)
-    return wire.success(result)
-
-
 def unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], headers: Headers) -> Answer:
     headers = [(b"etag", found.etag.encode()), *headers]
     if found.is_known(asked.get(b"if-none-match", b"")):
@@ -58,9 +49,9 @@ def unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], hea
     return Answer(200, kind, found.body, headers)
 
 
-def of_an_error(error: TrunklineError, sent: Headers) -> Headers:
+def of_an_error(error: TrunklineError, sent: Headers, challenge: bytes) -> Headers:
     if isinstance(error, NotAuthenticated):
-        return [(b"www-authenticate", b'Bearer realm="trunkline"')]
+        return [(b"www-authenticate", challenge)]
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", error.allow.encode())]
     if isinstance(error, ContentCodingUnknown):

@@ -1,4 +1,4 @@
-"""The ASGI application of the API: finds the route, knows the caller, counts the request, runs the handler, answers.
+"""The ASGI application of all surfaces: finds the route, knows the caller, counts the request, runs it, answers.
 
 Written against ASGI itself (docs/decisions/0004): the table of typed routes is ours, and what a framework would add
 between it and the socket would cost more than the handlers do.
@@ -10,7 +10,7 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trunkline import ids, logs, metrics, refusals
@@ -32,10 +32,11 @@ from trunkline.surfaces.http.callers import Callers, Headers
 from trunkline.surfaces.http.documents import document
 from trunkline.surfaces.http.holds import Holds
 from trunkline.surfaces.http.problems import MethodNotAllowed, PathTooLong
-from trunkline.surfaces.http.route import OVER, Call, Document, Notice, Route, Stream
+from trunkline.surfaces.http.route import OVER, Call, Callback, Document, Route, Stream
 from trunkline.surfaces.http.router import Paths
 from trunkline.surfaces.http.strangers import Strangers
 from trunkline.surfaces.http.streaming import Receive, Send
+from trunkline.surfaces.http.surface import Surface
 
 log = logging.getLogger("trunkline.api")
 
@@ -45,12 +46,24 @@ SLOW_SECONDS = 1.0  # from when on a request gets a line in the log
 Scope = dict[str, Any]
 
 
-class Api:
-    """Serves a table of routes below BASE, and files (the documentation) beside it."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Came:
+    """A request as it came, before it is known whose."""
+
+    method: str
+    path: str
+    query: bytes
+    asked: Mapping[bytes, bytes]  # its header fields
+    address: str
+    request: logs.Request
+
+
+class Application:
+    """Serves surfaces, and files (the documentation) beside them; the first speaks where no other one does."""
 
     def __init__(
         self,
-        routes: Iterable[Route],
+        surfaces: Sequence[Surface],
         *,
         database: Database,
         keyring: Keyring,
@@ -70,7 +83,7 @@ class Api:
         self._addresses = addresses
         self._files = {path: (kind, document(body, 0)) for path, (kind, body) in files.items()}
         self._probes = probes
-        self._paths = Paths(routes)
+        self._paths = Paths(surfaces)
         self.refusals = refusals.Refusals(log)
 
     def at_once(self, scope: Scope) -> tuple[Headers, bytes] | None:
@@ -81,14 +94,15 @@ class Api:
         if scope["query_string"] or scope["method"] != "GET":
             return None
         before, _, last = scope["path"].rpartition("/")
-        route = self._paths.quick.get(before)
-        if route is None:
+        found = self._paths.quick.get(before)
+        if found is None:
             return None
+        surface, route = found
         assert route.scope is not None
         assert route.quick is not None
         started = time.perf_counter()
-        asked = dict(scope["headers"])
-        key = self._callers.recognise(route.scope, asked, self._addresses.of(scope["client"], scope["headers"]))
+        secret = surface.secret(dict(scope["headers"]))
+        key = self._callers.recognise(route.scope, secret, self._addresses.of(scope["client"], scope["headers"]))
         body = route.quick(key, last) if key is not None else None
         headers: Headers = []
         if key is None or body is None or not self._callers.count(key, headers):
@@ -96,7 +110,7 @@ class Api:
         headers += (
             *answers.PRIVATE,
             (b"x-request-id", ids.request_id().encode()),
-            (b"content-type", wire.JSON),
+            (b"content-type", surface.media),
             (b"content-length", b"%d" % len(body)),
         )
         metrics.request_ended(route.path, "GET", 200, time.perf_counter() - started)
@@ -109,23 +123,11 @@ class Api:
         head = scope["method"] == "HEAD"
         headers: Headers = []
         try:
-            status, content_type, body, more = await self._answer(scope, receive, headers, request)
-            headers += more
+            status, content_type, body, more = await self._respond(scope, receive, headers, request)
         except bodies.Disconnected:
             metrics.request_ended(request.route, scope["method"], 499, None)
             return
-        except TrunklineError as error:
-            status, content_type, body = error.status, wire.PROBLEM, wire.problem(error, request_id)
-            headers += (*answers.of_an_error(error, headers), *answers.PRIVATE)
-            _count(error)
-            if status in (401, 403):
-                self.refusals.note(self._addresses.of(scope["client"], scope["headers"]), f"{status} {error.code}")
-        except Exception:
-            log.exception("the request failed")
-            crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
-            status, content_type, body = crash.status, wire.PROBLEM, wire.problem(crash, request_id)
-            headers += answers.PRIVATE
-            _count(crash)
+        headers += more
         _note(request, scope["method"], status, time.perf_counter() - started)
         headers.append((b"x-request-id", request_id.encode()))
         if isinstance(body, Stream):
@@ -144,84 +146,131 @@ class Api:
         await send({"type": "http.response.body", "body": b"" if head else body})
         logs.end(request)
 
-    async def _answer(self, scope: Scope, receive: Receive, headers: Headers, request: logs.Request) -> Answer:
-        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_PATH:
-            raise PathTooLong(f"A path and its query have at most {LONGEST_PATH} bytes.")
-        path = scope["path"]
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        asked = dict(scope["headers"])
-        address = self._addresses.of(scope["client"], scope["headers"])
-        file = self._files.get(path)
-        if file is not None and method == "GET":
-            request.route = path
-            await self._strangers.admit(address, headers)
-            return answers.unless_known(file[0], file[1], asked, answers.OF_A_FILE)
-        if path in probes.PATHS and self._probes is not None:
-            await self._strangers.slow_probes(address)
-            return await self._probe(self._probes, method, path, scope, request)
+    async def _respond(self, scope: Scope, receive: Receive, headers: Headers, request: logs.Request) -> Answer:
+        """What a surface or the server itself answers; an error becomes a problem in the words of its surface."""
+        surface: Surface | None = None
         try:
-            route, values = self._paths.find(method, path)
-        except (NotFound, MethodNotAllowed):
-            await self._strangers.admit(address, headers)
+            if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_PATH:
+                raise PathTooLong(f"A path and its query have at most {LONGEST_PATH} bytes.")
+            method = "GET" if scope["method"] == "HEAD" else scope["method"]
+            came = Came(
+                method, scope["path"], scope["query_string"], dict(scope["headers"]),
+                self._addresses.of(scope["client"], scope["headers"]), request,
+            )  # fmt: skip
+            own = await self._own(came, scope, headers)
+            if own is not None:
+                return own
+            try:
+                surface, route, values = self._paths.find(method, came.path)
+            except (NotFound, MethodNotAllowed):
+                await self._strangers.admit(came.address, headers)
+                raise
+            request.route = route.path
+            if surface.signed:
+                return await self._callback(surface, route, receive, came)
+            if route.scope is None:
+                await self._strangers.admit(came.address, headers)
+                return await self._public(surface, route, came)
+            return await self._called(surface, route, values, receive, came, headers)
+        except bodies.Disconnected:
             raise
-        request.route = route.path
-        if route.is_notice:
-            return await self._notice(route, scope, receive, Notice(asked, b"", address, request.request_id))
-        if route.scope is None:
-            await self._strangers.admit(address, headers)
-            return await self._public(route, scope["query_string"], asked)
-        key = await self._callers.admit(route.scope, asked, address, headers)
+        except TrunklineError as error:
+            if error.status in (401, 403):
+                address = self._addresses.of(scope["client"], scope["headers"])
+                self.refusals.note(address, f"{error.status} {error.code}")
+            return self._refused(surface, scope, error, headers, request.request_id)
+        except Exception:
+            log.exception("the request failed")
+            crash = TrunklineError("Something went wrong on our side; the request id names it in the log.")
+            return self._refused(surface, scope, crash, headers, request.request_id)
+
+    def _refused(
+        self, surface: Surface | None, scope: Scope, error: TrunklineError, sent: Headers, request_id: str
+    ) -> Answer:
+        _count(error)
+        surface = surface or self._paths.surface_at(scope["path"])
+        content_type, body = surface.problem(error, request_id)
+        more = [*answers.of_an_error(error, sent, surface.challenge), *answers.PRIVATE]
+        return Answer(error.status, content_type, body, more)
+
+    async def _own(self, came: Came, scope: Scope, headers: Headers) -> Answer | None:
+        """What is no surface's: files, and the probes of whoever runs the server."""
+        file = self._files.get(came.path)
+        if file is not None and came.method == "GET":
+            came.request.route = came.path
+            await self._strangers.admit(came.address, headers)
+            return answers.unless_known(file[0], file[1], came.asked, answers.OF_A_FILE)
+        if came.path in probes.PATHS and self._probes is not None:
+            await self._strangers.slow_probes(came.address)
+            return await self._probe(self._probes, came.method, came.path, scope, came.request)
+        return None
+
+    async def _called(
+        self,
+        surface: Surface,
+        route: Route,
+        values: Mapping[str, str],
+        receive: Receive,
+        came: Came,
+        headers: Headers,
+    ) -> Answer:
+        """A call with a key: admitted, read whole, in its account's share, run."""
+        assert route.scope is not None
+        secret, request = surface.secret(came.asked), came.request
+        key = await self._callers.admit(route.scope, secret, surface.advice, came.address, headers)
         admitted = time.monotonic()
         request.key_id = key.key_id
-        if route.quick is not None and not scope["query_string"]:
+        if route.quick is not None and not came.query:
             known = route.quick(key, next(iter(values.values())))
             if known is not None:
-                return Answer(200, wire.JSON, known, answers.PRIVATE)
-        raw = await bodies.whole(receive, asked) if method != "GET" else b""
+                return Answer(200, surface.media, known, answers.PRIVATE)
+        raw = await bodies.whole(receive, came.asked) if came.method != "GET" else b""
         if time.monotonic() - admitted > FRESH_SECONDS:  # a body may take its time, and a key may end meanwhile
-            key = await self._callers.still(route.scope, asked, address)
-        query = wire.read_query(scope["query_string"], route.query)
+            key = await self._callers.still(route.scope, secret, came.address)
+        query = wire.read_query(came.query, route.query)
         request.held = bool(getattr(query, "wait", 0))
-        body = bodies.parsed(route, raw, asked)
-        call = Call(key, self._database, values, query, body, address, request.request_id)
-        if route.streams_events and b"last-event-id" in asked:
-            call.last_event_id = asked[b"last-event-id"].decode("latin-1")
+        body = surface.body(route, raw, came.asked)
+        call = Call(key, self._database, values, query, body, came.address, request.request_id)
+        if route.streams_events and b"last-event-id" in came.asked:
+            call.last_event_id = came.asked[b"last-event-id"].decode("latin-1")
         if route.beforehand is not None:
             with contextlib.ExitStack() as place:
                 place.callback(await self._bulkheads.enter("outside", key.account_id))
                 call.beforehand = await route.beforehand(call)
         claim = None
-        if route.idempotent and b"idempotency-key" in asked:
+        if route.idempotent and b"idempotency-key" in came.asked:
             claim = idempotency.claim(
                 key,
-                asked[b"idempotency-key"],
-                hashlib.sha256(b"\0".join((method.encode(), path.encode(), raw))).digest(),
-                sealed_under=asked[b"authorization"].partition(b" ")[2].strip() if route.shows_secret else None,
+                came.asked[b"idempotency-key"],
+                hashlib.sha256(b"\0".join((came.method.encode(), came.path.encode(), raw))).digest(),
+                sealed_under=secret.strip().encode("latin-1") if route.shows_secret else None,
             )
         share: Share | None = "held" if request.held else route.share
         if share is None:
-            return await self._run(route, call, claim, held=request.held)
+            return await self._run(surface, route, call, claim, held=request.held)
         with contextlib.ExitStack() as place:
             weight = route.weight(body) if route.weight else 1
             place.callback(await self._bulkheads.enter(share, key.account_id, weight))
             if time.monotonic() - admitted > FRESH_SECONDS:  # so may a turn
-                await self._callers.still(route.scope, asked, address)
-            answer = await self._run(route, call, claim, held=request.held)
+                await self._callers.still(route.scope, secret, came.address)
+            answer = await self._run(surface, route, call, claim, held=request.held)
             if isinstance(answer.body, Stream):  # which has its place until it ends
                 answer = answer._replace(body=answer.body.and_then(place.pop_all().close))
             return answer
 
-    async def _run(self, route: Route, call: Call, claim: idempotency.Claim | None, *, held: bool) -> Answer:
+    async def _run(
+        self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim | None, *, held: bool
+    ) -> Answer:
         assert route.scope is not None
         if claim is not None:
-            answer = await (self._once_outside if route.asks_outside else self._once)(route, call, claim)
+            answer = await (self._once_outside if route.asks_outside else self._once)(surface, route, call, claim)
         elif route.transacts:
-            answer = await self._database.transact(lambda connection: self._handle(route, call, connection))
+            answer = await self._database.transact(lambda connection: self._handle(surface, route, call, connection))
         elif held:
             async with self._holds.over(call.key, route.scope, call.address):
-                answer = await self._handle(route, call, self._database)
+                answer = await self._handle(surface, route, call, self._database)
         else:
-            answer = await self._handle(route, call, self._database)
+            answer = await self._handle(surface, route, call, self._database)
         if isinstance(answer.body, Stream):
             answer = answer._replace(body=self._holds.follow(call.key, route.scope, call.address, answer.body))
         if call.once_committed is not None:
@@ -236,33 +285,34 @@ class Api:
         again = [answers.soon()] if status == 503 else []
         return Answer(status, content_type, body, [*answers.PRIVATE, *again])
 
-    async def _handle(self, route: Route, call: Call, connection: Querier) -> Answer:
+    async def _handle(self, surface: Surface, route: Route, call: Call, connection: Querier) -> Answer:
         call.connection = connection
         answer = await route.handler(call)
         if isinstance(answer, Stream):
             return Answer(200, answer.content_type.encode(), answer, answers.PRIVATE)
         if answer is OVER:
             return Answer(204, b"", b"", answers.PRIVATE)
-        return Answer(200, wire.JSON, answers.rendered(route, answer), answers.PRIVATE)
+        return Answer(200, surface.media, surface.rendered(route, answer), answers.PRIVATE)
 
-    async def _notice(self, route: Route, scope: Scope, receive: Receive, notice: Notice) -> Answer:
-        wire.read_query(scope["query_string"], None)
-        await self._strangers.slow_failures(notice.address)
-        raw = await bodies.whole(receive, notice.headers)
+    async def _callback(self, surface: Surface, route: Route, receive: Receive, came: Came) -> Answer:
+        """What another system tells; an address whose signatures are wrong is slowed."""
+        wire.read_query(came.query, None)
+        await self._strangers.slow_failures(came.address)
+        raw = await bodies.whole(receive, came.asked)
         wire.check_escapes(raw)
-        whole = dataclasses.replace(notice, body=raw)
+        told = Callback(came.asked, raw, came.address, came.request.request_id)
         try:
-            return Answer(200, wire.JSON, answers.rendered(route, await route.handler(whole)), answers.PRIVATE)
+            return Answer(200, surface.media, surface.rendered(route, await route.handler(told)), answers.PRIVATE)
         except InvalidSignature:
-            self._strangers.failed(notice.address)
+            self._strangers.failed(came.address)
             raise
 
-    async def _public(self, route: Route, query: bytes, asked: Mapping[bytes, bytes]) -> Answer:
-        found: Document = await route.handler(wire.read_query(query, route.query))
+    async def _public(self, surface: Surface, route: Route, came: Came) -> Answer:
+        found: Document = await route.handler(wire.read_query(came.query, route.query))
         caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds), answers.NOSNIFF]
-        return answers.unless_known(wire.JSON, found, asked, caching)
+        return answers.unless_known(surface.media, found, came.asked, caching)
 
-    async def _once(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
+    async def _once(self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
         """The effect and the record of its answer, in one transaction; or the first answer again."""
 
         async def once(connection: Querier) -> Answer:
@@ -270,16 +320,16 @@ class Api:
             earlier = await idempotency.take(connection, claim)
             replayed = [*answers.PRIVATE, (b"idempotent-replayed", b"true")] if earlier is not None else answers.PRIVATE
             if earlier is not None and not route.repeatable:
-                return Answer(200, wire.JSON, earlier, replayed)
+                return Answer(200, surface.media, earlier, replayed)
             call.connection = connection
-            rendered = answers.rendered(route, await route.handler(call))
+            rendered = surface.rendered(route, await route.handler(call))
             if earlier is None:
                 await idempotency.record(connection, claim, b"" if route.repeatable else rendered)
-            return Answer(200, wire.JSON, rendered, replayed)
+            return Answer(200, surface.media, rendered, replayed)
 
         return await self._database.transact(once)
 
-    async def _once_outside(self, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
+    async def _once_outside(self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
         """As ``_once``, with no transaction open around a handler that asks somebody outside.
 
         Until its answer is recorded, it is the handler that does nothing twice, by the key.
@@ -294,11 +344,11 @@ class Api:
         earlier = await self._database.transact(lambda connection: claimed(connection, None))
         if earlier is None:
             call.idempotency_key = claim.key
-            rendered = answers.rendered(route, await route.handler(call))
+            rendered = surface.rendered(route, await route.handler(call))
             earlier = await self._database.transact(lambda connection: claimed(connection, rendered))
             if earlier is None:  # nobody else with this key was faster
-                return Answer(200, wire.JSON, rendered, answers.PRIVATE)
-        return Answer(200, wire.JSON, earlier, [*answers.PRIVATE, (b"idempotent-replayed", b"true")])
+                return Answer(200, surface.media, rendered, answers.PRIVATE)
+        return Answer(200, surface.media, earlier, [*answers.PRIVATE, (b"idempotent-replayed", b"true")])
 
 
 def _count(error: TrunklineError) -> None:

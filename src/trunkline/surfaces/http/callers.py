@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import functools
-from collections.abc import Mapping
 from typing import Literal
 
 from trunkline import clock
@@ -26,14 +25,14 @@ class Callers:
         self._limiter = limiter
         self._appeal = appeal
 
-    async def admit(self, scope: str, asked: Mapping[bytes, bytes], address: str, headers: Headers) -> Key:
-        """The caller's key; what is to be said of the limits is added to ``headers``.
+    async def admit(self, scope: str, secret: str, advice: str, address: str, headers: Headers) -> Key:
+        """The key of a caller's secret; ``advice`` is for who sent none. What is said of limits goes to ``headers``.
 
         Counted before anything is refused but an unknown key, which its address pays for, so that no refusal is a way
         round the limit. Raises
         NotAuthenticated, RateLimited, IpNotAllowed, AccountFrozen, InsufficientScope.
         """
-        key = await self._find(asked, address)
+        key = await self._find(secret, advice, address)
         is_allowed_there = key.allows(address)
         decision = self._limiter.take(key if is_allowed_there else _outsider(key))
         if not isinstance(decision, Decision):
@@ -46,26 +45,24 @@ class Callers:
             raise refused
         return key
 
-    async def still(self, scope: str, asked: Mapping[bytes, bytes], address: str) -> Key:
+    async def still(self, scope: str, secret: str, address: str) -> Key:
         """The key of a caller who was let in a while ago, as it stands now; not counted again. Raises as ``admit``."""
-        key = await self._find(asked, address)
+        key = await self._find(secret, "", address)
         refused = self.refusal(key, scope, address)
         if refused is not None:
             raise refused
         return key
 
-    async def _find(self, asked: Mapping[bytes, bytes], address: str) -> Key:
-        scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
-        is_bearer = scheme.lower() == "bearer" and bool(secret)
-        key = self._keyring.remembered(secret) if is_bearer else None
+    async def _find(self, secret: str, advice: str, address: str) -> Key:
+        key = self._keyring.remembered(secret)
         if key is not None:
             return key
         secret = secret.strip()
         if not self._keyring.knows(secret):  # a customer is not shut out by who tries keys beside them
             await self._strangers.admit_unknown(address)
         try:
-            if not is_bearer:
-                raise NotAuthenticated("Send your API key as «Authorization: Bearer KEY».")
+            if not secret:
+                raise NotAuthenticated(advice)
             return await self._keyring.find(secret)
         except NotAuthenticated:
             self._strangers.failed(address)
@@ -83,10 +80,9 @@ class Callers:
             return InsufficientScope(f"The key lacks the scope {scope!r}.", scope=scope)
         return None
 
-    def recognise(self, scope: str, asked: Mapping[bytes, bytes], address: str) -> Key | None:
+    def recognise(self, scope: str, secret: str, address: str) -> Key | None:
         """The caller's key where it is known without a wait and nothing speaks against it; it is not counted yet."""
-        scheme, _, secret = asked.get(b"authorization", b"").decode("latin-1").partition(" ")
-        key = self._keyring.remembered(secret) if scheme == "Bearer" else None
+        key = self._keyring.remembered(secret)
         if key is None or key.frozen is not None or scope not in key.scopes or not key.allows(address):
             return None
         return key

@@ -9,19 +9,38 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from trunkline.errors import Unavailable
 from trunkline.surfaces.http.route import Document
 
 SLICE_SECONDS = 0.002
 
+Current = TypeVar("Current")
 Key = tuple[Any, ...]  # what was asked, and of which version
 
 
 def document(body: bytes, max_age_seconds: int) -> Document:
     """A body with the ETag of what it says, so that all processes name it alike."""
     return Document(body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"', max_age_seconds)
+
+
+class Latest(Generic[Current]):
+    """The document of what is current, made anew once that is another object than it was made of."""
+
+    def __init__(
+        self, current: Callable[[], Awaitable[Current]], make: Callable[[Current], bytes], *, max_age_seconds: int
+    ) -> None:
+        self._current = current
+        self._make = make
+        self._max_age_seconds = max_age_seconds
+        self._made: tuple[Current, Document] | None = None
+
+    async def document(self) -> Document:
+        current = await self._current()
+        if self._made is None or self._made[0] is not current:
+            self._made = current, document(self._make(current), self._max_age_seconds)
+        return self._made[1]
 
 
 class Slices:

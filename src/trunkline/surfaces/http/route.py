@@ -15,7 +15,6 @@ from trunkline.audit.acts import Actor
 from trunkline.errors import TrunklineError
 from trunkline.storage.database import Querier
 
-BASE = "/api/v1"
 EVENT_STREAM = "text/event-stream"
 
 
@@ -42,8 +41,8 @@ class Call:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Notice:
-    """What another system tells, as it came: whether it is who it says is for the handler to prove."""
+class Callback:
+    """What another system tells (a webhook that comes in), as it came: its signature is for the handler to prove."""
 
     headers: Mapping[bytes, bytes]
     body: bytes
@@ -107,8 +106,8 @@ class Over:
 OVER = Over()
 
 
-Handler = Callable[[Call], Awaitable[Any]]
-PublicHandler = Callable[[Any], Awaitable[Any]]
+Handler = Callable[[Any], Awaitable[Any]]
+"""Takes a Call; on a public route its query struct, and answers with a Document; on a signed surface a Callback."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +115,9 @@ class Route:
     """A line of the table. ``scope`` None: public, no key and no limit. ``answer``: the type of ``data``."""
 
     method: str
-    path: str  # below BASE, with {names}
+    path: str  # below the base of its surface, with {names}
     scope: str | None
-    handler: Any
+    handler: Handler
     summary: str
     description: str = ""
     tag: str
@@ -133,10 +132,8 @@ class Route:
     beforehand: "Callable[[Call], Awaitable[Any]] | None" = None  # looks outside before a transaction is open
     asks_outside: bool = False  # so no transaction is open around its handler, which does nothing twice by itself
     quick: Callable[[Key, str], bytes | None] | None = None  # the body, where it is there already for what is named
-    is_notice: bool = False  # from another system: its handler gets a Notice
     content_type: str = "application/json"  # of the answer; another one: the handler returns a Stream
     may_be_over: bool = False  # of a stream: its handler may return OVER
-    bare: bool = False  # its answer stands alone, without the envelope, as another system's format asks
     share: Share | None = (
         "work"  # which places of its account a call takes; None: what it reads is read for many at once
     )

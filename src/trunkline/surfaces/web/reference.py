@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
+from trunkline.surfaces import BASE
+
 Schema = dict[str, Any]
 
 HOST = "http://127.0.0.1:8600"
-BASE = "/api/v1"
 JSON = "application/json"
 DEEPEST = 3  # levels of fields in one table
 INTRODUCTION = {

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of a table of routes: what a fuzzer checks, a client generator reads and /docs shows.
 
 Everything about a route is derived: shapes from its structs (JSON Schema 2020-12), errors from the classes that it
-names and from what ``server.py`` adds, examples of errors from the renderer that sends them.
+names and from what the engine adds, examples of errors from the renderer that sends them.
 """
 
 import itertools
@@ -31,7 +31,8 @@ from trunkline.surfaces.http.problems import (
     UnsupportedMediaType,
     VersionNotSupported,
 )
-from trunkline.surfaces.http.route import BASE, PageQuery, Route
+from trunkline.surfaces.http.route import PageQuery, Route
+from trunkline.surfaces.http.surface import Surface
 
 _ALWAYS = ("X-Request-Id", "X-Content-Type-Options", "Cache-Control")
 _OWN = {
@@ -43,19 +44,19 @@ _OWN = {
 _UNLIMITED = (401, 414, 431, 501, 505)  # refused before it is known whose the request is
 
 
-def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
-    """The document of a table, ready for a JSON encoder. Raises ValueError where two handlers of a tag share a name."""
-    table = list(routes)
-    shapes = Shapes(table)
+def document(surfaces: Iterable[Surface], *, version: str) -> dict[str, Any]:
+    """The document of all tables, for a JSON encoder. Raises ValueError where two handlers of a tag share a name."""
+    table = [(surface, route) for surface in surfaces for route in surface.routes]
+    shapes = Shapes([route for _, route in table])
     paths: dict[str, Schema] = {}
     seen: set[str] = set()
-    for route in table:
-        operation = _operation(route, shapes)
+    for surface, route in table:
+        operation = _operation(surface, route, shapes)
         if operation["operationId"] in seen:
             raise ValueError(f"two routes are called {operation['operationId']}")
         seen.add(operation["operationId"])
-        paths.setdefault(BASE + route.path, {})[route.method.lower()] = operation
-    kinds = {kind.code: kind for route in table for kind in _errors(route)}
+        paths.setdefault(surface.base + route.path, {})[route.method.lower()] = operation
+    kinds = {kind.code: kind for surface, route in table for kind in _errors(surface, route)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -68,7 +69,7 @@ def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [
             {"name": tag, "description": TAGS[tag]} if tag in TAGS else {"name": tag}
-            for tag in dict.fromkeys(route.tag for route in table)
+            for tag in dict.fromkeys(route.tag for _, route in table)
         ],
         "paths": paths,
         "components": {
@@ -89,7 +90,7 @@ def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, shapes: "Shapes") -> Schema:
+def _operation(surface: Surface, route: Route, shapes: Shapes) -> Schema:
     scope = f"Needs a key with the scope `{route.scope}`." if route.scope else "Public: needs no key."
     operation: Schema = {
         "operationId": f"{route.tag.lower()}_{route.handler.__name__}",
@@ -103,9 +104,8 @@ def _operation(route: Route, shapes: "Shapes") -> Schema:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
     if route.streams_events:
         parameters.append({"$ref": "#/components/parameters/LastEventId"})
-    if route.is_notice:
-        parameters.append({"$ref": "#/components/parameters/StripeSignature"})
-    elif route.scope is None:
+    parameters += ({"$ref": f"#/components/parameters/{name}"} for name in surface.headers)
+    if route.scope is None and not surface.signed:
         parameters.append({"$ref": "#/components/parameters/IfNoneMatch"})
     if parameters:
         operation["parameters"] = parameters
@@ -114,13 +114,13 @@ def _operation(route: Route, shapes: "Shapes") -> Schema:
             "required": not route.may_be_empty,
             "content": {"application/json": {"schema": shapes.of(route.body)}},
         }
-    if route.is_notice:
+    if surface.signed:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
-    if route.content_type == wire.JSON.decode() and not route.bare:
+    if route.content_type == wire.JSON.decode() and surface.enveloped:
         answer = shapes.envelope(route, operation["operationId"])
     else:
         answer = shapes.of(route.answer)
-    operation["responses"] = _responses(route, answer)
+    operation["responses"] = _responses(surface, route, answer)
     return operation
 
 
@@ -160,7 +160,7 @@ def _query_parameters(route: Route) -> Iterator[Schema]:
         yield parameter | {"schema": each}
 
 
-def _errors(route: Route) -> list[type[TrunklineError]]:
+def _errors(surface: Surface, route: Route) -> list[type[TrunklineError]]:
     """What a route may answer: its own errors, and those of the server around it."""
     kinds = {
         *route.errors, errors.InvalidRequest, PathTooLong, MalformedRequest,
@@ -170,7 +170,7 @@ def _errors(route: Route) -> list[type[TrunklineError]]:
     if route.scope is not None:
         kinds |= {errors.NotAuthenticated, InsufficientScope, IpNotAllowed, AccountFrozen}
         kinds.add(TooManyAtOnce)
-    if not route.is_notice:
+    if not surface.signed:
         kinds.add(errors.RateLimited)
     if "{" in route.path:
         kinds.add(errors.NotFound)
@@ -187,9 +187,9 @@ def _headers(*names: str) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _responses(route: Route, answer: Schema) -> Schema:
-    limited = ("RateLimit-Policy", "RateLimit") if not route.is_notice else ()
-    is_cached = route.scope is None and not route.is_notice
+def _responses(surface: Surface, route: Route, answer: Schema) -> Schema:
+    limited = ("RateLimit-Policy", "RateLimit") if not surface.signed else ()
+    is_cached = route.scope is None and not surface.signed
     caching = ("ETag",) if is_cached else ()
     streaming = ("X-Accel-Buffering",) if route.streams_events else ()
     replayed = ("Idempotent-Replayed",) if route.idempotent else ()
@@ -207,7 +207,7 @@ def _responses(route: Route, answer: Schema) -> Schema:
         }
     if is_cached:
         responses["304"] = {"description": "Your copy is still good.", "headers": _headers(*_ALWAYS, *caching)}
-    for status, group in itertools.groupby(_errors(route), key=lambda kind: kind.status):
+    for status, group in itertools.groupby(_errors(surface, route), key=lambda kind: kind.status):
         kinds = list(group)
         own = _OWN.get(status, ())
         responses[str(status)] = {
