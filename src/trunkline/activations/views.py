@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -24,47 +24,45 @@ LIVE = frozenset({"waiting", "received"})
 _CancelAvailableAt = Annotated[
     str, Meta(description="From when the lease can be cancelled.", examples=["2026-04-19T14:30:00Z"])
 ]
-_Cost = Annotated[Decimal, Meta(description="What the lease costs.", examples=[0.8])]
 _ExpiresAt = Annotated[str, Meta(description="When the lease ends by itself.", examples=["2026-04-19T14:50:00Z"])]
-_Revision = Annotated[int, Meta(description="Counts the texts of the lease.", examples=[1])]
+Cost = Annotated[Decimal, Meta(description="What the lease costs.", examples=[0.8])]
+Refund = Annotated[Decimal, Meta(description="What was given back; 0 where nothing was.", examples=[0])]
+Code = Annotated[
+    str,
+    Meta(
+        description="The code in the text; null where none was recognised, or the text is erased.", examples=["847291"]
+    ),
+]
+FullText = Annotated[
+    str, Meta(description="The whole text; null once it is erased.", examples=["Your WhatsApp code: 847291"])
+]
+ReceivedAt = Annotated[str, Meta(description="When the text arrived.", examples=["2026-04-19T14:35:22Z"])]
+Sender = Annotated[str, Meta(description="Who sent the text.", examples=["WhatsApp"])]
+Revision = Annotated[int, Meta(description="Counts the texts of the lease.", examples=[1])]
+Erased = Annotated[
+    bool,
+    Meta(description="Whether text and code were erased, because they had been kept long enough.", examples=[False]),
+]
+Incomplete = Annotated[
+    bool,
+    Meta(
+        description="Whether parts of a long text were missing when it was given to you; `[…]` stands for them. If "
+        "they come after all, the whole text is the next revision.",
+        examples=[False],
+    ),
+]
 
 
 class Sms(msgspec.Struct, frozen=True):
     """A text that arrived for a lease."""
 
-    code: (
-        Annotated[
-            str,
-            Meta(
-                description="The code in the text; null where none was recognised, or the text is erased.",
-                examples=["847291"],
-            ),
-        ]
-        | None
-    )
-    full_text: (
-        Annotated[
-            str, Meta(description="The whole text; null once it is erased.", examples=["Your WhatsApp code: 847291"])
-        ]
-        | None
-    )
-    received_at: Annotated[str, Meta(description="When the text arrived.", examples=["2026-04-19T14:35:22Z"])]
-    sender: Annotated[str, Meta(description="Who sent the text.", examples=["WhatsApp"])]
-    revision: _Revision
-    erased: Annotated[
-        bool,
-        Meta(
-            description="Whether text and code were erased, because they had been kept long enough.", examples=[False]
-        ),
-    ] = False
-    incomplete: Annotated[
-        bool,
-        Meta(
-            description="Whether parts of a long text were missing when it was given to you; `[…]` stands for them. If "
-            "they come after all, the whole text is the next revision.",
-            examples=[False],
-        ),
-    ] = False
+    code: Code | None
+    full_text: FullText | None
+    received_at: ReceivedAt
+    sender: Sender
+    revision: Revision
+    erased: Erased = False
+    incomplete: Incomplete = False
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -72,7 +70,7 @@ class Status(msgspec.Struct, frozen=True):
 
     status: Annotated[State, Meta(description="The state of the lease.", examples=["received"])]
     sms: Annotated[Sms, Meta(description="The newest text; null until one has come.")] | None
-    revision: _Revision
+    revision: Revision
     messages: Annotated[list[Sms], Meta(description="All texts of the lease, oldest first.")]
     expires_at: _ExpiresAt
     cancel_available_at: _CancelAvailableAt
@@ -88,7 +86,7 @@ class Lease(msgspec.Struct, frozen=True):
     country: fields.Country
     service: fields.Service
     expires_at: _ExpiresAt | None
-    cost: _Cost
+    cost: Cost
     cancel_available_at: _CancelAvailableAt | None
     labels: fields.Labels
     dry_run: fields.DryRun
@@ -101,8 +99,8 @@ class Activation(Status, frozen=True, kw_only=True):
     phone_number: fields.PhoneNumber
     country: fields.Country
     service: fields.Service
-    cost: _Cost
-    refund: Annotated[Decimal, Meta(description="What was given back; 0 where nothing was.", examples=[0])]
+    cost: Cost
+    refund: Refund
     currency: fields.Currency
     carrier: Annotated[str, Meta(description="The carrier that the number belongs to.", examples=["simulated"])]
     created_at: fields.CreatedAt
@@ -153,13 +151,12 @@ _read_texts = msgspec.json.Decoder(list[_Kept]).decode
 
 def texts(row: Row) -> list[Sms]:
     """The texts of a row, oldest first."""
-    return [_opened(kept) for kept in _read_texts(row["texts"])] if row["texts"] else []
+    return [_sms(kept) for kept in _read_texts(row["texts"])] if row["texts"] else []
 
 
-def _opened(kept: _Kept) -> Sms:
-    full_text, code = kept.full_text, kept.code
-    if kept.sealed and kept.key:
-        full_text, code = vault.unseal(bytes.fromhex(kept.key), bytes.fromhex(kept.sealed)) or (None, None)
+def _sms(kept: _Kept) -> Sms:
+    key, sealed = bytes.fromhex(kept.key or ""), bytes.fromhex(kept.sealed or "")
+    full_text, code = vault.opened(kept.full_text, kept.code, key, sealed)
     return Sms(
         code,
         full_text,
@@ -189,20 +186,40 @@ def status(row: Row, now: datetime.datetime) -> Status:
     return Status(**_common(row, now))
 
 
+class Identity(TypedDict):
+    """Which lease it is, in answers and in events."""
+
+    activation_id: str
+    phone_number: str
+    country: str
+    service: str
+
+
+def identity(row: Row) -> Identity:
+    return Identity(
+        activation_id=str(row["activation_id"]),
+        phone_number=row["e164"],
+        country=row["country"],
+        service=row["service"],
+    )
+
+
+def labels(row: Row) -> dict[str, str]:
+    found: dict[str, str] = msgspec.json.decode(row["labels"]) if row["labels"] else {}
+    return found
+
+
 def _whole(row: Row, now: datetime.datetime) -> dict[str, Any]:
     return {
         **_common(row, now),
-        "activation_id": str(row["activation_id"]),
-        "phone_number": row["e164"],
-        "country": row["country"],
-        "service": row["service"],
+        **identity(row),
         "cost": money.show(row["cost_micros"]),
         "refund": money.show(row["refund_micros"]),
         "currency": row["currency"],
         "carrier": row["carrier"],
         "created_at": iso(row["created_at"]),
         "ended_at": iso(row["ended_at"]) if row["ended_at"] else None,
-        "labels": msgspec.json.decode(row["labels"]) if row["labels"] else {},
+        "labels": labels(row),
     }
 
 

@@ -5,14 +5,16 @@ is told as erased (docs/webhooks.md).
 """
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from trunkline import money
+from trunkline.activations import views
 from trunkline.clock import iso
 from trunkline.egress import urls
+from trunkline.events.told import ActivationEvent, SmsReceived, Told
 from trunkline.storage import vault
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
@@ -57,45 +59,40 @@ def content(row: Row) -> Content:
     return Content(shown_id(row["event_id"]), row["type"], _encoder.encode(body))
 
 
-def _data(row: Row) -> Mapping[str, Any]:
+def _data(row: Row) -> Told | dict[str, Any]:
     if row["activation_id"] is None:
-        stored: dict[str, Any] = msgspec.json.decode(row["data"])
-        if row["type"] == "webhook.disabled" and "url" in stored:
-            # it is told to the account's other webhooks, whose receivers have no business with this one's secrets
-            stored["url"] = urls.discreet(stored["url"])
-        return {
-            name.removesuffix("_micros"): money.show(value) if name.endswith("_micros") else value
-            for name, value in stored.items()
-        }
-    lease = {
-        "activation_id": str(row["activation_id"]),
-        "phone_number": row["e164"],
-        "country": row["country"],
-        "service": row["service"],
-    }
-    labels = {"labels": msgspec.json.decode(row["labels"]) if row["labels"] else {}}
+        return _stored(row)
     if row["type"] == "sms.received":
-        return lease | _text(row) | labels
+        full_text, code = vault.opened(row["body"], row["code"], row["key"], row["sealed"])
+        return SmsReceived(
+            **views.identity(row),
+            code=code,
+            full_text=full_text,
+            received_at=iso(row["received_at"]),
+            revision=row["revision"],
+            sender=row["sender"],
+            erased=full_text is None,
+            incomplete=row["incomplete"],
+            labels=views.labels(row),
+        )
     status = row["type"].partition(".")[2]
-    refund = row["refund_micros"] if status in ("cancelled", "expired") else 0
-    return lease | {
-        "status": "waiting" if status == "created" else status,
-        "cost": money.show(row["cost_micros"]),
-        "refund": money.show(refund),
-        "currency": row["currency"],
-    } | labels  # fmt: skip
+    return ActivationEvent(
+        **views.identity(row),
+        status="waiting" if status == "created" else status,
+        cost=money.show(row["cost_micros"]),
+        refund=money.show(row["refund_micros"] if status in ("cancelled", "expired") else 0),
+        currency=row["currency"],
+        labels=views.labels(row),
+    )
 
 
-def _text(row: Row) -> dict[str, Any]:
-    full_text, code = row["body"], row["code"]
-    if row["sealed"] is not None:
-        full_text, code = vault.unseal(row["key"], row["sealed"]) or (None, None)
+def _stored(row: Row) -> dict[str, Any]:
+    """What the outbox keeps of an event that is about no lease: as told, but for money, which is in micros there."""
+    stored: dict[str, Any] = msgspec.json.decode(row["data"])
+    if row["type"] == "webhook.disabled" and "url" in stored:
+        # it is told to the account's other webhooks, whose receivers have no business with this one's secrets
+        stored["url"] = urls.discreet(stored["url"])
     return {
-        "code": code,
-        "full_text": full_text,
-        "received_at": iso(row["received_at"]),
-        "revision": row["revision"],
-        "sender": row["sender"],
-        "erased": full_text is None,
-        "incomplete": row["incomplete"],
+        name.removesuffix("_micros"): money.show(value) if name.endswith("_micros") else value
+        for name, value in stored.items()
     }

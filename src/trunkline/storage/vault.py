@@ -63,6 +63,13 @@ def unseal(key: bytes | None, sealed: bytes | None) -> tuple[str, str | None] | 
     return None if plain is None else _read(plain)
 
 
+def opened(
+    body: str | None, code: str | None, key: bytes | None, sealed: bytes | None
+) -> tuple[str | None, str | None]:
+    """Body and code as a row holds them; None where they are erased. In the clear: what came before there were keys."""
+    return (unseal(key, sealed) or (None, None)) if sealed else (body, code)
+
+
 def unseal_part(key: bytes | None, sealed: bytes) -> bytes:
     """The payload; nothing where its key is gone."""
     return _open(key, sealed) or b""

@@ -52,15 +52,8 @@ async def inbox(
         say(f"    {shown}")
 
 
-def _opened(row: Row) -> tuple[str | None, str | None]:
-    """Body and code; None where they are erased. In the clear is what came before there were keys."""
-    if row["body"] is not None:
-        return row["body"], row["code"]
-    return vault.unseal(row["key"], row["sealed"]) or (None, None)
-
-
 def _facts(row: Row) -> dict[str, object]:
-    body, code = _opened(row)
+    body, code = vault.opened(row["body"], row["code"], row["key"], row["sealed"])
     return {
         "received_at": iso(row["received_at"]),
         "carrier": row["carrier"],

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from trunkline import clock
 from trunkline.errors import InvalidRequest, NotFound
 from trunkline.events import contents, types
 from trunkline.events.webhooks import samples, signing
@@ -154,7 +155,8 @@ async def delete(connection: Querier, endpoint_id: int | None, whose: Whose) -> 
 async def tell(connection: Querier, endpoint: Row, type_: str) -> str:
     """An event for this endpoint alone, with a sample of what its type tells; its id. Raises WebhookDisabled."""
     _must_be_enabled(endpoint)
-    data = msgspec.json.encode(samples.sample(type_, webhook_id=str(endpoint["endpoint_id"]))).decode()
+    sample = samples.sample(type_, webhook_id=str(endpoint["endpoint_id"]), at=clock.iso(clock.now()))
+    data = msgspec.json.encode(samples.stored(sample)).decode()
     event_id = await connection.fetchval(
         SQL.tell_endpoint, endpoint["account_id"], endpoint["test"], endpoint["endpoint_id"], type_, data
     )

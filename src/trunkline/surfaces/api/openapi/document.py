@@ -16,6 +16,7 @@ from trunkline import errors
 from trunkline.accounts.problems import AccountFrozen, InsufficientScope, IpNotAllowed, TooManyAtOnce
 from trunkline.errors import TrunklineError
 from trunkline.storage.database import DatabaseAway
+from trunkline.surfaces.api.openapi import webhooks
 from trunkline.surfaces.api.openapi.problems import example
 from trunkline.surfaces.api.openapi.schemas import REF, Shapes, finished, pascal
 from trunkline.surfaces.api.openapi.words import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, WORDS, Schema
@@ -72,6 +73,7 @@ def document(surfaces: Iterable[Surface], *, version: str) -> dict[str, Any]:
             for tag in dict.fromkeys(route.tag for _, route in table)
         ],
         "paths": paths,
+        "webhooks": webhooks.operations(shapes),
         "components": {
             "schemas": dict(sorted(shapes.schemas.items())),
             "responses": _shared_responses(paths),

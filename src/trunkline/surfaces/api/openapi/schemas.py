@@ -9,6 +9,7 @@ import msgspec
 
 from trunkline import money
 from trunkline.activations import lifecycle
+from trunkline.events import told
 from trunkline.surfaces.api.openapi.problems import problem
 from trunkline.surfaces.api.openapi.words import WORDS, Schema
 from trunkline.surfaces.http.route import Route
@@ -48,7 +49,7 @@ class Shapes:
 
     def __init__(self, table: list[Route]) -> None:
         given = [route.body for route in table if route.body is not None]
-        sent = [part for route in table for part in _parts(route.answer)]
+        sent = [*(part for route in table for part in _parts(route.answer)), *told.DATA.values()]
         refusal = problem()
         kinds = list(dict.fromkeys([*given, *sent, refusal]))
         found, components = msgspec.json.schema_components(kinds, ref_template=REF + "{name}")

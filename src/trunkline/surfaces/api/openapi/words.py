@@ -240,6 +240,31 @@ PARAMETERS: dict[str, Schema] = {
         "description": "The time of the message and its signature, as Stripe's documentation says.",
         "schema": {"type": "string"},
     },
+    "WebhookId": {
+        "name": "webhook-id",
+        "in": "header",
+        "description": "The event's id, the same whenever it is sent: what you have seen already, you can leave.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^evt_[0-9]{1,18}$"},
+        "example": "evt_1042",
+    },
+    "WebhookTimestamp": {
+        "name": "webhook-timestamp",
+        "in": "header",
+        "description": "When this attempt was made, in seconds since 1970.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "example": "1776609322",
+    },
+    "WebhookSignature": {
+        "name": "webhook-signature",
+        "in": "header",
+        "description": "One signature for each secret that signs, with spaces between: `v1,` and the Base64 of the "
+        "HMAC-SHA256 over id, timestamp and body, as Standard Webhooks 1.0 says.",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
