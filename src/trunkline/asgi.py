@@ -87,16 +87,9 @@ def push(config: Config, built: Platform) -> Push:
 def _policy(config: Config) -> Policy:
     return Policy(
         fee_micros=money.parse(config.money.cancel_fee),
-        max_active=config.policy.max_active,
-        purchases_per_hour=config.policy.purchases_per_hour,
-        cancels_per_hour=config.policy.cancels_per_hour,
-        success_floor=config.policy.success_floor,
+        caps=config.policy,
         retention_days=config.retention.days,
         appeal=config.policy.appeal,
-        test_max_active=config.policy.test_max_active,
-        test_max_any=config.policy.test_max_any,
-        test_country_share=config.policy.test_country_share,
-        test_purchases_per_day=config.policy.test_purchases_per_day,
     )
 
 

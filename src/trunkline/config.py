@@ -17,6 +17,7 @@ import msgspec
 import platformdirs
 
 from trunkline import egress, money
+from trunkline.accounts.caps import SHARES, Caps
 from trunkline.egress import urls
 from trunkline.errors import InvalidRequest, OperatorError
 
@@ -112,25 +113,16 @@ class PoolOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("ttl_seconds is 60 to 3600")
 
 
-class PolicyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    max_active: int
-    purchases_per_hour: int
-    cancels_per_hour: int
-    success_floor: float
+class PolicyOptions(Caps[int, float], forbid_unknown_fields=True, frozen=True):
     appeal: str
-    test_max_active: int
-    test_max_any: int
-    test_country_share: float
-    test_purchases_per_day: int
     most_keys: int
     keys_per_day: int
 
     def __post_init__(self) -> None:
-        tests = (self.test_max_active, self.test_max_any, self.test_purchases_per_day)
-        if min(self.max_active, self.purchases_per_hour, self.cancels_per_hour, *tests) < 0:
+        if any(getattr(self, name) < 0 for name in Caps.__struct_fields__ if name not in SHARES):
             raise ValueError("a cap is 0 or more")
-        if not (0 <= self.success_floor <= 1 and 0 <= self.test_country_share <= 1):
-            raise ValueError("success_floor and test_country_share are shares, 0 to 1")
+        if not all(0 <= getattr(self, name) <= 1 for name in SHARES):
+            raise ValueError(f"{' and '.join(SHARES)} are shares, 0 to 1")
         if min(self.most_keys, self.keys_per_day) < 1:
             raise ValueError("most_keys and keys_per_day are 1 or more")
 

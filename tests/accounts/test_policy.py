@@ -101,6 +101,8 @@ SOME: dict[str, st.SearchStrategy[Any]] = {
     "purchases_per_hour": st.integers(-5, 2**31 + 5),
     "cancels_per_hour": st.integers(-5, 2**31 + 5),
     "success_floor": st.decimals(-2, 2) | st.decimals(),
+    "test_max_active": st.integers(-5, 2**31 + 5),
+    "test_country_share": st.decimals(-2, 2) | st.decimals(),
     "retention_days": st.integers(-5, 40),
     "cap_day_micros": st.integers(0, 10**15),
 }
@@ -143,9 +145,14 @@ def test_the_operator_sees_where_each_cap_comes_from_and_changes_it(trunkline: T
     words = trunkline.run("account", "policy", customer.email, "--reset", "max-active", "--low-balance", "1").stdout
     assert "33      settings" in words
     assert "1.00    account" in words
+    assert trunkline(
+        *("account", "policy", customer.email, "--test-max-any", "3", "--test-country-share", "0.5"),
+    )["policy"]["test_country_share"] == {"value": 0.5, "from": "account"}
     for options, complaint in (
         (("--max-active", "-1"), "max_active is 0 to 2147483647."),
         (("--success-floor", "1.5"), "success_floor is a share: 0 to 1, with at most three decimals."),
+        (("--test-country-share", "2"), "test_country_share is a share: 0 to 1, with at most three decimals."),
+        (("--test-purchases-per-day", "-1"), "test_purchases_per_day is 0 to 2147483647."),
         (("--success-floor", "nan"), "success_floor is a share: 0 to 1, with at most three decimals."),
         (("--cap-day", "1", "--reset", "cap-day"), "--cap-day is given and reset at once."),
     ):

@@ -3,6 +3,7 @@ that is kept."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import pytest_asyncio
 from tests.days import within_a_day
 from tests.house import Buyer, House, data, opened, problem
 
+from trunkline.accounts import policy
 from trunkline.activations import sweeper
 from trunkline.activations.sweeper import Keep
+from trunkline.audit.acts import Actor
 
 pytestmark = pytest.mark.asyncio
 
@@ -40,6 +43,10 @@ async def few(url: str) -> AsyncIterator[House]:
 
 async def tester(house: House) -> Buyer:
     return (await house.buyer()).testing()
+
+
+async def override(house: House, buyer: Buyer, **changes: policy.Value) -> None:
+    await policy.override(house.platform.database, Actor("operator:test"), buyer.account_id, changes)
 
 
 # Leases
@@ -88,6 +95,32 @@ async def test_one_account_leaves_most_of_a_countrys_test_numbers_to_the_others(
     for service in ("whatsapp", "test_success", "any"):
         await other.lease(service, country="gu")
     await greedy.lease("whatsapp", country="us")
+
+
+async def test_an_account_has_its_own_caps_on_test_leases_where_the_operator_set_them(few: House) -> None:
+    buyer, other = await tester(few), await tester(few)
+    await override(few, buyer, test_max_active=2, test_max_any=1, test_purchases_per_day=4)
+    leases = [await buyer.lease("any", country="us")]
+    assert problem(await buyer.order("any", "us"), 429, "too_many_active")["limit"] == 1
+    leases.append(await buyer.lease("test_timeout", country="us"))
+    assert problem(await buyer.order("test_timeout", "us"), 429, "too_many_active")["limit"] == 2
+    for lease in leases:
+        await buyer.cancel(lease)
+        await buyer.cancel(await buyer.lease("test_timeout", country="us"))
+    assert problem(await buyer.order("test_timeout", "us"), 429, "too_many_purchases")["limit"] == 4
+    for _ in range(6):
+        await other.lease("test_timeout", country="us")
+    await override(few, buyer, test_purchases_per_day=None)
+    await buyer.lease("test_timeout", country="us")
+
+
+async def test_an_account_may_be_let_have_all_of_a_countrys_test_numbers(house: House) -> None:
+    buyer = await tester(house)
+    numbers = await house.platform.database.fetchval("SELECT sum(numbers) FROM shelf WHERE country = 'gu' AND test")
+    await override(house, buyer, test_country_share=Decimal(1), test_max_any=200)
+    items = [{"country": "gu", "service": "any"}] * 20
+    bought = [item for _ in range(4) for item in data(await buyer.post("/numbers/purchase/batch", {"items": items}))]
+    assert sum(item["success"] for item in bought) == min(80, numbers) > max(10, numbers // 5)
 
 
 async def test_an_account_has_so_many_test_leases_a_day(few: House) -> None:

@@ -1,11 +1,13 @@
 """Per-account overrides of settings: caps (the operator's), limits on spending, how long texts are kept."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from trunkline import money
+from trunkline.accounts.caps import SHARES, Caps
 from trunkline.accounts.keys import Key
 from trunkline.accounts.views import LONGEST_RETENTION_DAYS
 from trunkline.audit import acts
@@ -31,14 +33,9 @@ SETTINGS = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Overrides:
-    """None: the operator's setting counts, or where there is none, no limit. Money in micros."""
+class Overrides(Caps[int | None, Decimal | None], frozen=True):
+    """None: the operator's setting counts, or where there is none, no limit. Shares have three decimals at most."""
 
-    max_active: int | None
-    purchases_per_hour: int | None
-    cancels_per_hour: int | None
-    success_floor: Decimal | None  # 0 to 1, with three decimals
     retention_days: int | None
     low_balance_micros: int | None
     cap_day_micros: int | None
@@ -108,7 +105,7 @@ async def _change(
     new = Overrides(**{**dict(row), **changes})
     for name, value in changes.items():
         _check(name, value)
-    await connection.execute(SQL.set_policy, account_id, *dataclasses.astuple(new))
+    await connection.execute(SQL.set_policy, account_id, *msgspec.structs.astuple(new))
     told = {"old": _told(old, changes), "new": _told(new, changes)}
     await acts.record(connection, actor, action, f"account:{account_id}", told, account_id=account_id)
     return new
@@ -117,12 +114,13 @@ async def _change(
 def _check(name: str, value: Value) -> None:
     if value is None:
         return
-    if name == "success_floor" and not (Decimal(value).is_finite() and 0 <= value <= 1 and value == round(value, 3)):
-        raise InvalidRequest("success_floor is a share: 0 to 1, with at most three decimals.", field=name)
+    if name in SHARES:
+        if not (Decimal(value).is_finite() and 0 <= value <= 1 and value == round(value, 3)):
+            raise InvalidRequest(f"{name} is a share: 0 to 1, with at most three decimals.", field=name)
+    elif name in Caps.__struct_fields__ and not 0 <= value <= MOST:
+        raise InvalidRequest(f"{name} is 0 to {MOST}.", field=name)
     if name == "retention_days" and not 0 <= value <= LONGEST_RETENTION_DAYS:
         raise InvalidRequest(f"retention_days is 0 to {LONGEST_RETENTION_DAYS}.", field=name)
-    if name in ("max_active", "purchases_per_hour", "cancels_per_hour") and not 0 <= value <= MOST:
-        raise InvalidRequest(f"{name} is 0 to {MOST}.", field=name)
 
 
 def check_reason(reason: str) -> None:

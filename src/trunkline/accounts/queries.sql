@@ -151,17 +151,20 @@ SELECT coalesce(slug, value) AS group, api_key.name, leases, received, cancelled
  ORDER BY micros DESC, leases DESC, 1
 
 -- name: policy
-SELECT max_active, purchases_per_hour, cancels_per_hour, success_floor, retention_days, low_balance_micros,
-       cap_day_micros, cap_month_micros
+SELECT max_active, purchases_per_hour, cancels_per_hour, success_floor,
+       test_max_active, test_max_any, test_country_share, test_purchases_per_day,
+       retention_days, low_balance_micros, cap_day_micros, cap_month_micros
   FROM account WHERE account_id = $1
 
 -- name: lock_policy
-SELECT max_active, purchases_per_hour, cancels_per_hour, success_floor, retention_days, low_balance_micros,
-       cap_day_micros, cap_month_micros
+SELECT max_active, purchases_per_hour, cancels_per_hour, success_floor,
+       test_max_active, test_max_any, test_country_share, test_purchases_per_day,
+       retention_days, low_balance_micros, cap_day_micros, cap_month_micros
   FROM account WHERE account_id = $1 FOR NO KEY UPDATE
 
 -- name: set_policy
 UPDATE account
-   SET max_active = $2, purchases_per_hour = $3, cancels_per_hour = $4, success_floor = $5, retention_days = $6,
-       low_balance_micros = $7, cap_day_micros = $8, cap_month_micros = $9
+   SET max_active = $2, purchases_per_hour = $3, cancels_per_hour = $4, success_floor = $5,
+       test_max_active = $6, test_max_any = $7, test_country_share = $8, test_purchases_per_day = $9,
+       retention_days = $10, low_balance_micros = $11, cap_day_micros = $12, cap_month_micros = $13
  WHERE account_id = $1

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from trunkline import clock, money
+from trunkline.accounts.caps import UNCAPPED, Caps
 from trunkline.accounts.problems import AccountFrozen, SpendCapReached
 from trunkline.activations import views
 from trunkline.activations.matching import KEPT_BACK, UNNAMED
@@ -52,23 +53,12 @@ MOST_OTHERS = 10  # countries named where one has no numbers
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator rules for leases; an account may have its own caps. None: no such cap.
-
-    The caps are on leases of real carriers, and not on those of services that the customer has proved to be theirs;
-    those of ``test_…`` are on an account's leases by test keys.
-    """
+    """What the operator rules for leases; an account may have its own caps."""
 
     fee_micros: int = 0  # kept when a lease ends without a text
-    max_active: int | None = None
-    purchases_per_hour: int | None = None
-    cancels_per_hour: int | None = None
-    success_floor: float | None = None  # the share of the last leases that got a text
+    caps: Caps[int | None, float | None] = UNCAPPED
     retention_days: int = 1  # after a lease's end
     appeal: str = ""  # whom a refused customer may ask, a sentence
-    test_max_active: int | None = None
-    test_max_any: int | None = None  # of them for the service ``any``, each of which takes a number from everybody
-    test_country_share: float | None = None  # of a country's test numbers, at a time
-    test_purchases_per_day: int | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,14 +125,14 @@ async def purchase(
         [each.cancel_wait_seconds for each in terms.values()],
         [each.rest_seconds for each in terms.values()],
         key_id,
-        policy.max_active,
-        policy.purchases_per_hour,
-        None if policy.success_floor is None else Decimal(str(policy.success_floor)),
+        policy.caps.max_active,
+        policy.caps.purchases_per_hour,
+        _exactly(policy.caps.success_floor),
         policy.retention_days,
-        policy.test_max_active,
-        policy.test_max_any,
-        None if policy.test_country_share is None else Decimal(str(policy.test_country_share)),
-        policy.test_purchases_per_day,
+        policy.caps.test_max_active,
+        policy.caps.test_max_any,
+        _exactly(policy.caps.test_country_share),
+        policy.caps.test_purchases_per_day,
     )
     stocked: list[str] = []
     if any(row["problem"] == "no_numbers_available" for row in rows):
@@ -155,6 +145,10 @@ async def purchase(
         else:
             answers[place] = _lease(orders[place], row, dry_run=dry_run)
     return answers
+
+
+def _exactly(share: float | None) -> Decimal | None:
+    return None if share is None else Decimal(str(share))
 
 
 def _lease(order: Order, row: Row, *, dry_run: bool) -> Lease:
@@ -262,7 +256,7 @@ async def finish(
     Raises NotFound, ActivationFinished, NoSmsReceived, SmsAlreadyReceived (with the text), CancelTooEarly or
     TooManyCancels.
     """
-    row = await connection.fetchrow(SQL.finish, account_id, test, activation_id, word, policy.cancels_per_hour)
+    row = await connection.fetchrow(SQL.finish, account_id, test, activation_id, word, policy.caps.cancels_per_hour)
     assert row is not None
     now = clock.now()
     match row["problem"]:

@@ -145,6 +145,10 @@ CREATE TABLE public.account (
     low_balance_micros bigint,
     cap_day_micros bigint,
     cap_month_micros bigint,
+    test_max_active integer,
+    test_max_any integer,
+    test_country_share numeric(4,3),
+    test_purchases_per_day integer,
     CONSTRAINT account_account_per_minute_check CHECK (((account_per_minute >= 1) AND (account_per_minute <= 10000000))),
     CONSTRAINT account_burst_check CHECK (((burst >= 1) AND (burst <= 10000000))),
     CONSTRAINT account_cancels_per_hour_check CHECK ((cancels_per_hour >= 0)),
@@ -158,7 +162,11 @@ CREATE TABLE public.account (
     CONSTRAINT account_per_minute_check CHECK (((per_minute >= 1) AND (per_minute <= 10000000))),
     CONSTRAINT account_purchases_per_hour_check CHECK ((purchases_per_hour >= 0)),
     CONSTRAINT account_retention_days_check CHECK (((retention_days >= 0) AND (retention_days <= 30))),
-    CONSTRAINT account_success_floor_check CHECK (((success_floor >= (0)::numeric) AND (success_floor <= (1)::numeric)))
+    CONSTRAINT account_success_floor_check CHECK (((success_floor >= (0)::numeric) AND (success_floor <= (1)::numeric))),
+    CONSTRAINT account_test_country_share_check CHECK (((test_country_share >= (0)::numeric) AND (test_country_share <= (1)::numeric))),
+    CONSTRAINT account_test_max_active_check CHECK ((test_max_active >= 0)),
+    CONSTRAINT account_test_max_any_check CHECK ((test_max_any >= 0)),
+    CONSTRAINT account_test_purchases_per_day_check CHECK ((test_purchases_per_day >= 0))
 );
 
 CREATE FUNCTION public.capped_because(p_account public.account, p_max_active integer, p_per_hour integer, p_floor numeric, p_proved boolean, OUT problem text, OUT facts jsonb) RETURNS record
@@ -1249,8 +1257,11 @@ BEGIN
     IF p_test THEN
         cost_micros := 0;  -- nothing is charged to a test key
         SELECT capped.problem, capped.facts INTO problem, facts
-          FROM test_capped_because(p_account, the_service.service_id, p_country, stock, p_test_active, p_test_any,
-                                   p_test_share, p_test_per_day) AS capped;
+          FROM test_capped_because(p_account, the_service.service_id, p_country, stock,
+                                   coalesce(buyer.test_max_active, p_test_active),
+                                   coalesce(buyer.test_max_any, p_test_any),
+                                   coalesce(buyer.test_country_share, p_test_share),
+                                   coalesce(buyer.test_purchases_per_day, p_test_per_day)) AS capped;
         IF problem IS NOT NULL THEN
             RETURN;
         END IF;

@@ -114,8 +114,11 @@ BEGIN
     IF p_test THEN
         cost_micros := 0;  -- nothing is charged to a test key
         SELECT capped.problem, capped.facts INTO problem, facts
-          FROM test_capped_because(p_account, the_service.service_id, p_country, stock, p_test_active, p_test_any,
-                                   p_test_share, p_test_per_day) AS capped;
+          FROM test_capped_because(p_account, the_service.service_id, p_country, stock,
+                                   coalesce(buyer.test_max_active, p_test_active),
+                                   coalesce(buyer.test_max_any, p_test_any),
+                                   coalesce(buyer.test_country_share, p_test_share),
+                                   coalesce(buyer.test_purchases_per_day, p_test_per_day)) AS capped;
         IF problem IS NOT NULL THEN
             RETURN;
         END IF;

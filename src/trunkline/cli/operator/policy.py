@@ -9,6 +9,7 @@ import click
 from trunkline import money
 from trunkline.accounts import accounts
 from trunkline.accounts import policy as policies
+from trunkline.accounts.caps import Caps
 from trunkline.accounts.policy import Overrides
 from trunkline.activations import freezing
 from trunkline.cli.command import answer, common, opened, operator, run
@@ -16,16 +17,8 @@ from trunkline.config import Config
 from trunkline.errors import InvalidRequest
 from trunkline.storage.database import Querier
 
-NAMES = {
-    "max-active": "max_active",
-    "purchases-per-hour": "purchases_per_hour",
-    "cancels-per-hour": "cancels_per_hour",
-    "success-floor": "success_floor",
-    "retention-days": "retention_days",
-    "low-balance": "low_balance_micros",
-    "cap-day": "cap_day_micros",
-    "cap-month": "cap_month_micros",
-}
+# What may be set, as its option is called.
+FIELDS = {name.removesuffix("_micros").replace("_", "-"): name for name in Overrides.__struct_fields__}
 
 
 @click.command()
@@ -34,11 +27,15 @@ NAMES = {
 @click.option("--purchases-per-hour", type=int, help="Of numbers on real carriers.")
 @click.option("--cancels-per-hour", type=int, help="Of leases on real carriers.")
 @click.option("--success-floor", type=float, help="The share of its last leases that must have got a text: 0.2.")
+@click.option("--test-max-active", type=int, help="Leases by its test keys at a time.")
+@click.option("--test-max-any", type=int, help="Of them for the service any.")
+@click.option("--test-country-share", type=float, help="Of a country's test numbers, leased at a time: 0.2.")
+@click.option("--test-purchases-per-day", type=int, help="With its test keys, in a day of UTC.")
 @click.option("--retention-days", type=int, help="How long texts are kept after their lease's end.")
 @click.option("--low-balance", help="The balance below which the customer is told: 5.00.")
 @click.option("--cap-day", help="What may be spent in a day of UTC.")
 @click.option("--cap-month", help="What may be spent in a calendar month of UTC.")
-@click.option("--reset", type=click.Choice(list(NAMES)), multiple=True, help="Back to the settings', or to no limit.")
+@click.option("--reset", type=click.Choice(list(FIELDS)), multiple=True, help="Back to the settings', or to no limit.")
 @common
 @run
 async def policy(
@@ -49,15 +46,15 @@ async def policy(
     **given: float | str | None,
 ) -> None:
     """An account's caps and limits, and where each comes from; options change them."""
-    changes: dict[str, policies.Value] = {NAMES[name]: None for name in reset}
+    changes: dict[str, policies.Value] = {FIELDS[name]: None for name in reset}
     for option, value in given.items():
         name = option.replace("_", "-")
         if value is not None and name in reset:
             raise InvalidRequest(f"--{name} is given and reset at once.", field=option)
         if isinstance(value, str):
-            changes[NAMES[name]] = money.parse(value, field=option)
+            changes[FIELDS[name]] = money.parse(value, field=option)
         elif value is not None:
-            changes[NAMES[name]] = Decimal(str(value)) if name == "success-floor" else int(value)
+            changes[FIELDS[name]] = Decimal(str(value)) if isinstance(value, float) else value
     async with opened(data_dir) as (settings, built), built.database.transaction() as connection:
         found = await accounts.find(connection, email)
         account_id = found["account_id"]
@@ -72,7 +69,7 @@ async def policy(
         "\n".join(
             [f"{found['email']} is frozen: {found['frozen_reason']}"] * bool(found["frozen_reason"])
             + [
-                f"{name:<20}{'none' if row['from'] is None else row['value']!s:<8}{row['from'] or ''}".rstrip()
+                f"{name:<24}{'none' if row['from'] is None else row['value']!s:<8}{row['from'] or ''}".rstrip()
                 for name, row in rows.items()
             ]
         ),
@@ -80,15 +77,10 @@ async def policy(
 
 
 def _effective(own: Overrides, settings: Config) -> dict[str, dict[str, Any]]:
-    general = {
-        "max_active": settings.policy.max_active,
-        "purchases_per_hour": settings.policy.purchases_per_hour,
-        "cancels_per_hour": settings.policy.cancels_per_hour,
-        "success_floor": settings.policy.success_floor,
-        "retention_days": settings.retention.days,
-    }
+    general = {name: getattr(settings.policy, name) for name in Caps.__struct_fields__}
+    general["retention_days"] = settings.retention.days
     rows = {}
-    for name, field in NAMES.items():
+    for name, field in FIELDS.items():
         value = getattr(own, field)
         if value is not None and field.endswith("_micros"):
             value = money.show(value)
