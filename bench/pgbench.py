@@ -11,7 +11,7 @@ import asyncpg
 from bench.stage import Customer, socket_of
 from trunkline.activations import lifecycle
 from trunkline.activations.lifecycle import Order, Policy
-from trunkline.carriers.registry import registry
+from trunkline.carriers.registry import Terms, registry
 from trunkline.catalog.countries import countries
 from trunkline.storage import embedded
 
@@ -63,7 +63,7 @@ async def purchase(account_id: int, service: str) -> tuple[str, tuple[Any, ...]]
         account_id,
         [order],
         test=False,
-        terms=registry({}, simulated="always").visible(test=False),
+        terms=registry({}, Terms(0, 0), simulated="always").visible(test=False),
         key_id=0,
         policy=Policy(),
         countries=countries(),

@@ -12,14 +12,12 @@ from trunkline import money
 from trunkline.activations import repeats
 from trunkline.activations.inbox import Inbox
 from trunkline.carriers import registry
-from trunkline.carriers.carrier import Carrier
+from trunkline.carriers.carrier import SIMULATED
 from trunkline.carriers.registry import Registry, Terms
 from trunkline.carriers.simulated import carrier as simulator
-from trunkline.carriers.smpp.carrier import SmppCarrier
-from trunkline.carriers.smpp.options import SmppOptions
 from trunkline.catalog import numbers, prices, services
 from trunkline.catalog.prices import Catalog
-from trunkline.config import CarrierOptions, Config, PoolOptions
+from trunkline.config import Config
 from trunkline.errors import OperatorError
 from trunkline.events import tail as outbox
 from trunkline.storage import embedded, first_contact
@@ -49,6 +47,8 @@ async def platform(
 
     ``budget``: the time that a statement has. Raises OperatorError and DatabaseAway.
     """
+    usual = Terms(config.pool.cancel_wait_seconds, config.pool.quarantine_seconds)
+    everyone = registry.registry(config.carriers, usual, simulated=config.pool.simulated)
     server = None if config.database_url else await asyncio.to_thread(embedded.start, data_dir)
     healing = asyncio.create_task(server.watch(), name="the embedded PostgreSQL's watch") if server else None
     try:
@@ -65,12 +65,6 @@ async def platform(
             async with database.transaction(seconds=START_SECONDS) as connection:
                 await connection.fetchval(outbox.SQL.keep_days, config.events.days)
             await _seed(database, config)
-            real = {
-                name: _real(name, options, config.pool)
-                for name, options in config.carriers.items()
-                if (name, options.kind) != (simulator.NAME, simulator.NAME)  # it is always there, named or not
-            }
-            everyone = registry.registry(real, simulated=config.pool.simulated)
             catalog = Catalog(database, list(everyone.visible(test=False)))
             inbox = Inbox(
                 database,
@@ -94,45 +88,17 @@ async def platform(
 
 async def _seed(database: Database, config: Config) -> None:
     """What a new database holds: the starter set of services, a default price, the simulated network's numbers."""
-    if await database.fetchval(numbers.SQL.has_numbers, simulator.NAME):
+    if await database.fetchval(numbers.SQL.has_numbers, SIMULATED):
         return
     live, test = await asyncio.to_thread(simulator.numbers, config.pool.simulated_seed)
     async with database.transaction(seconds=START_SECONDS) as connection:
         await connection.execute("SET LOCAL lock_timeout = 0")  # whoever starts at the same time waits for one of them
         await connection.execute("SELECT pg_advisory_xact_lock($1)", SEED_LOCK)
-        if await connection.fetchval(numbers.SQL.has_numbers, simulator.NAME):
+        if await connection.fetchval(numbers.SQL.has_numbers, SIMULATED):
             return
         await services.put(connection, services.starter_set())
         default_price = money.parse(config.money.default_price)
         await connection.execute(prices.SQL.seed_price, config.money.currency, default_price)
         for found, is_test in ((live, False), (test, True)):
             rows = (numbers.Row(0, number.e164, number.country, number.operator) for number in found)
-            await numbers.stock(connection, rows, carrier=simulator.NAME, test=is_test)
-
-
-def _real(name: str, options: CarrierOptions, pool: PoolOptions) -> tuple[Carrier, Terms]:
-    if simulator.NAME in (name, options.kind):
-        raise OperatorError(
-            f"The carrier {name!r} cannot be used: the simulated network is always there, as 'simulated' alone."
-        )
-    try:
-        carrier = SmppCarrier(
-            name,
-            SmppOptions(
-                url=options.url,
-                bind=options.bind,
-                window=options.window,
-                system_type=options.system_type,
-                address_range=options.address_range,
-                enquire_link_seconds=options.enquire_link_seconds,
-                response_timeout_seconds=options.response_timeout_seconds,
-                alphabets={int(coding): alphabet for coding, alphabet in options.alphabets.items()},
-                destination_prefixes=options.destination_prefixes,
-                tls_ca=pathlib.Path(options.tls_ca) if options.tls_ca else None,
-                tls_verify=options.tls_verify,
-            ),
-        )
-    except (ValueError, OSError) as error:
-        raise OperatorError(f"The carrier {name!r} cannot be used: {error}.") from None
-    rest = options.quarantine_seconds if options.quarantine_seconds is not None else pool.quarantine_seconds
-    return carrier, Terms(pool.cancel_wait_seconds if options.charges else 0, rest)
+            await numbers.stock(connection, rows, carrier=SIMULATED, test=is_test)

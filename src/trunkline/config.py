@@ -241,25 +241,6 @@ class AuditOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return pathlib.Path(self.heads_file).expanduser() if self.heads_file else directory / "audit-heads.jsonl"
 
 
-class CarrierOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One ``[carriers.NAME]``. What only one kind of carrier knows has a default that leaves it alone."""
-
-    kind: Literal["smpp", "simulated"]
-    url: str = ""
-    bind: Literal["transceiver", "receiver", "transmitter"] = "transceiver"
-    window: int = 64
-    charges: bool = True
-    quarantine_seconds: int | None = None
-    system_type: str = ""
-    address_range: str = ""
-    enquire_link_seconds: float = 30
-    response_timeout_seconds: float = 10
-    alphabets: dict[str, str] = {}
-    destination_prefixes: dict[str, str] = {}
-    tls_ca: str | None = None
-    tls_verify: bool = True
-
-
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     database_url: str
     database_owner_url: str
@@ -278,7 +259,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     retention: RetentionOptions
     inbox: InboxOptions
     audit: AuditOptions
-    carriers: dict[str, CarrierOptions]
+    carriers: dict[str, dict[str, Any]]  # as they were read: each kind reads its own
 
     def directory(self, override: str | None = None) -> pathlib.Path:
         """Where the embedded database lives: one whole path, whatever folder is the current one later.

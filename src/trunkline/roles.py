@@ -19,7 +19,7 @@ from trunkline.app import VERSION, Platform
 from trunkline.asgi import Push
 from trunkline.audit import chain
 from trunkline.carriers import links
-from trunkline.carriers.carrier import Carrier, Deliver, DeliveryReceipt
+from trunkline.carriers.carrier import SIMULATED, Carrier, Deliver, DeliveryReceipt
 from trunkline.carriers.ownership import Ownership
 from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog import moving
@@ -150,7 +150,7 @@ async def serve(
         asked = probes(config, built, pushed, role, metrics_folder, stop)
         tasks = [asyncio.create_task(asked.exposition.run())]
         if role in ("all", "carrier"):
-            simulated = built.registry.carriers[simulator.NAME]
+            simulated = built.registry.carriers[SIMULATED]
             owners = [
                 Ownership(carrier, built.database.alone)
                 for carrier in built.registry.carriers.values()

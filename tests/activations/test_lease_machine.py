@@ -28,6 +28,7 @@ from trunkline.activations import lifecycle, sweeper, views
 from trunkline.activations.inbox import Outcome
 from trunkline.activations.lifecycle import Order, Policy
 from trunkline.activations.problems import NoNumbersAvailable, PriceAboveMax
+from trunkline.carriers.carrier import SIMULATED
 from trunkline.carriers.registry import Terms
 from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog import prices
@@ -36,7 +37,7 @@ from trunkline.errors import PaymentRequired, TrunklineError
 
 COSTS = {"whatsapp": 100_000, "telegram": 250_001, "signal": 0, "any": 400_000}
 BRANDS = {"whatsapp": "WhatsApp", "telegram": "Telegram", "uber": "Uber"}  # nobody here leases for Uber
-TERMS = {simulator.NAME: Terms(cancel_wait_seconds=0, rest_seconds=0)}
+TERMS = {SIMULATED: Terms(cancel_wait_seconds=0, rest_seconds=0)}
 ACCOUNTS = NUMBERS = 3
 
 accounts: SearchStrategy[int] = st.integers(0, ACCOUNTS - 1)

@@ -13,8 +13,8 @@ from trunkline.activations import lifecycle
 from trunkline.activations.lifecycle import Order
 from trunkline.activations.problems import NoNumbersAvailable
 from trunkline.activations.views import Lease
+from trunkline.carriers.carrier import SIMULATED
 from trunkline.carriers.registry import Terms
-from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog import services
 from trunkline.catalog.countries import countries
 from trunkline.errors import TrunklineError
@@ -392,7 +392,7 @@ async def test_what_is_leased_is_told_also_where_the_database_goes_away_before_t
         async def purchase(*, dry_run: bool) -> list[Lease | TrunklineError]:
             return await lifecycle.purchase(
                 database, buyer.account_id, orders, key_id=0, test=False, policy=lifecycle.Policy(), dry_run=dry_run,
-                terms={simulator.NAME: Terms(cancel_wait_seconds=0, rest_seconds=0)}, countries=countries(),
+                terms={SIMULATED: Terms(cancel_wait_seconds=0, rest_seconds=0)}, countries=countries(),
             )  # fmt: skip
 
         await purchase(dry_run=True)  # so that the statements are known

@@ -17,8 +17,7 @@ from trunkline.activations import long_texts
 from trunkline.activations.matching import Candidate, Match, Senders, match
 from trunkline.activations.repeats import Repeats
 from trunkline.carriers import alphabets
-from trunkline.carriers.carrier import Identity, InboundText, StoreAway
-from trunkline.carriers.simulated import carrier as simulator
+from trunkline.carriers.carrier import SIMULATED, Identity, InboundText, StoreAway
 from trunkline.catalog import recipients
 from trunkline.catalog.prices import Catalog, Snapshot
 from trunkline.catalog.recipients import Found
@@ -235,7 +234,7 @@ class Inbox:
             rows = await connection.fetch(SQL.candidates, list({text.recipient for text in texts}))
         for row in rows:
             numbers[row["e164"]] = row["number_id"]
-            if row["carrier"] == simulator.NAME:
+            if row["carrier"] == SIMULATED:
                 simulated.add(row["e164"])
             if row["frozen"]:
                 frozen.add(row["e164"])
@@ -258,7 +257,7 @@ class Inbox:
                 matches.append(Match(None, "the number is not in the pool"))
             elif text.recipient in frozen:
                 matches.append(Match(None, "the number is frozen"))
-            elif (text.carrier == simulator.NAME) != (text.recipient in simulated):
+            elif (text.carrier == SIMULATED) != (text.recipient in simulated):
                 matches.append(Match(None, "simulated and real numbers do not reach each other"))
             else:
                 sent_by = reader.senders.service(text.sender)
@@ -295,7 +294,7 @@ class Inbox:
         )
         outcomes = [Outcome(row["outcome"], row["activation_id"]) for row in rows]
         for text, outcome, matched in zip(texts, outcomes, matches, strict=True):
-            if outcome.what == "delivered" and text.carrier != simulator.NAME:
+            if outcome.what == "delivered" and text.carrier != SIMULATED:
                 metrics.TEXTS_SHOWN.add(1, matched.by)
             if outcome.what != "delivered":
                 why = "it came before" if outcome.what == "repeated" else matched.reason

@@ -103,6 +103,9 @@ class Health:
     detail: str  # one line for the operator: "bound to 10.1.2.3:2775", "connection refused, next try in 4 s"
 
 
+SIMULATED = "simulated"  # the carrier that is always there and reaches nobody (``carriers/simulated``)
+
+
 class StoreAway(TrunklineError):
     """The database cannot take the text now; the carrier's peer must be told to send it again."""
 

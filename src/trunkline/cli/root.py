@@ -74,8 +74,8 @@ def _run_and_read(settings: Config) -> Iterator[tuple[pathlib.Path, int]]:
         yield folder, os.R_OK | os.X_OK
     yield pathlib.Path(str(trunkline.__file__)), os.R_OK
     for carrier in settings.carriers.values():
-        if carrier.tls_ca:
-            yield pathlib.Path(carrier.tls_ca), os.R_OK
+        if "tls_ca" in carrier:
+            yield pathlib.Path(str(carrier["tls_ca"])), os.R_OK
 
 
 def _written(own: list[pathlib.Path]) -> Iterator[tuple[pathlib.Path, int]]:

@@ -2,9 +2,8 @@
 
 from typing import Literal, get_args
 
-from trunkline.carriers.carrier import Carrier
+from trunkline.carriers.carrier import SIMULATED, Carrier
 from trunkline.carriers.registry import Registry
-from trunkline.carriers.simulated import carrier as simulator
 
 State = Literal["operational", "degraded_performance", "partial_outage", "major_outage"]
 Impact = Literal["none", "minor", "major", "critical"]
@@ -27,7 +26,7 @@ def watched_carriers(registry: Registry) -> list[Carrier]:
     return [
         carrier
         for name, carrier in registry.carriers.items()
-        if name != simulator.NAME or registry.simulated_is_live or not others
+        if name != SIMULATED or registry.simulated_is_live or not others
     ]
 
 

@@ -10,7 +10,17 @@ import itertools
 import logging
 import uuid
 
-from trunkline.carriers.carrier import Alphabet, Deliver, Health, Identity, InboundText, LinkState, OutboundText, Report
+from trunkline.carriers.carrier import (
+    SIMULATED,
+    Alphabet,
+    Deliver,
+    Health,
+    Identity,
+    InboundText,
+    LinkState,
+    OutboundText,
+    Report,
+)
 from trunkline.carriers.ranges import SimulatedNumber, simulated_numbers
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database
@@ -19,7 +29,6 @@ from trunkline.storage.queries import queries
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.simulator")
 
-NAME = "simulated"
 PER_COUNTRY = 6_000
 LOOK_SECONDS = 0.25
 GROUP = 100
@@ -29,8 +38,7 @@ SENDING_LOCK = 0x73656E64
 class SimulatedCarrier:
     """A carrier without a peer."""
 
-    name = NAME
-    kind = "simulated"
+    name = kind = SIMULATED
 
     async def run(self, deliver: Deliver, report: Report) -> None:  # noqa: ARG002 - nobody calls from outside
         await asyncio.Event().wait()
@@ -50,7 +58,9 @@ def inbound(sender: str, recipient: str, text: str, activation_id: int | None = 
     """
     payload = text.encode("utf-8", "replace")
     identity = Identity(name or uuid.uuid4().hex)
-    return InboundText(NAME, sender, recipient, payload, Alphabet.UTF8, activation_id=activation_id, identity=identity)
+    return InboundText(
+        SIMULATED, sender, recipient, payload, Alphabet.UTF8, activation_id=activation_id, identity=identity
+    )
 
 
 def numbers(seed: int) -> tuple[list[SimulatedNumber], list[SimulatedNumber]]:

@@ -1,12 +1,12 @@
 """What an operator says about one SMPP link."""
 
-import dataclasses
 import re
 import ssl
 import urllib.parse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 from trunkline.carriers.carrier import Alphabet
 from trunkline.carriers.smpp import pdu
@@ -20,11 +20,10 @@ _BINDS: Final = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SmppOptions:
+class SmppOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """One link. Raises ValueError, without the secret in its words, for what cannot work."""
 
-    url: str = dataclasses.field(repr=False)  # smpp:// or smpps://user:secret@host:port, percent-encoded
+    url: str = ""  # smpp:// or smpps://user:secret@host:port, percent-encoded
     bind: Literal["transceiver", "receiver", "transmitter"] = "transceiver"
     window: int = 64  # requests without an answer, in either direction
     system_type: str = ""
@@ -33,39 +32,20 @@ class SmppOptions:
     response_timeout_seconds: float = 10
     connect_timeout_seconds: float = 10
     reconnect_max_seconds: float = 60
-    alphabets: Mapping[int, str] = dataclasses.field(
-        default_factory=dict
-    )  # data_coding → Alphabet, where the peer means another
-    destination_prefixes: Mapping[str, str] = dataclasses.field(
-        default_factory=dict
-    )  # how the peer begins a number → how E.164 does
-    tls_ca: Path | None = None  # PEM; the system's authorities without it
+    alphabets: dict[int, str] = {}  # data_coding → Alphabet, where the peer means another
+    destination_prefixes: dict[str, str] = {}  # how the peer begins a number → how E.164 does
+    tls_ca: str | None = None  # PEM; the system's authorities without it
     tls_verify: bool = True
-
-    host: str = dataclasses.field(init=False)
-    port: int = dataclasses.field(init=False)
-    system_id: str = dataclasses.field(init=False)
-    password: str = dataclasses.field(init=False, repr=False)
-    data_codings: Mapping[int, Alphabet] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         try:
-            url = urllib.parse.urlsplit(self.url)
-            host, port = url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme]
-            host.encode("idna")
+            known = self.host and self.port
+            self.host.encode("idna")
         except (ValueError, KeyError):  # whose words may hold the secret
-            host = ""
-        if not host:
+            known = ""
+        if not known:
             raise ValueError("the url of an SMPP link is smpp://user:secret@host:port or smpps://…")
-        derived = {
-            "host": host,
-            "port": port,
-            "system_id": urllib.parse.unquote(url.username or ""),
-            "password": urllib.parse.unquote(url.password or ""),
-            "data_codings": _data_codings(self.alphabets),
-        }
-        for name, value in derived.items():
-            object.__setattr__(self, name, value)
+        _data_codings(self.alphabets)
         for name in ("system_id", "password", "system_type", "address_range"):
             try:
                 pdu.c_octets(getattr(self, name), pdu.LONGEST_CREDENTIAL)
@@ -76,11 +56,36 @@ class SmppOptions:
                 raise ValueError(f"destination_prefixes of an SMPP link are digits: {written!r} = {instead!r} is not")
         if self.bind not in _BINDS:
             raise ValueError(f"an SMPP link binds as {', '.join(_BINDS)}, not {self.bind!r}")
-        for field in dataclasses.fields(self):
-            if field.name.endswith("_seconds") and getattr(self, field.name) <= 0:
-                raise ValueError(f"{field.name} of an SMPP link is above 0")
+        for name in self.__struct_fields__:
+            if name.endswith("_seconds") and getattr(self, name) <= 0:
+                raise ValueError(f"{name} of an SMPP link is above 0")
         if self.window < 1:
             raise ValueError("the window of an SMPP link is 1 or more")
+
+    def __repr__(self) -> str:
+        return f"SmppOptions({self.host}:{self.port} as {self.system_id})"
+
+    @property
+    def host(self) -> str:
+        return urllib.parse.urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        url = urllib.parse.urlsplit(self.url)
+        return url.port or _DEFAULT_PORTS[url.scheme]
+
+    @property
+    def system_id(self) -> str:
+        return urllib.parse.unquote(urllib.parse.urlsplit(self.url).username or "")
+
+    @property
+    def password(self) -> str:
+        return urllib.parse.unquote(urllib.parse.urlsplit(self.url).password or "")
+
+    @property
+    def data_codings(self) -> dict[int, Alphabet]:
+        """What the peer means by each data_coding that it uses otherwise than SMPP does."""
+        return _data_codings(self.alphabets)
 
     @property
     def bind_command(self) -> int:
@@ -99,10 +104,7 @@ class SmppOptions:
 
 
 def _data_codings(alphabets: Mapping[int, str]) -> dict[int, Alphabet]:
-    table = {}
     for coding, name in alphabets.items():
-        # Keys are strings where they come from TOML.
-        if not (str(coding).isdecimal() and int(coding) <= 0xFF and name in set(Alphabet)):
+        if not (0 <= coding <= 0xFF and name in set(Alphabet)):
             raise ValueError(f"alphabets of an SMPP link: {coding!r} = {name!r} is not data_coding = alphabet")
-        table[int(coding)] = Alphabet(name)
-    return table
+    return {coding: Alphabet(name) for coding, name in alphabets.items()}
