@@ -129,8 +129,8 @@ def _api(config: Config, built: Platform, pushed: Push, board: Board, checkout: 
             ttl_seconds=config.pool.ttl_seconds,
         ),
         *events_api.routes(hub=pushed.hub),
-        *webhooks_api.routes(names=names, allow=allow, most=config.webhooks.most_endpoints),
-        *deliveries_api.routes(),
+        *webhooks_api.Webhooks(names, allow, config.webhooks.most_endpoints).routes(),
+        *deliveries_api.Deliveries().routes(),
         *catalog_api.routes(
             catalog=built.catalog, statistics=Statistics(built.database), currency=config.money.currency
         ),

@@ -10,13 +10,15 @@ import pytest_asyncio
 from tests.house import House, data, opened
 from tests.surfaces.api.documented import DOCUMENT, check
 
+from trunkline.audit.acts import Actor
 from trunkline.events.contents import contents
 from trunkline.events.told import DATA
 from trunkline.events.types import TYPES
-from trunkline.events.webhooks import endpoints
+from trunkline.events.webhooks import endpoints, repeats
 from trunkline.ledger import deposits
 from trunkline.surfaces.http import wire
 
+ACTOR = Actor("operator:test")
 READ_BACK = msgspec.json.decode(wire.encode(DOCUMENT))
 
 
@@ -88,11 +90,10 @@ async def test_what_happens_is_told_as_documented(house: House) -> None:
     await database.execute(deposits.SQL.deposit_paid, deposit_id)
     async with database.transaction() as connection:
         whose = endpoints.Whose(buyer.account_id, test=False)
-        hook, _ = await endpoints.create(
-            connection, whose, url="https://example.com/a-secret", events=["*"], description="", most=20
-        )
-        await endpoints.tell(connection, hook, "webhook.test")
-    await database.execute("SELECT disable_failing($1, 'It answered 410 Gone.', NULL)", hook["endpoint_id"])
+        made = await endpoints.create(connection, ACTOR, whose, url="https://example.com/hook", events=["*"], most=20)
+        hook = int(made.webhook_id)
+        await repeats.test(connection, hook, whose, "webhook.test")
+    await database.execute("SELECT disable_failing($1, 'It answered 410 Gone.', NULL)", hook)
     for type_, bodies in (await told(house)).items():
         assert bodies, type_
         for body in bodies:
@@ -105,11 +106,9 @@ async def test_a_sample_is_told_as_documented_and_says_that_it_is_one(house: Hou
     buyer = await house.buyer()
     async with house.platform.database.transaction() as connection:
         whose = endpoints.Whose(buyer.account_id, test=False)
-        hook, _ = await endpoints.create(
-            connection, whose, url="https://example.com/", events=["*"], description="", most=20
-        )
+        made = await endpoints.create(connection, ACTOR, whose, url="https://example.com/", events=["*"], most=20)
         for type_ in TYPES:
-            await endpoints.tell(connection, hook, type_)
+            await repeats.test(connection, int(made.webhook_id), whose, type_)
     for type_, bodies in (await told(house)).items():
         body = bodies[-1]  # an account's first keys are told too
         check(body, schema(type_)["schema"])

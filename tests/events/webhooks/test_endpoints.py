@@ -18,12 +18,14 @@ from trunkline.audit.acts import Actor
 from trunkline.egress import Answer, urls
 from trunkline.events import contents, types
 from trunkline.events.fan_out import FanOut
-from trunkline.events.webhooks import attempts, endpoints, history, signing
+from trunkline.events.webhooks import attempts, endpoints, history, repeats, signing, views
+from trunkline.events.webhooks.endpoints import Whose
 from trunkline.storage.database import Database
 from trunkline.storage.vault import Vault
 
 pytestmark = pytest.mark.asyncio
 
+ACTOR = Actor("operator:test")
 PUBLIC = "https://93.184.216.34/hooks"
 
 
@@ -375,7 +377,7 @@ async def test_a_secret_that_is_made_while_its_webhook_is_deleted_goes_with_it(h
     made = await make(buyer)
     number, database = int(made["webhook_id"]), house.platform.database
     async with database.transaction() as rotating:
-        await endpoints.rotate_secret(rotating, await endpoints.hold(rotating, number), 24)
+        await endpoints.rotate_secret(rotating, ACTOR, number, Whose(buyer.account_id, test=False), 24)
         deleting = asyncio.create_task(buyer.ask("DELETE", f"/webhooks/{number}"))
         while not await database.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -557,11 +559,12 @@ async def test_the_log_goes_page_by_page_newest_event_first_with_the_same_number
     assert {each["status"] for each in delivered} == {"delivered"}
     assert await log_of(buyer, made, status="failed") == []
     asked = []
+    whose = Whose(buyer.account_id, test=False)
     for limit in (1, 30):
         counting = Counting(database)
-        await history.deliveries(counting, int(made["webhook_id"]), state=None, before=2**62, limit=limit)
+        await history.page(counting, int(made["webhook_id"]), whose, state=None, limit=limit)
         asked.append(counting.statements)
-    assert asked == [3, 3]
+    assert asked == [4, 4]
     for parameters in ({"status": "lost"}, {"limit": 0}, {"limit": 101}, {"cursor": "x"}, {"type": "key.created"}):
         problem(await buyer.get(path, **parameters), 422, "invalid_request")
 
@@ -589,7 +592,7 @@ async def test_a_page_of_the_log_holds_so_many_attempts_however_long_the_answers
         seen += data(answer)
         cursor = {"cursor": answer.json()["next_cursor"]}
     assert [each["event_id"] for each in seen] == sent[::-1]
-    assert {len(each["attempts"]) for each in seen} == {history.MOST_ATTEMPTS_SHOWN}
+    assert {len(each["attempts"]) for each in seen} == {views.MOST_ATTEMPTS_SHOWN}
 
 
 class Counting:
@@ -697,8 +700,8 @@ async def test_a_replay_of_very_many_events_goes_on_where_it_stopped(
     )
     path = f"/webhooks/{made['webhook_id']}/replay"
     for most, looked_at, at_least in ((100, 100_000, 5), (10_000, 300, 4)):
-        monkeypatch.setattr(endpoints, "MOST_REPLAYED", most)
-        monkeypatch.setattr(endpoints, "MOST_LOOKED_AT", looked_at)
+        monkeypatch.setattr(repeats, "MOST_REPLAYED", most)
+        monkeypatch.setattr(repeats, "MOST_LOOKED_AT", looked_at)
         since, total, calls = "2020-01-01T00:00:00Z", 0, 0
         while since is not None:
             answer = data(await buyer.post(path, {"since": since}))
@@ -712,7 +715,7 @@ async def test_a_replay_of_very_many_events_goes_on_where_it_stopped(
 async def test_a_replay_gets_further_however_many_events_there_were_in_one_second(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "MOST_REPLAYED", 10)
+    monkeypatch.setattr(repeats, "MOST_REPLAYED", 10)
     buyer = await newcomer(house)
     made = await make(buyer, "key.created")
     await house.platform.database.execute(

@@ -1,25 +1,26 @@
 """What waits for an endpoint that gets nothing more comes to its end, unless its owner may want it yet."""
 
-from typing import Any
-
 import pytest
 from tests.events.webhooks.sending import Post, post, receiving
 
-from trunkline.events.webhooks import delivery, endpoints
+from trunkline.audit.acts import Actor
+from trunkline.events.webhooks import delivery, endpoints, repeats
 from trunkline.events.webhooks.endpoints import Whose
 from trunkline.events.webhooks.recording import SQL
 
 pytestmark = pytest.mark.asyncio
 
+ACTOR = Actor("operator:test")
 WAITING = 2_500  # more than is failed at once
 
 
 async def _ends(office: Post, hook: int, how: str) -> None:
+    whose = Whose(office.account_id, test=False)
     async with office.database.transaction() as connection:
         if how == "deleted":
-            await endpoints.delete(connection, hook, Whose(office.account_id, test=False))
+            await endpoints.delete(connection, ACTOR, hook, whose)
         elif how == "disabled by its owner":
-            await endpoints.disable(connection, await endpoints.hold(connection, hook), endpoints.BY_ITS_OWNER)
+            await endpoints.change(connection, ACTOR, hook, whose, enabled=False)
         else:
             assert await connection.fetchval(SQL.disable_failing, hook, "It answered 410 Gone.", None)
 
@@ -28,10 +29,9 @@ async def _states(office: Post, hook: int) -> list[str]:
     return [row["state"] for row in await office.deliveries() if row["endpoint_id"] == hook]
 
 
-async def _enabled(office: Post, hook: int, **changes: Any) -> None:
+async def _enabled(office: Post, hook: int) -> None:
     async with office.database.transaction() as connection:
-        endpoint = await endpoints.hold(connection, hook)
-        await endpoints.enable(connection, await endpoints.change(connection, endpoint, **changes))
+        await endpoints.change(connection, ACTOR, hook, Whose(office.account_id, test=False), enabled=True)
 
 
 async def test_what_is_planned_as_its_endpoint_ends_has_failed_soon_unless_its_owner_disabled_it(url: str) -> None:
@@ -46,7 +46,8 @@ async def test_what_is_planned_as_its_endpoint_ends_has_failed_soon_unless_its_o
                 await _ends(office, hook, how)
         assert [await _states(office, hook) for hook in hooks.values()] == [["pending"]] * 3
         async with office.database.transaction() as connection:  # which does not enable it
-            await endpoints.change(connection, await endpoints.hold(connection, hooks["gone"]), url=receiver.url + "/2")
+            whose = Whose(office.account_id, test=False)
+            await endpoints.change(connection, ACTOR, hooks["gone"], whose, url=receiver.url + "/2")
         async with office.sending(reading=False):
             await office.ended(2)
             assert [await _states(office, hook) for hook in hooks.values()] == [["failed"], ["failed"], ["pending"]]
@@ -98,9 +99,9 @@ async def test_what_an_endpoint_missed_while_it_was_disabled_for_failing_is_sent
             await office.ended(5)
             assert sorted(receiver.ids()) == sorted(names[3:])
             async with office.database.transaction() as connection:
-                endpoint = await endpoints.hold(connection, hook)
                 for name in names[:3]:
-                    await endpoints.replay_event(connection, endpoint, name)
+                    whose = Whose(office.account_id, test=False)
+                    await repeats.replay(connection, ACTOR, hook, whose, event_id=name)
             await receiver.got(names)
             await office.recorded(5)
         assert await _states(office, hook) == ["delivered"] * 5

@@ -42,8 +42,8 @@ TABLE: list[Route] = [
     *statement.Statement().routes(),
     *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
     *status.Status(NOTHING).routes(),
-    *deliveries.routes(),
-    *webhooks.routes(names=None, allow=(), most=20),  # type: ignore[arg-type]
+    *deliveries.Deliveries().routes(),
+    *webhooks.Webhooks(names=None, allow=(), most=20).routes(),  # type: ignore[arg-type]
 ]
 SURFACES = [
     Surface(BASE, TABLE),

@@ -1,6 +1,5 @@
 """``trunkline webhook``: customers' endpoints, as the operator sees them and stops sending to one."""
 
-import dataclasses
 import pathlib
 from typing import Any
 
@@ -9,11 +8,8 @@ from msgspec.structs import asdict
 
 from trunkline import ids
 from trunkline.accounts import accounts
-from trunkline.audit import acts
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.events.webhooks import endpoints
-from trunkline.storage.database import Querier, Row
-from trunkline.surfaces.api.webhooks import shown
 
 
 @click.group()
@@ -30,8 +26,8 @@ async def list_(email: str | None, limit: int, as_json: bool, data_dir: pathlib.
     """An account's webhooks, or everybody's; newest first."""
     async with opened(data_dir) as (_, built):
         account_id = (await accounts.find(built.database, email))["account_id"] if email is not None else None
-        rows = await built.database.fetch(endpoints.SQL.all_endpoints, account_id, limit)
-    found = [{"email": row["email"], "mode": _mode(row)} | asdict(shown(row)) for row in rows]
+        page = await endpoints.every(built.database, account_id, limit=limit)
+    found = [{"email": each.email, "mode": each.mode} | asdict(each.webhook) for each in page.data]
     answer(as_json, {"webhooks": found}, "\n".join(_line(each) for each in found) or "no webhooks")
 
 
@@ -43,11 +39,8 @@ async def list_(email: str | None, limit: int, as_json: bool, data_dir: pathlib.
 async def disable(webhook_id: str, reason: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Send nothing to a webhook any more. Its owner may enable it again; freeze the account where they may not."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        before = await endpoints.hold(connection, ids.from_path(webhook_id))
-        after = await endpoints.disable(connection, before, reason)
-        if before["disabled_at"] is None:
-            await _note(connection, "webhook.disabled", after, reason)
-    answer(as_json, asdict(shown(after)), f"webhook {webhook_id} is disabled: {after['disabled_reason']}")
+        found = await endpoints.disable(connection, operator(), ids.from_path(webhook_id), reason)
+    answer(as_json, asdict(found), f"webhook {webhook_id} is disabled: {found.disabled_reason}")
 
 
 @webhook.command()
@@ -57,23 +50,9 @@ async def disable(webhook_id: str, reason: str, as_json: bool, data_dir: pathlib
 @run
 async def enable(webhook_id: str, reason: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Send to a webhook again, as if it had never failed."""
-    endpoints.checked_reason(reason)
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        before = await endpoints.hold(connection, ids.from_path(webhook_id))
-        after = await endpoints.enable(connection, before)
-        if before["disabled_at"] is not None:
-            await _note(connection, "webhook.enabled", after, reason)
-    answer(as_json, asdict(shown(after)), f"webhook {webhook_id} is enabled")
-
-
-async def _note(connection: Querier, action: str, endpoint: Row, reason: str) -> None:
-    actor = dataclasses.replace(operator(), test=endpoint["test"])
-    target = f"webhook:{endpoint['endpoint_id']}"
-    await acts.record(connection, actor, action, target, {"reason": reason}, account_id=endpoint["account_id"])
-
-
-def _mode(endpoint: Row) -> str:
-    return "test" if endpoint["test"] else "live"
+        found = await endpoints.enable(connection, operator(), ids.from_path(webhook_id), reason)
+    answer(as_json, asdict(found), f"webhook {webhook_id} is enabled")
 
 
 def _line(each: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Webhook endpoints: made, changed, rotated, deleted, tried out, and told again what was.
+"""Webhook endpoints: made, listed, changed, rotated, deleted. Each act tells itself to the audit in its transaction.
 
 ``whose`` is an account and whether its test mode is meant: a customer reaches the endpoints of their own in the mode of
 their key. Without it the operator asks. ``connection`` is a transaction. Whoever changes an endpoint holds it first: of
@@ -6,32 +6,29 @@ two changes at the same time one comes after the other.
 """
 
 import dataclasses
-import datetime
 import unicodedata
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-import msgspec
-
-from trunkline import clock
+from trunkline import paging
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
+from trunkline.egress import urls
 from trunkline.errors import InvalidRequest, NotFound
-from trunkline.events import contents, types
-from trunkline.events.webhooks import samples, signing
-from trunkline.events.webhooks.problems import TooManySecrets, TooManyWebhooks, WebhookDisabled
+from trunkline.events import types
+from trunkline.events.webhooks import signing, views
+from trunkline.events.webhooks.problems import TooManySecrets, TooManyWebhooks
+from trunkline.events.webhooks.views import NewWebhook, OwnedWebhook, Webhook
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import queries
 
 SQL = queries(__package__)
 
-LONGEST_URL = 2048
 LONGEST_TEXT = 500  # of a description, and of a reason
 MOST_SECRETS = 5  # of an endpoint, that sign at the same time
 MOST_OVERLAP_HOURS = 72
 OVERLAP_HOURS = 24  # of a rotation that names none
-MOST_REPLAYED = 10_000  # by one call
-MOST_LOOKED_AT = 100_000  # events, for those among them that the endpoint wants
 MOST_FAILED = 1_000  # deliveries, by the call that deletes their endpoint; a worker fails the rest
-MOST_ATTEMPTS = 1_000  # that a delivery may have had to be begun anew
 BY_ITS_OWNER = "Disabled by its owner."  # why it is disabled
 
 
@@ -40,16 +37,17 @@ class Whose(NamedTuple):
     test: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Replayed:
-    count: int
-    next_since: datetime.datetime | None  # from where to go on; None: that was all
-
-
 async def create(
-    connection: Querier, whose: Whose, *, url: str, events: Sequence[str], description: str, most: int
-) -> tuple[Row, bytes]:
-    """The endpoint, and the secret that signs what is sent to it. ``url`` has been checked (``egress.check``).
+    connection: Querier,
+    actor: Actor,
+    whose: Whose,
+    *,
+    url: str,
+    events: Sequence[str],
+    description: str = "",
+    most: int,
+) -> NewWebhook:
+    """With the secret that signs what is sent to it. ``url`` has been checked (``egress.check``).
 
     Raises InvalidRequest with the field that is wrong, and TooManyWebhooks.
     """
@@ -59,7 +57,27 @@ async def create(
     row = await connection.fetchrow(SQL.create_endpoint, *whose, url, wanted, words, secret, most)
     if row is None:
         raise _too_many(most)
-    return row, secret
+    await record(connection, actor, "webhook.created", row, _noted(views.terms(row)))
+    return views.new_webhook(row, secret)
+
+
+async def page(connection: Querier, whose: Whose, *, before: int = paging.NEWEST, limit: int) -> paging.Page[Webhook]:
+    """Those of an account and mode, newest first."""
+    rows = await connection.fetch(SQL.endpoints, *whose, before, limit + 1)
+    return paging.cut(rows, limit, views.webhook, lambda row: row["endpoint_id"])
+
+
+async def every(
+    connection: Querier, account_id: int | None, *, before: int = paging.NEWEST, limit: int
+) -> paging.Page[OwnedWebhook]:
+    """Everybody's, or those of one account, newest first."""
+    rows = await connection.fetch(SQL.all_endpoints, account_id, before, limit + 1)
+    return paging.cut(rows, limit, views.owned_webhook, lambda row: row["endpoint_id"])
+
+
+async def show(connection: Querier, endpoint_id: int | None, whose: Whose) -> Webhook:
+    """Raises NotFound."""
+    return views.webhook(await find(connection, endpoint_id, whose))
 
 
 async def check_room(connection: Querier, whose: Whose, *, most: int) -> None:
@@ -93,13 +111,33 @@ async def _found(connection: Querier, statement: str, endpoint_id: int | None, w
 
 async def change(
     connection: Querier,
-    endpoint: Row,
+    actor: Actor,
+    endpoint_id: int | None,
+    whose: Whose,
     *,
     url: str | None = None,
     events: Sequence[str] | None = None,
     description: str | None = None,
+    enabled: bool | None = None,
+) -> Webhook:
+    """By its owner; what is None stays. ``url`` has been checked. Raises NotFound, InvalidRequest with the field."""
+    before = after = await hold(connection, endpoint_id, whose)
+    if any(given is not None for given in (url, events, description)):
+        after = await _set(connection, before, url, events, description)
+        changed = [name for name in views.terms(before) if before[name] != after[name]]
+        if changed:
+            old, new = (_noted({name: row[name] for name in changed}) for row in (before, after))
+            await record(connection, actor, "webhook.updated", after, {"old": old, "new": new})
+    if enabled is True:
+        after = await _enable(connection, actor, after)
+    elif enabled is False:
+        after = await _disable(connection, actor, after, BY_ITS_OWNER)
+    return views.webhook(after)
+
+
+async def _set(
+    connection: Querier, endpoint: Row, url: str | None, events: Sequence[str] | None, description: str | None
 ) -> Row:
-    """What is None stays. ``url`` has been checked. Raises InvalidRequest with the field that is wrong."""
     row = await connection.fetchrow(
         SQL.change_endpoint,
         endpoint["endpoint_id"],
@@ -111,103 +149,86 @@ async def change(
     return row
 
 
-async def enable(connection: Querier, endpoint: Row) -> Row:
-    """As if it had never failed: what is still on its way to it is sent from now on."""
+async def enable(connection: Querier, actor: Actor, endpoint_id: int | None, reason: str) -> Webhook:
+    """By the operator: as if it had never failed, what is still on its way to it is sent from now on.
+
+    Raises InvalidRequest for a reason that is none, NotFound.
+    """
+    why = _reason(reason)
+    return views.webhook(await _enable(connection, actor, await hold(connection, endpoint_id), {"reason": why}))
+
+
+async def _enable(connection: Querier, actor: Actor, endpoint: Row, what: Mapping[str, Any] | None = None) -> Row:
     row = await connection.fetchrow(SQL.enable_endpoint, endpoint["endpoint_id"])
     assert row is not None
+    if endpoint["disabled_at"] is not None:
+        await record(connection, actor, "webhook.enabled", row, what)
     return row
 
 
-async def disable(connection: Querier, endpoint: Row, reason: str) -> Row:
-    """Nothing is sent to it from now on. One that is disabled already keeps its reason. Raises InvalidRequest."""
-    why = checked_reason(reason)
-    return await connection.fetchrow(SQL.disable_endpoint, endpoint["endpoint_id"], why) or endpoint
+async def disable(connection: Querier, actor: Actor, endpoint_id: int | None, reason: str) -> Webhook:
+    """By the operator: nothing is sent to it from now on. One that is disabled already keeps its reason.
 
-
-async def rotate_secret(connection: Querier, endpoint: Row, overlap_hours: int) -> bytes:
-    """A new secret. Those before it go on signing beside it for the overlap, and end at once where that is 0.
-
-    Raises InvalidRequest, and TooManySecrets where five would go on.
+    Raises NotFound, InvalidRequest for a reason that is none.
     """
+    endpoint = await hold(connection, endpoint_id)
+    return views.webhook(await _disable(connection, actor, endpoint, _reason(reason)))
+
+
+async def _disable(connection: Querier, actor: Actor, endpoint: Row, reason: str) -> Row:
+    row = await connection.fetchrow(SQL.disable_endpoint, endpoint["endpoint_id"], reason)
+    if row is None:
+        return endpoint
+    await record(connection, actor, "webhook.disabled", row, {"reason": reason})
+    return row
+
+
+async def rotate_secret(
+    connection: Querier, actor: Actor, endpoint_id: int | None, whose: Whose, overlap_hours: int
+) -> NewWebhook:
+    """With a new secret. Those before it go on signing beside it for the overlap, and end at once where that is 0.
+
+    Raises NotFound, InvalidRequest, and TooManySecrets where five would go on.
+    """
+    endpoint = await hold(connection, endpoint_id, whose)
     if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
         raise InvalidRequest(f"overlap_hours is 0 to {MOST_OVERLAP_HOURS}.", field="overlap_hours")
-    endpoint_id = endpoint["endpoint_id"]
     if overlap_hours and await connection.fetchval(SQL.live_secrets, endpoint_id) >= MOST_SECRETS:
         raise TooManySecrets(
             f"{MOST_SECRETS} secrets sign already: wait for the end of one, or rotate with an overlap_hours of 0."
         )
     secret = signing.new_secret()
     await connection.execute(SQL.rotate_secret, endpoint_id, secret, overlap_hours)
-    return secret
+    await record(connection, actor, "webhook.secret_rotated", endpoint, {"overlap_hours": overlap_hours})
+    return views.new_webhook(endpoint, secret)
 
 
-async def delete(connection: Querier, endpoint_id: int | None, whose: Whose) -> Row:
-    """The endpoint as it last stood: nobody finds it again, its secrets are gone, what was on its way to it has failed.
+async def delete(connection: Querier, actor: Actor, endpoint_id: int | None, whose: Whose) -> Webhook:
+    """As it last stood: nobody finds it again, its secrets are gone, what was on its way to it has failed.
 
     Raises NotFound.
     """
     endpoint = await hold(connection, endpoint_id, whose)  # so that a secret just made for it is seen too
     await connection.execute(SQL.delete_endpoint, endpoint_id)
     await connection.execute(SQL.fail_waiting, endpoint_id, MOST_FAILED)
-    return endpoint
+    await record(connection, actor, "webhook.deleted", endpoint, _noted({"url": endpoint["url"]}))
+    return views.webhook(endpoint)
 
 
-async def tell(connection: Querier, endpoint: Row, type_: str) -> str:
-    """An event for this endpoint alone, with a sample of what its type tells; its id. Raises WebhookDisabled."""
-    _must_be_enabled(endpoint)
-    sample = samples.sample(type_, webhook_id=str(endpoint["endpoint_id"]), at=clock.iso(clock.now()))
-    data = msgspec.json.encode(samples.stored(sample)).decode()
-    event_id = await connection.fetchval(
-        SQL.tell_endpoint, endpoint["account_id"], endpoint["test"], endpoint["endpoint_id"], type_, data
-    )
-    return contents.shown_id(event_id)
+async def record(
+    connection: Querier, actor: Actor, action: str, endpoint: Row, what: Mapping[str, Any] | None = None
+) -> None:
+    whose = dataclasses.replace(actor, test=endpoint["test"])  # an operator's act on a test key's is shown to those
+    target = f"webhook:{endpoint['endpoint_id']}"
+    await acts.record(connection, whose, action, target, what, account_id=endpoint["account_id"])
 
 
-async def replay_event(connection: Querier, endpoint: Row, event_id: str) -> Replayed:
-    """Sends an event of the account, whether the endpoint wants its type or not. One that is on its way stays as it is.
-
-    Raises NotFound for an event of somebody else, of the other mode, and one for another endpoint alone.
-    """
-    _must_be_enabled(endpoint)
-    number = contents.from_shown_id(event_id)
-    count = None
-    if number is not None:
-        count = await connection.fetchval(SQL.replay_event, *_target(endpoint), number, MOST_ATTEMPTS)
-    if count is None:
-        raise NotFound("There is no such event.", field="event_id")
-    return Replayed(count, None)
+def _noted(terms: dict[str, Any]) -> dict[str, Any]:
+    """Of these, what the audit keeps for ever: not the path and query of a URL, which may hold a secret."""
+    return terms | ({"url": urls.discreet(terms["url"])} if "url" in terms else {})
 
 
-async def replay_since(connection: Querier, endpoint: Row, since: datetime.datetime) -> Replayed:
-    """Sends what the endpoint wants of the events since then, oldest first; ``MOST_REPLAYED`` of them at most."""
-    _must_be_enabled(endpoint)
-    if not 1970 <= since.year <= 9998:  # so that it can be said in UTC
-        raise InvalidRequest("since is no time in which anything happened.", field="since")
-    row = await connection.fetchrow(
-        SQL.replay_since,
-        *_target(endpoint),
-        since,
-        endpoint["events"],
-        MOST_REPLAYED,
-        MOST_LOOKED_AT,
-        MOST_ATTEMPTS,
-    )
-    assert row is not None
-    stopped = row["stopped_at"]  # events that were written at the same time are not in the order of their ids
-    return Replayed(row["replayed"], stopped - datetime.timedelta(seconds=1) if stopped is not None else None)
-
-
-def _target(endpoint: Row) -> tuple[int, int, bool]:
-    return endpoint["endpoint_id"], endpoint["account_id"], endpoint["test"]
-
-
-def _must_be_enabled(endpoint: Row) -> None:
-    if endpoint["disabled_at"] is not None:
-        raise WebhookDisabled("The webhook is disabled: enable it first.", disabled_reason=endpoint["disabled_reason"])
-
-
-def checked_reason(text: str) -> str:
-    """Raises InvalidRequest for what is none."""
+def _reason(text: str) -> str:
     if not _words(text, "reason").strip():
         raise InvalidRequest("A webhook is disabled, and enabled, for a reason.", field="reason")
     return text

@@ -4,56 +4,46 @@ A request's body is not kept: it is made again from its event, so a text that re
 here too.
 """
 
-import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, Literal
 
-import msgspec
-
+from trunkline import paging
 from trunkline.events import contents
-from trunkline.events.webhooks.endpoints import SQL
+from trunkline.events.webhooks import endpoints, views
+from trunkline.events.webhooks.endpoints import SQL, Whose
+from trunkline.events.webhooks.views import MOST_ATTEMPTS_SHOWN, Delivery, State
 from trunkline.storage.database import Querier, Row
 
-MOST_ATTEMPTS_SHOWN = 20  # of each delivery, the last ones
 MOST_ATTEMPTS = 250  # on a page, which holds fewer deliveries where they have more: each attempt may be 30 KB as JSON
 
-State = Literal["pending", "delivered", "failed"]
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Delivery:
-    row: Row
-    type: str | None  # None: the event is too old to be kept
-    body: dict[str, Any] | None
-    attempts: Sequence[Row]
-
-
-async def deliveries(
-    connection: Querier, endpoint_id: int, *, state: State | None, before: int, limit: int
-) -> tuple[list[Delivery], bool]:
-    """Those with events before an id, newest event first, and whether there are more. Three statements, however many
-    there are."""
+async def page(
+    connection: Querier,
+    endpoint_id: int | None,
+    whose: Whose,
+    *,
+    state: State | None,
+    before: int = paging.NEWEST,
+    limit: int,
+) -> paging.Page[Delivery]:
+    """Newest event first. Four statements, however many there are. Raises NotFound."""
+    await endpoints.find(connection, endpoint_id, whose)
     if state == "failed":
         rows = await connection.fetch(SQL.failed_deliveries, endpoint_id, before, limit + 1)
     else:
         rows = await connection.fetch(SQL.deliveries, endpoint_id, before, limit + 1, state)
     if not rows:
-        return [], False
+        return paging.Page([], None)
     attempts = itertools.accumulate(min(row["attempts"], MOST_ATTEMPTS_SHOWN) for row in rows)
-    page = [row for row, so_far in zip(rows[:limit], attempts, strict=False) if so_far <= MOST_ATTEMPTS]
-    more = len(rows) > len(page)
+    fitting = sum(so_far <= MOST_ATTEMPTS for so_far in itertools.islice(attempts, limit))
+    shown = rows[:fitting]
     tried: dict[int, list[Row]] = defaultdict(list)
-    delivery_ids = [row["delivery_id"] for row in page]
-    for attempt in await connection.fetch(SQL.attempts, delivery_ids, MOST_ATTEMPTS_SHOWN):
+    for attempt in await connection.fetch(SQL.attempts, [row["delivery_id"] for row in shown], MOST_ATTEMPTS_SHOWN):
         tried[attempt["delivery_id"]].append(attempt)
-    events = [(row["account_id"], row["event_id"], row["event_at"]) for row in page]
-    told = await contents.contents(connection, events)
-    return [_delivery(row, told.get(row["event_id"]), tried[row["delivery_id"]]) for row in page], more
-
-
-def _delivery(row: Row, told: contents.Content | None, attempts: Sequence[Row]) -> Delivery:
-    if told is None:
-        return Delivery(row, None, None, attempts)
-    return Delivery(row, told.type, msgspec.json.decode(told.body), attempts)
+    told = await contents.contents(connection, [(row["account_id"], row["event_id"], row["event_at"]) for row in shown])
+    return paging.cut(
+        rows,
+        fitting,
+        lambda row: views.delivery(row, told.get(row["event_id"]), tried[row["delivery_id"]]),
+        lambda row: row["event_id"],
+    )

@@ -36,8 +36,8 @@ SELECT * FROM webhook_endpoint
 
 -- name: all_endpoints
 SELECT hook.*, email FROM webhook_endpoint AS hook JOIN account USING (account_id)
- WHERE deleted_at IS NULL AND ($1::bigint IS NULL OR account_id = $1)
- ORDER BY endpoint_id DESC LIMIT $2
+ WHERE deleted_at IS NULL AND ($1::bigint IS NULL OR account_id = $1) AND endpoint_id < $2
+ ORDER BY endpoint_id DESC LIMIT $3
 
 -- name: change_endpoint
 -- At another URL it begins anew, whatever failed at the one before; only what is disabled for that stays so.
