@@ -18,6 +18,7 @@ Currency = Annotated[str, Meta(description="ISO 4217.", examples=["USD"])]
 DepositId = Annotated[str, Meta(description="The deposit's id.", examples=["1001"])]
 DryRun = Annotated[bool, Meta(description="Check everything, lease and charge nothing.", examples=[False])]
 EventId = Annotated[str, Meta(description="The event's id, as `webhook-id` tells it.", examples=["evt_1042"])]
+FirstDay = Annotated[str, Meta(description="The first day, as in 2026-04-01. Default: of this month.")]
 KeyId = Annotated[str, Meta(description="The key's id.", examples=["1042"])]
 Labels = Annotated[
     dict[str, str],
@@ -26,5 +27,6 @@ Labels = Annotated[
         examples=[{"run_id": "build-1042"}],
     ),
 ]
+LastDay = Annotated[str, Meta(description="The last day. Default: today.")]
 PhoneNumber = Annotated[str, Meta(description="E.164, with `+`.", examples=["+14155550123"])]
 Service = Annotated[str, Meta(description="The service's slug.", examples=["whatsapp"])]

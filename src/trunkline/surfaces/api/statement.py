@@ -1,12 +1,10 @@
 """The handler of /account/statement."""
 
 import dataclasses
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
-from trunkline import clock
+from trunkline import clock, fields
 from trunkline.accounts import usage
 from trunkline.errors import InvalidRequest
 from trunkline.ledger import statement as statements
@@ -14,8 +12,8 @@ from trunkline.surfaces.http.route import Call, Route, Stream
 
 
 class StatementQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"first": "from", "last": "to"}):
-    first: Annotated[str, Meta(description="The first day, as in 2026-04-01. Default: of this month.")] | None = None
-    last: Annotated[str, Meta(description="The last day. Default: today.")] | None = None
+    first: fields.FirstDay | None = None
+    last: fields.LastDay | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from trunkline import clock
+from trunkline import clock, fields
 from trunkline.accounts import usage
 from trunkline.accounts.views import Report
 from trunkline.errors import InvalidRequest
@@ -14,8 +14,8 @@ from trunkline.surfaces.http.route import Call, Route
 
 
 class UsageQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"first": "from", "last": "to"}):
-    first: Annotated[str, Meta(description="The first day, as in 2026-04-01. Default: of this month.")] | None = None
-    last: Annotated[str, Meta(description="The last day. Default: today.")] | None = None
+    first: fields.FirstDay | None = None
+    last: fields.LastDay | None = None
     group_by: Annotated[
         str, Meta(max_length=80, description="day, service, country, key, or label.NAME for a label of that name.")
     ] = "day"
