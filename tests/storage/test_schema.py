@@ -3,22 +3,17 @@
 import asyncio
 import hashlib
 import os
-from pathlib import Path
 
 import asyncpg
 import pytest
 
-import trunkline
 from tests.conftest import database_url
 from tests.storage import snapshot
 from trunkline.activations import lifecycle
 from trunkline.errors import OperatorError
 from trunkline.ledger import journal
-from trunkline.storage import queries
 from trunkline.storage.database import Database
 from trunkline.storage.migrate import PREPARE, migrate, scripts
-
-SOURCE = Path(str(trunkline.__file__)).parent
 
 embedded_only = pytest.mark.skipif(
     "TRUNKLINE_TEST_DATABASE_URL" in os.environ, reason="pg_dump must be of the server's version"
@@ -75,19 +70,6 @@ async def test_a_migration_that_was_changed_after_its_release_is_refused(url: st
     await connection.close()
     with pytest.raises(OperatorError, match="was changed"):
         await migrate(url)
-
-
-@pytest.mark.asyncio
-async def test_every_named_statement_is_one_that_the_database_accepts(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    files = list(SOURCE.rglob("queries.sql"))
-    assert len(files) > 5
-    for file in files:
-        statements = queries.queries(".".join(["trunkline", *file.parent.relative_to(SOURCE).parts]))
-        assert statements.names()
-        for name in statements.names():
-            await connection.prepare(getattr(statements, name))
-    await connection.close()
 
 
 BEFORE_BUSINESS = """
