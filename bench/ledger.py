@@ -9,6 +9,7 @@ import asyncpg
 
 from bench import report
 from bench.stage import FIRST_NUMBER, SQL, Stage, customers
+from trunkline.storage.queries import bind
 
 ACCOUNTS = 1_000
 CHUNK = 100_000
@@ -48,7 +49,15 @@ async def fill(url: str, leases: int) -> None:
     for first in range(0, leases, CHUNK):
         last = min(first + CHUNK, leases)
         await connection.execute(
-            SQL.ended_leases, owners[0].account_id, ACCOUNTS, FIRST_NUMBER, first, last, float(leases)
+            *bind(
+                SQL.ended_leases,
+                account=owners[0].account_id,
+                accounts=ACCOUNTS,
+                first_number=FIRST_NUMBER,
+                first=first,
+                last=last,
+                leases=float(leases),
+            )
         )
     await connection.execute(SQL.totals)
     await connection.execute("VACUUM ANALYZE")

@@ -4,6 +4,7 @@ import asyncpg
 
 from bench import load, report
 from bench.stage import FIRST_NUMBER, SQL, Customer, Lease, Stage, customers, leases
+from trunkline.storage.queries import bind
 
 ACCOUNTS = 10
 CONNECTIONS = 16
@@ -34,7 +35,7 @@ def measure(stage: Stage) -> list[report.Figure]:
 
 async def _stocked(url: str, count: int) -> tuple[list[Customer], list[Lease]]:
     connection = await asyncpg.connect(url)
-    await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, count)
+    await connection.execute(*bind(SQL.numbers, carrier="simulated", first=FIRST_NUMBER, count=count))
     owners = await customers(connection, ACCOUNTS)
     leased = await leases(connection, owners, "whatsapp", count)
     await connection.execute("VACUUM ANALYZE")

@@ -10,6 +10,7 @@ import asyncpg
 from bench import load, report
 from bench.stage import FIRST_NUMBER, SQL, Server, Stage, customers, leases
 from trunkline.catalog.countries import countries
+from trunkline.storage.queries import bind
 
 SERVICES = 5_000
 LEASES = 100
@@ -60,7 +61,7 @@ async def _prepare(url: str) -> list[str]:
     connection = await asyncpg.connect(url)
     await connection.execute(SQL.services, SERVICES)
     await connection.execute(SQL.stock_everywhere, list(countries()))
-    await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, LEASES)
+    await connection.execute(*bind(SQL.numbers, carrier="simulated", first=FIRST_NUMBER, count=LEASES))
     [customer] = await customers(connection, 1)
     polled = await leases(connection, [customer], "whatsapp", LEASES)
     await connection.execute("VACUUM ANALYZE")

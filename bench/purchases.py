@@ -9,6 +9,7 @@ import asyncpg
 
 from bench import load, pgbench, report
 from bench.stage import FIRST_NUMBER, SQL, Customer, Stage, customers
+from trunkline.storage.queries import bind
 
 CLIENTS = 16
 CROWD = 32
@@ -26,7 +27,7 @@ async def _stocked(url: str, numbers: int, accounts: int, *, used_share: float =
     connection = await asyncpg.connect(url)
     await connection.execute(SQL.empty_shelves)
     await connection.execute(SQL.services, SERVICES)
-    await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, numbers)
+    await connection.execute(*bind(SQL.numbers, carrier="simulated", first=FIRST_NUMBER, count=numbers))
     if used_share:
         await connection.execute(SQL.used, "bench_0", int(numbers * used_share))
     buyers = await customers(connection, accounts)

@@ -2,36 +2,36 @@
 UPDATE shelf SET numbers = 0
 
 -- name: services
-INSERT INTO service (slug, name) SELECT 'bench_' || n, 'Bench service ' || n FROM generate_series(0, $1 - 1) AS n
+INSERT INTO service (slug, name) SELECT 'bench_' || n, 'Bench service ' || n FROM generate_series(0, :count - 1) AS n
 
 -- Numbers that nobody has: a North American exchange never begins with 0. Places as stock_numbers() gives them.
 -- name: numbers
 WITH stocked AS (
-    INSERT INTO shelf (country, carrier, operator, numbers) VALUES ('us', $1, 'bench', $3::integer) RETURNING shelf_id
+    INSERT INTO shelf (country, carrier, operator, numbers) VALUES ('us', :carrier, 'bench', :count::integer) RETURNING shelf_id
 )
 INSERT INTO number (e164, shelf_id, stripe, place)
-SELECT '+1' || ($2::bigint + n), shelf_id, n % 64, n / 64 + 1 FROM stocked, generate_series(1, $3::integer) AS n
+SELECT '+1' || (:first::bigint + n), shelf_id, n % 64, n / 64 + 1 FROM stocked, generate_series(1, :count::integer) AS n
 
 -- Numbers of the bench's shelf that have served a service and rested, first places first.
 -- name: used
 INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, last_account, rested_at, open_at)
 SELECT service_id, shelf_id, stripe, place, number_id, 0, now() - interval '1 hour', now() - interval '1 hour'
   FROM number JOIN shelf USING (shelf_id), service
- WHERE shelf.operator = 'bench' AND slug = $1 AND (place - 1) * 64 + stripe < $2
+ WHERE shelf.operator = 'bench' AND slug = :service AND (place - 1) * 64 + stripe < :numbers
 
 -- Live leases on numbers that have none, as purchase() makes them, for the accounts in turn.
 -- name: leases
 WITH chosen AS (
     SELECT number.*, country, carrier, accounts.list[1 + number_id % cardinality(accounts.list)] AS account_id
-      FROM (SELECT $1::bigint[] AS list) AS accounts, number JOIN shelf USING (shelf_id)
+      FROM (SELECT :accounts::bigint[] AS list) AS accounts, number JOIN shelf USING (shelf_id)
      WHERE shelf.operator = 'bench' AND NOT EXISTS (SELECT FROM slot WHERE slot.number_id = number.number_id)
-     ORDER BY number_id LIMIT $3
+     ORDER BY number_id LIMIT :limit
 ), leased AS (
     INSERT INTO activation (account_id, test, number_id, e164, country, service_id, carrier, cost_micros, fee_micros,
                             currency, expires_at, cancel_after, rest_seconds)
     SELECT account_id, false, number_id, e164, country, service_id, carrier, 100000, 0, 'USD',
            date_trunc('second', now()) + interval '1 hour', now(), 0
-      FROM chosen, service WHERE slug = $2 ORDER BY number_id
+      FROM chosen, service WHERE slug = :service ORDER BY number_id
     RETURNING *
 ), kept AS (
     INSERT INTO slot (service_id, shelf_id, stripe, place, number_id, rested_at, open_at)
@@ -48,18 +48,18 @@ SELECT activation_id, account_id, e164 FROM leased ORDER BY activation_id
 -- name: counts
 SELECT (SELECT count(*) FROM activation) AS leases, (SELECT count(*) FROM message WHERE activation_id IS NOT NULL) AS texts
 
--- Leases that have ended and their transfers, from $4 + 1 to $5, over sixty days, as purchase(), receive() and settle()
+-- Leases that have ended and their transfers, from :first + 1 to :last, over sixty days, as purchase(), receive() and settle()
 -- leave them: four of five captured, the fifth released. Without triggers; SQL.totals makes up for them.
 -- name: ended_leases
 WITH leased AS (
     INSERT INTO activation (account_id, test, number_id, e164, country, service_id, carrier, state, revision, cost_micros,
                             fee_micros, refund_micros, currency, created_at, day, expires_at, cancel_after, ended_at, rest_seconds)
-    SELECT $1::bigint + n % $2::bigint, false, n, '+1' || ($3::bigint + n), 'us', 1 + n % 50, 'simulated',
+    SELECT :account::bigint + n % :accounts::bigint, false, n, '+1' || (:first_number::bigint + n), 'us', 1 + n % 50, 'simulated',
            (CASE WHEN n % 5 = 0 THEN 'expired' ELSE 'completed' END)::activation_state, (n % 5 > 0)::integer, 100000,
            0, CASE WHEN n % 5 = 0 THEN 100000 ELSE 0 END, 'USD', at, (at AT TIME ZONE 'UTC')::date,
            at + interval '20 minutes', at, at + interval '5 minutes', 0
-      FROM generate_series($4::bigint + 1, $5) AS n,
-           LATERAL (SELECT now() - (1 - n / $6::float8) * interval '60 days' AS at) AS moment
+      FROM generate_series(:first::bigint + 1, :last) AS n,
+           LATERAL (SELECT now() - (1 - n / :leases::float8) * interval '60 days' AS at) AS moment
     RETURNING activation_id, account_id, cost_micros, refund_micros, currency, created_at
 )
 INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency, created_at)
@@ -84,8 +84,8 @@ UPDATE balance SET available_micros = available_micros - kept
 -- What a month of leases leaves: over 30 days, 5 keys, 500 services, 100 countries, and a label with many values.
 -- name: month_of_usage
 INSERT INTO usage (account_id, test, dimension, day, value, leases, received, micros)
-SELECT $1::bigint, false, part.dimension, date '2026-04-01' + n % 30, part.value, count(*), count(*), count(*) * 100000
-  FROM generate_series(0, $2::integer - 1) AS n,
+SELECT :account::bigint, false, part.dimension, date '2026-04-01' + n % 30, part.value, count(*), count(*), count(*) * 100000
+  FROM generate_series(0, :leases::integer - 1) AS n,
        LATERAL (VALUES ('key', (n / 30 % 5)::text), ('service', (n / 150 % 500)::text),
                        ('country', chr(97 + n / 30 % 10) || chr(97 + n / 300 % 10)), ('label.run_id', 'run-' || n / 200)) AS part (dimension, value)
  GROUP BY 3, 4, 5
@@ -95,13 +95,13 @@ INSERT INTO audit_entry (actor, account_id, action, target, data, address, reque
 SELECT 'key:' || number % 50, 1001 + number % 20, 'key.created', 'key:' || number,
        jsonb_build_object('name', 'ci ' || number, 'scopes', jsonb_build_array('numbers', 'verify'), 'cidrs', '[]'::jsonb),
        '203.0.113.' || number % 256, 'req_' || md5(number::text)
-  FROM generate_series(1, $1::int) AS number
+  FROM generate_series(1, :count::int) AS number
 
 -- An endpoint for each account, that wants everything; the secret is no secret.
 -- name: endpoints
 WITH made AS (
     INSERT INTO webhook_endpoint (account_id, test, url, events)
-    SELECT account_id, false, url, '{*}' FROM unnest($1::bigint[], $2::text[]) AS row (account_id, url)
+    SELECT account_id, false, url, '{*}' FROM unnest(:accounts::bigint[], :urls::text[]) AS row (account_id, url)
     RETURNING endpoint_id
 )
 INSERT INTO webhook_secret (endpoint_id, secret) SELECT endpoint_id, sha256(endpoint_id::text::bytea) FROM made
@@ -109,13 +109,13 @@ INSERT INTO webhook_secret (endpoint_id, secret) SELECT endpoint_id, sha256(endp
 -- An event for each live lease of some accounts.
 -- name: events
 INSERT INTO event (account_id, test, activation_id, type)
-SELECT account_id, false, activation_id, 'activation.completed' FROM activation WHERE account_id = ANY ($1::bigint[])
+SELECT account_id, false, activation_id, 'activation.completed' FROM activation WHERE account_id = ANY (:accounts::bigint[])
 
 -- Events of the smallest kind, one for each account named.
 -- name: tell
 INSERT INTO event (account_id, test, type, data)
-SELECT account_id, false, 'key.created', '{"key_id": "0"}' FROM unnest($1::bigint[]) AS account_id
+SELECT account_id, false, 'key.created', '{"key_id": "0"}' FROM unnest(:accounts::bigint[]) AS account_id
 
 -- name: stock_everywhere
 INSERT INTO shelf (country, carrier, operator, numbers)
-SELECT country, 'simulated', 'everywhere', 100 FROM unnest($1::text[]) AS country
+SELECT country, 'simulated', 'everywhere', 100 FROM unnest(:countries::text[]) AS country

@@ -23,7 +23,7 @@ from trunkline.accounts import accounts
 from trunkline.audit.acts import Actor
 from trunkline.ledger import journal
 from trunkline.storage import embedded
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -202,7 +202,9 @@ async def customers(connection: Any, count: int) -> list[Customer]:
 
 async def leases(connection: Any, owners: Sequence[Customer], service: str, count: int) -> list[Lease]:
     """New live leases of one service, each on a number of its own from ``SQL.numbers``."""
-    rows = await connection.fetch(SQL.leases, [owner.account_id for owner in owners], service, count)
+    rows = await connection.fetch(
+        *bind(SQL.leases, accounts=[owner.account_id for owner in owners], service=service, limit=count)
+    )
     assert len(rows) == count, "there are not enough free numbers"
     return [Lease(*row) for row in rows]
 

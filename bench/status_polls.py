@@ -9,6 +9,7 @@ import asyncpg
 
 from bench import load, report
 from bench.stage import FIRST_NUMBER, SQL, Customer, Lease, Server, Stage, customers, halves, leases, pinned
+from trunkline.storage.queries import bind
 
 LEASES = 500
 CONNECTIONS = 32
@@ -34,7 +35,7 @@ def measure(stage: Stage) -> list[report.Figure]:
 
 async def _prepare(url: str) -> tuple[Customer, list[Lease]]:
     connection = await asyncpg.connect(url)
-    await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, LEASES)
+    await connection.execute(*bind(SQL.numbers, carrier="simulated", first=FIRST_NUMBER, count=LEASES))
     [customer] = await customers(connection, 1)
     polled = await leases(connection, [customer], "whatsapp", LEASES)
     await connection.execute("VACUUM ANALYZE")

@@ -9,6 +9,7 @@ import asyncpg
 
 from bench import load, report
 from bench.stage import FIRST_NUMBER, SQL, Stage, customers
+from trunkline.storage.queries import bind
 
 STREAMS = 1_000
 ACCOUNTS = 10
@@ -23,7 +24,7 @@ def measure(stage: Stage) -> list[report.Figure]:
 
     async def open_all() -> tuple[float, list[float]]:
         connection = await asyncpg.connect(url)
-        await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, 1)
+        await connection.execute(*bind(SQL.numbers, carrier="simulated", first=FIRST_NUMBER, count=1))
         owners = await customers(connection, ACCOUNTS)
         accounts, keys = [owner.account_id for owner in owners], [owner.key for owner in owners]
         streams = []

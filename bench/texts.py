@@ -15,6 +15,7 @@ import msgspec
 
 from bench import report, waiting
 from bench.stage import FIRST_NUMBER, SQL, Customer, Lease, Stage, customers, leases, stop
+from trunkline.storage.queries import bind
 
 WINDOW = 100
 ACCOUNTS = 20
@@ -97,7 +98,7 @@ def _carrier(stage: Stage, node: str, url: str, role: str) -> tuple[Sender, int]
 
 async def _stocked(url: str, count: int) -> tuple[list[Customer], list[Lease]]:
     connection = await asyncpg.connect(url)
-    await connection.execute(SQL.numbers, CARRIER, FIRST_NUMBER, count)
+    await connection.execute(*bind(SQL.numbers, carrier=CARRIER, first=FIRST_NUMBER, count=count))
     owners = await customers(connection, ACCOUNTS)
     leased = await leases(connection, owners, "whatsapp", count)
     await connection.execute("VACUUM ANALYZE")

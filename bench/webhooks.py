@@ -20,6 +20,7 @@ from trunkline.carriers.carrier import Alphabet, InboundText
 from trunkline.catalog.prices import Catalog
 from trunkline.events.contents import PREFIX
 from trunkline.storage.database import Database
+from trunkline.storage.queries import bind
 
 ALLOW = {"TRUNKLINE_WEBHOOKS__ALLOW": "127.0.0.0/8"}
 AT_A_TIME = 32  # of one endpoint, as the product's default is
@@ -69,7 +70,7 @@ def _soon(stage: Stage, receiver: Server) -> report.Figure:
 
     async def send() -> list[float]:
         connection = await asyncpg.connect(url)
-        await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, texts)
+        await connection.execute(*bind(SQL.numbers, carrier="simulated", first=FIRST_NUMBER, count=texts))
         owners = await customers(connection, 1)
         leased = await leases(connection, owners, "whatsapp", texts)
         await _endpoints(connection, owners, [f"http://127.0.0.1:{receiver.port}/good"])
@@ -171,7 +172,7 @@ def _fast(stage: Stage, receiver: Server, measured: set[int] | None) -> list[rep
 async def _subscribed(url: str, target: str, count: int) -> list[int]:
     """Accounts with so many leases and an endpoint."""
     connection = await asyncpg.connect(url)
-    await connection.execute(SQL.numbers, "simulated", FIRST_NUMBER, count)
+    await connection.execute(*bind(SQL.numbers, carrier="simulated", first=FIRST_NUMBER, count=count))
     owners = await customers(connection, 1)
     await leases(connection, owners, "whatsapp", count)
     await _endpoints(connection, owners, [target])

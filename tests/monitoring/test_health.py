@@ -19,6 +19,7 @@ from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.monitoring import health, incidents
 from trunkline.monitoring.incidents import Incident
 from trunkline.storage.database import Database
+from trunkline.storage.queries import bind
 
 pytestmark = pytest.mark.asyncio
 
@@ -79,7 +80,9 @@ async def told(house: House) -> list[Incident]:
 
 async def link(house: House, state: str, carrier: str = "north") -> None:
     """As links.watch writes it."""
-    await house.platform.database.execute(links.SQL.saw, [carrier], ["smpp"], [state], ["bound to 10.1.2.3:2775"])
+    await house.platform.database.execute(
+        *bind(links.SQL.saw, names=[carrier], kinds=["smpp"], states=[state], details=["bound to 10.1.2.3:2775"])
+    )
 
 
 # What is seen

@@ -15,7 +15,7 @@ from trunkline.catalog import prices
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.ledger import journal
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -121,7 +121,15 @@ async def set_limits(
                 f"{field}: a limit is {least} to {MOST_PER_MINUTE} requests a minute, not {value}.", field=field
             )
     old = await connection.fetchrow(SQL.by_id, account_id)
-    new = await connection.fetchrow(SQL.set_limits, account_id, per_minute, account_per_minute, burst)
+    new = await connection.fetchrow(
+        *bind(
+            SQL.set_limits,
+            account=account_id,
+            per_minute=per_minute,
+            account_per_minute=account_per_minute,
+            burst=burst,
+        )
+    )
     assert old is not None
     assert new is not None
     changed = {name: {"from": old[name], "to": value} for name, value in new.items() if old[name] != value}

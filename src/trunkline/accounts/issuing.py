@@ -21,7 +21,7 @@ from trunkline.audit import acts
 from trunkline.audit.acts import Actor
 from trunkline.errors import Forbidden, InvalidRequest, NotFound
 from trunkline.storage.database import Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -105,7 +105,9 @@ async def page(
     limit: int,
 ) -> paging.Page[ApiKey]:
     """An account's keys, newest first; those of both modes where none is named."""
-    rows = await connection.fetch(SQL.keys, account_id, mode, ended, before, limit + 1)
+    rows = await connection.fetch(
+        *bind(SQL.keys, account=account_id, mode=mode, ended=ended, before=before, limit=limit + 1)
+    )
     return paging.cut(rows, limit, views.api_key, lambda row: row["key_id"])
 
 
@@ -150,7 +152,9 @@ async def rotate(
         await _keep(room, connection, old["account_id"], old["mode"], is_new=False)
     await connection.execute(SQL.lock_key, old["key_id"])
     secret, secret_hash = _new_secret(old["mode"])
-    row = await connection.fetchrow(SQL.rotate_key, old["key_id"], secret_hash, overlap_hours)
+    row = await connection.fetchrow(
+        *bind(SQL.rotate_key, key=old["key_id"], secret_hash=secret_hash, overlap_hours=overlap_hours)
+    )
     if row is None:
         raise KeyEnded("The key is revoked, expired or rotated already; create another one.")
     what = {"key_id": str(row["key_id"]), "overlap_hours": overlap_hours}

@@ -6,7 +6,7 @@ from trunkline.accounts import views
 from trunkline.accounts.views import Report
 from trunkline.errors import InvalidRequest
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -47,12 +47,22 @@ async def report(
     Raises InvalidRequest for a grouping that does not exist: ``day``, ``service``, ``country``, ``key``,
     ``label.NAME``.
     """
-    total = await connection.fetchrow(SQL.usage_total, account_id, test, first, last)
+    total = await connection.fetchrow(*bind(SQL.usage_total, account=account_id, test=test, first=first, last=last))
     assert total is not None
     if group_by == "day":
-        rows = await connection.fetch(SQL.usage_by_day, account_id, test, first, last)
+        rows = await connection.fetch(*bind(SQL.usage_by_day, account=account_id, test=test, first=first, last=last))
     elif group_by in GROUPINGS or (group_by.startswith(LABEL) and group_by != LABEL):
-        rows = await connection.fetch(SQL.usage_by, account_id, test, first, last, group_by, MOST_GROUPS + 1)
+        rows = await connection.fetch(
+            *bind(
+                SQL.usage_by,
+                account=account_id,
+                test=test,
+                first=first,
+                last=last,
+                dimension=group_by,
+                limit=MOST_GROUPS + 1,
+            )
+        )
     else:
         known = ", ".join((*GROUPINGS, "label.NAME"))
         raise InvalidRequest(f"There is no grouping {group_by!r}; there are {known}.", field="group_by")

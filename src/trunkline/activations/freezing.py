@@ -5,7 +5,7 @@ from trunkline.audit import acts
 from trunkline.audit.acts import Actor
 from trunkline.errors import OperatorError
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -16,7 +16,7 @@ async def freeze(connection: Querier, actor: Actor, account_id: int, reason: str
     Raises InvalidRequest for a reason that customers cannot be shown, OperatorError where it is frozen already.
     """
     check_reason(reason)
-    if await connection.fetchval(SQL.freeze, account_id, reason) is None:
+    if await connection.fetchval(*bind(SQL.freeze, account=account_id, reason=reason)) is None:
         raise OperatorError("The account is frozen already.")
     ended: int = await connection.fetchval(SQL.end_all_of, account_id)
     facts = {"reason": reason, "leases_ended": ended}

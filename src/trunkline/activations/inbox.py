@@ -24,7 +24,7 @@ from trunkline.catalog.recipients import Found
 from trunkline.codes import Brands, extract
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database, Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 from trunkline.storage.vault import Vault
 
 SQL = queries(__package__)
@@ -273,24 +273,26 @@ class Inbox:
         hasher = await self._repeats.hasher(connection)
         known = [hasher.fingerprints(text.carrier, text.sender, text.recipient, text.body) for text in texts]
         rows = await connection.fetch(
-            SQL.receive,
-            [numbers.get(text.recipient) for text in texts],
-            [matched.activation_id for matched in matches],
-            [text.carrier for text in texts],
-            [text.sender for text in texts],
-            [text.recipient for text in texts],
-            [matched.reason for matched in matches],
-            [each.new for each in known],
-            [each.elder for each in known],
-            [each.erased for each in known],
-            [each.elder_erased for each in known],
-            [text.identity and text.identity.session for text in texts],
-            [text.identity and text.identity.name for text in texts],
-            [_doubtful(text.identity) for text in texts],
-            [text.incomplete for text in texts],
-            [key.seal(text.body, code) for text, code, key in zip(texts, codes, keys, strict=True)],
-            [key.key_id for key in keys],
-            [retained for _, retained in days],
+            *bind(
+                SQL.receive,
+                numbers=[numbers.get(text.recipient) for text in texts],
+                activations=[matched.activation_id for matched in matches],
+                carriers=[text.carrier for text in texts],
+                senders=[text.sender for text in texts],
+                recipients=[text.recipient for text in texts],
+                reasons=[matched.reason for matched in matches],
+                fingerprints=[each.new for each in known],
+                elders=[each.elder for each in known],
+                erased=[each.erased for each in known],
+                elders_erased=[each.elder_erased for each in known],
+                sessions=[text.identity and text.identity.session for text in texts],
+                identities=[text.identity and text.identity.name for text in texts],
+                doubtful=[_doubtful(text.identity) for text in texts],
+                incomplete=[text.incomplete for text in texts],
+                sealed=[key.seal(text.body, code) for text, code, key in zip(texts, codes, keys, strict=True)],
+                keys=[key.key_id for key in keys],
+                days=[retained for _, retained in days],
+            ),
         )
         outcomes = [Outcome(row["outcome"], row["activation_id"]) for row in rows]
         for text, outcome, matched in zip(texts, outcomes, matches, strict=True):
@@ -312,19 +314,21 @@ class Inbox:
         place = (text.carrier, sender, text.recipient, part.kind, *map(str, (part.reference, part.total, part.number)))
         known = (await self._repeats.hasher(connection)).fingerprints(*place, text.alphabet, text.payload.hex())
         rows = await connection.fetch(
-            SQL.assemble,
-            text.carrier,
-            sender,
-            text.recipient,
-            part.kind,
-            part.reference,
-            part.total,
-            part.number,
-            text.alphabet,
-            key.seal_part(text.payload),
-            key.key_id,
-            any(map(str.isdigit, alphabets.decode(text.payload, text.alphabet))),
-            [known.new, known.elder, known.erased, known.elder_erased],
+            *bind(
+                SQL.assemble,
+                carrier=text.carrier,
+                sender=sender,
+                recipient=text.recipient,
+                kind=part.kind,
+                reference=part.reference,
+                total=part.total,
+                number=part.number,
+                alphabet=text.alphabet,
+                payload=key.seal_part(text.payload),
+                key=key.key_id,
+                telling=any(map(str.isdigit, alphabets.decode(text.payload, text.alphabet))),
+                known=[known.new, known.elder, known.erased, known.elder_erased],
+            ),
         )
         if not rows:
             return None

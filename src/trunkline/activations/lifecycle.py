@@ -40,7 +40,7 @@ from trunkline.errors import (
     Unavailable,
 )
 from trunkline.storage.database import Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -108,31 +108,33 @@ async def purchase(
     known = [place for place, order in enumerate(orders) if order.country in countries]
     asked = [orders[place] for place in known]
     rows = await connection.fetch(
-        SQL.purchase,
-        account_id,
-        test,
-        dry_run,
-        [order.country for order in asked],
-        [order.service for order in asked],
-        [order.max_micros for order in asked],
-        [order.operator for order in asked],
-        [order.ttl for order in asked],
-        [order.sender for order in asked],
-        [order.contains for order in asked],
-        [msgspec.json.encode(order.labels).decode() if order.labels else None for order in asked],
-        policy.fee_micros,
-        list(terms),
-        [each.cancel_wait_seconds for each in terms.values()],
-        [each.rest_seconds for each in terms.values()],
-        key_id,
-        policy.caps.max_active,
-        policy.caps.purchases_per_hour,
-        _exactly(policy.caps.success_floor),
-        policy.retention_days,
-        policy.caps.test_max_active,
-        policy.caps.test_max_any,
-        _exactly(policy.caps.test_country_share),
-        policy.caps.test_purchases_per_day,
+        *bind(
+            SQL.purchase,
+            account=account_id,
+            test=test,
+            dry_run=dry_run,
+            countries=[order.country for order in asked],
+            services=[order.service for order in asked],
+            max_micros=[order.max_micros for order in asked],
+            operators=[order.operator for order in asked],
+            ttls=[order.ttl for order in asked],
+            senders=[order.sender for order in asked],
+            contains=[order.contains for order in asked],
+            labels=[msgspec.json.encode(order.labels).decode() if order.labels else None for order in asked],
+            fee_micros=policy.fee_micros,
+            carriers=list(terms),
+            cancel_waits=[each.cancel_wait_seconds for each in terms.values()],
+            rests=[each.rest_seconds for each in terms.values()],
+            key=key_id,
+            max_active=policy.caps.max_active,
+            per_hour=policy.caps.purchases_per_hour,
+            success_floor=_exactly(policy.caps.success_floor),
+            retain_days=policy.retention_days,
+            test_max_active=policy.caps.test_max_active,
+            test_max_any=policy.caps.test_max_any,
+            test_country_share=_exactly(policy.caps.test_country_share),
+            test_per_day=policy.caps.test_purchases_per_day,
+        ),
     )
     stocked: list[str] = []
     if any(row["problem"] == "no_numbers_available" for row in rows):
@@ -256,7 +258,16 @@ async def finish(
     Raises NotFound, ActivationFinished, NoSmsReceived, SmsAlreadyReceived (with the text), CancelTooEarly or
     TooManyCancels.
     """
-    row = await connection.fetchrow(SQL.finish, account_id, test, activation_id, word, policy.caps.cancels_per_hour)
+    row = await connection.fetchrow(
+        *bind(
+            SQL.finish,
+            account=account_id,
+            test=test,
+            activation=activation_id,
+            state=word,
+            cancels_per_hour=policy.caps.cancels_per_hour,
+        )
+    )
     assert row is not None
     now = clock.now()
     match row["problem"]:
@@ -288,7 +299,9 @@ async def finish(
 
 async def detail(connection: Querier, account_id: int, activation_id: int, *, test: bool) -> Detail:
     """Raises NotFound, also for what belongs to somebody else."""
-    row = await connection.fetchrow(SQL.one, activation_id, account_id, test, KEPT_BACK, UNNAMED)
+    row = await connection.fetchrow(
+        *bind(SQL.one, activation=activation_id, account=account_id, test=test, kept_back=KEPT_BACK, unnamed=UNNAMED)
+    )
     if row is None:
         raise NotFound("There is no such activation.")
     return views.detail(row, clock.now())
@@ -309,16 +322,18 @@ async def listing(
     """The account's leases below an id, newest first."""
     others = {name: value for name, value in labels.items() if name != "run_id"}
     rows = await connection.fetch(
-        SQL.list,
-        account_id,
-        test,
-        before,
-        state,
-        service,
-        country,
-        labels.get("run_id"),
-        msgspec.json.encode(others).decode() if others else None,
-        limit,
+        *bind(
+            SQL.list,
+            account=account_id,
+            test=test,
+            before=before,
+            state=state,
+            service=service,
+            country=country,
+            run_id=labels.get("run_id"),
+            labels=msgspec.json.encode(others).decode() if others else None,
+            limit=limit,
+        ),
     )
     now = clock.now()
     return [views.activation(row, now) for row in rows]

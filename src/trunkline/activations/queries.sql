@@ -1,23 +1,23 @@
 -- name: purchase
 SELECT item.place, bought.*
-  FROM unnest(await_turn($4, $5), $5::text[], $6::bigint[], $7::text[], $8::integer[], $9::text[], $10::text[],
-              $11::jsonb[])
+  FROM unnest(await_turn(:countries, :services), :services::text[], :max_micros::bigint[], :operators::text[], :ttls::integer[], :senders::text[], :contains::text[],
+              :labels::jsonb[])
        WITH ORDINALITY AS item (country, service, max_micros, operator, ttl, sender, contains, labels, place),
-       LATERAL purchase($1, $16, $2, item.country, item.service, item.max_micros, item.operator, item.ttl, item.sender,
-                        item.contains, item.labels, $3, $12, $13, $14, $15, $17, $18, $19, $20, $21, $22, $23, $24) AS bought
+       LATERAL purchase(:account, :key, :test, item.country, item.service, item.max_micros, item.operator, item.ttl, item.sender,
+                        item.contains, item.labels, :dry_run, :fee_micros, :carriers, :cancel_waits, :rests, :max_active, :per_hour, :success_floor, :retain_days, :test_max_active, :test_max_any, :test_country_share, :test_per_day) AS bought
 
 -- name: finish
 SELECT (done).problem, (done).facts, (done).texts, (done).lease.*, service.slug AS service
-  FROM (SELECT finish($1, $2, $3, $4::activation_state, $5) AS done OFFSET 0) AS call
+  FROM (SELECT finish(:account, :test, :activation, :state::activation_state, :cancels_per_hour) AS done OFFSET 0) AS call
   LEFT JOIN service ON service.service_id = ((done).lease).service_id
 
 -- name: status
 SELECT activation_id, account_id, test, state, revision, cancel_after, expires_at,
        CASE WHEN revision > 0 THEN texts_of(activation_id) END AS texts
-  FROM activation WHERE activation_id = ANY ($1::bigint[])
+  FROM activation WHERE activation_id = ANY (:activations::bigint[])
 
 -- name: revisions
-SELECT activation_id, revision, ended_at IS NOT NULL AS ended FROM activation WHERE activation_id = ANY ($1::bigint[])
+SELECT activation_id, revision, ended_at IS NOT NULL AS ended FROM activation WHERE activation_id = ANY (:activations::bigint[])
 
 -- name: one
 SELECT activation.*, service.slug AS service, texts_of(activation_id) AS texts,
@@ -29,8 +29,8 @@ SELECT activation.*, service.slug AS service, texts_of(activation_id) AS texts,
          WHERE message.activation_id = activation.activation_id AND reason IS NOT NULL) AS reasons,
        nobodys.*, unfinished.*
   FROM activation JOIN service USING (service_id),
-       LATERAL (SELECT count(*) AS unmatched, count(*) FILTER (WHERE reason = $4) AS kept_back,
-                      count(*) FILTER (WHERE reason = $5) AS unnamed FROM message
+       LATERAL (SELECT count(*) AS unmatched, count(*) FILTER (WHERE reason = :kept_back) AS kept_back,
+                      count(*) FILTER (WHERE reason = :unnamed) AS unnamed FROM message
                  WHERE message.number_id = activation.number_id AND message.activation_id IS NULL
                    AND message.received_at BETWEEN activation.created_at AND coalesce(activation.ended_at, now())) AS nobodys,
        LATERAL (SELECT jsonb_agg(jsonb_build_object('total', total, 'came', came,
@@ -40,31 +40,31 @@ SELECT activation.*, service.slug AS service, texts_of(activation_id) AS texts,
                                  WHERE part.assembly_id = assembly.assembly_id AND NOT echo) AS fresh
                  WHERE recipient = e164 AND given_at IS NULL AND came IS NOT NULL
                    AND activation.activation_id = ANY (leases)) AS unfinished
- WHERE activation_id = $1 AND account_id = $2 AND test = $3
+ WHERE activation_id = :activation AND account_id = :account AND test = :test
 
 -- name: list
 SELECT activation.*, service.slug AS service, CASE WHEN revision > 0 THEN texts_of(activation_id) END AS texts
   FROM activation JOIN service USING (service_id)
- WHERE account_id = $1 AND test = $2 AND activation_id < $3
-   AND ($4::activation_state IS NULL OR state = $4)
-   AND ($5::text IS NULL OR slug = $5)
-   AND ($6::text IS NULL OR country = $6)
-   AND ($7::text IS NULL OR labels ->> 'run_id' = $7)
-   AND ($8::jsonb IS NULL OR labels @> $8)
- ORDER BY activation_id DESC LIMIT $9
+ WHERE account_id = :account AND test = :test AND activation_id < :before
+   AND (:state::activation_state IS NULL OR state = :state)
+   AND (:service::text IS NULL OR slug = :service)
+   AND (:country::text IS NULL OR country = :country)
+   AND (:run_id::text IS NULL OR labels ->> 'run_id' = :run_id)
+   AND (:labels::jsonb IS NULL OR labels @> :labels)
+ ORDER BY activation_id DESC LIMIT :limit
 
 -- name: expire
-SELECT expire_due($1)
+SELECT expire_due(:limit)
 
 -- name: candidates
 SELECT number.e164, number.number_id, shelf.carrier, activation_id, service_id, sender_filter, contains_filter,
        day, retain_days, activation.created_at, proved AND NOT capped AS named_only,
        EXISTS (SELECT FROM frozen_number AS away WHERE away.number_id = number.number_id AND NOT retired) AS frozen
   FROM number JOIN shelf USING (shelf_id) LEFT JOIN activation ON activation.number_id = number.number_id AND activation.ended_at IS NULL
- WHERE number.e164 = ANY ($1::text[])
+ WHERE number.e164 = ANY (:recipients::text[])
 
 -- name: receive
-SELECT * FROM receive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+SELECT * FROM receive(:numbers, :activations, :carriers, :senders, :recipients, :reasons, :fingerprints, :elders, :erased, :elders_erased, :sessions, :identities, :doubtful, :incomplete, :sealed, :keys, :days)
 
 -- name: inbox
 -- Those that no lease got, and those that came again.
@@ -73,24 +73,24 @@ SELECT message_id, received_at, carrier, sender, recipient, body, code, sealed, 
        CASE WHEN activation_id IS NOT NULL THEN 'delivered'
             WHEN reason = 'the lease had ended' THEN 'late' ELSE 'unmatched' END AS outcome
   FROM message LEFT JOIN text_key USING (key_id)
- WHERE ($1 OR activation_id IS NULL OR repeats > 0) AND ($2::text IS NULL OR recipient = $2)
- ORDER BY message_id DESC LIMIT $3
+ WHERE (:everything OR activation_id IS NULL OR repeats > 0) AND (:recipient::text IS NULL OR recipient = :recipient)
+ ORDER BY message_id DESC LIMIT :limit
 
 -- name: parts_waiting
 -- Long texts that are not whole and have not been given to anybody.
 SELECT assembly.assembly_id, began_at, carrier, sender, recipient, total, number, alphabet, payload, key_id, key
   FROM (SELECT * FROM assembly
-         WHERE given_at IS NULL AND ($1::text IS NULL OR recipient = $1)
+         WHERE given_at IS NULL AND (:recipient::text IS NULL OR recipient = :recipient)
            AND EXISTS (SELECT FROM assembly_part AS part WHERE part.assembly_id = assembly.assembly_id AND NOT echo)
-         ORDER BY assembly_id DESC LIMIT $2) AS assembly
+         ORDER BY assembly_id DESC LIMIT :limit) AS assembly
   JOIN assembly_part USING (assembly_id) LEFT JOIN text_key USING (key_id)
  WHERE NOT echo ORDER BY assembly_id DESC, number
 
 -- name: assemble
-SELECT * FROM assemble($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+SELECT * FROM assemble(:carrier, :sender, :recipient, :kind, :reference, :total, :number, :alphabet, :payload, :key, :telling, :known)
 
 -- name: incomplete_text
-SELECT * FROM incomplete_text($1 * interval '1 second')
+SELECT * FROM incomplete_text(:seconds * interval '1 second')
 
 -- name: forget_stale_parts
 -- What was given stays as long as a part may still complete it; echoes alone are a carrier's repetitions.
@@ -101,17 +101,17 @@ DELETE FROM assembly
 
 -- name: repeat_keys
 SELECT day, key, xmin IS DISTINCT FROM pg_current_xact_id_if_assigned()::xid AS committed
-  FROM repeat_key WHERE day = ANY ($1::date[]) AND key IS NOT NULL
+  FROM repeat_key WHERE day = ANY (:days::date[]) AND key IS NOT NULL
 
 -- name: make_repeat_keys
-INSERT INTO repeat_key (day, key) SELECT * FROM unnest($1::date[], $2::bytea[]) ORDER BY 1
+INSERT INTO repeat_key (day, key) SELECT * FROM unnest(:days::date[], :keys::bytea[]) ORDER BY 1
 ON CONFLICT (day) DO UPDATE SET key = excluded.key WHERE repeat_key.key IS NULL
 
 -- name: forget_repeats
 -- Carriers repeat for 72 hours, and a lease lasts one at most.
 WITH due AS (
     SELECT message_id FROM message WHERE fingerprint IS NOT NULL AND received_at < now() - interval '73 hours'
-     ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+     ORDER BY received_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 ), forgotten AS (
     UPDATE message SET fingerprint = NULL FROM due WHERE message.message_id = due.message_id
 )
@@ -121,7 +121,7 @@ SELECT count(*) FROM due
 DELETE FROM finished_part WHERE finished_at < now() - interval '73 hours'
 
 -- name: erase_finished_parts
-UPDATE finished_part SET fingerprint = sha256($1::bytea || fingerprint), erased = true
+UPDATE finished_part SET fingerprint = sha256(:secret::bytea || fingerprint), erased = true
  WHERE NOT erased AND finished_at < now() - interval '1 hour'
 
 -- A key is used for four days, and what it was used for is looked at for 73 hours more.
@@ -133,25 +133,25 @@ UPDATE repeat_key SET key = NULL WHERE key IS NOT NULL AND (day + 8)::timestamp 
 SELECT day FROM repeat_key WHERE key IS NULL
 
 -- name: forget_repeat_keys
-DELETE FROM repeat_key WHERE day = ANY ($1::date[]) AND key IS NULL
+DELETE FROM repeat_key WHERE day = ANY (:days::date[]) AND key IS NULL
 
 -- name: erase_of_leases
 WITH due AS (
     SELECT activation_id FROM activation WHERE erase_after <= now()
-     ORDER BY erase_after LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+     ORDER BY erase_after LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 ), done AS (
     UPDATE activation SET erase_after = NULL FROM due WHERE activation.activation_id = due.activation_id
 ), erased AS (
-    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = sha256($2::bytea || fingerprint)
+    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = sha256(:secret::bytea || fingerprint)
       FROM due WHERE message.activation_id = due.activation_id
 )
 SELECT count(*) FROM due
 
 -- name: erase_nobodys
 WITH due AS (
-    SELECT message_id FROM message WHERE erase_after <= now() ORDER BY erase_after LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+    SELECT message_id FROM message WHERE erase_after <= now() ORDER BY erase_after LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 ), erased AS (
-    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = sha256($2::bytea || fingerprint),
+    UPDATE message SET body = NULL, code = NULL, sealed = NULL, key_id = NULL, fingerprint = sha256(:secret::bytea || fingerprint),
                        erase_after = NULL
       FROM due WHERE message.message_id = due.message_id
 )
@@ -162,8 +162,8 @@ SELECT count(*) FROM due
 -- name: forget_test_leases
 -- A lease's events and deliveries go with their days, its use stays counted.
 WITH due AS (
-    SELECT activation_id FROM activation WHERE test AND ended_at <= now() - make_interval(days => $1)
-     ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT activation_id FROM activation WHERE test AND ended_at <= now() - make_interval(days => :days)
+     ORDER BY ended_at LIMIT :limit FOR UPDATE SKIP LOCKED
 ), texts AS (
     DELETE FROM message USING due WHERE message.activation_id = due.activation_id
 ), gone AS (
@@ -176,8 +176,8 @@ SELECT count(*) FROM due
 -- name: fold_labels
 WITH due AS (
     SELECT account_id, test, dimension, day, value FROM usage
-     WHERE dimension LIKE 'label.%' AND value <> 'other' AND day < (now() AT TIME ZONE 'UTC')::date - $1::integer
-     ORDER BY day LIMIT $2 FOR UPDATE SKIP LOCKED
+     WHERE dimension LIKE 'label.%' AND value <> 'other' AND day < (now() AT TIME ZONE 'UTC')::date - :days::integer
+     ORDER BY day LIMIT :limit FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM usage USING due
      WHERE (usage.account_id, usage.test, usage.dimension, usage.day, usage.value)
@@ -197,8 +197,8 @@ SELECT count(*) FROM gone
 -- name: forget_test_usage
 WITH due AS (
     SELECT account_id, test, dimension, day, value FROM usage
-     WHERE test AND day < (now() AT TIME ZONE 'UTC')::date - $1::integer
-     ORDER BY day LIMIT $2 FOR UPDATE SKIP LOCKED
+     WHERE test AND day < (now() AT TIME ZONE 'UTC')::date - :days::integer
+     ORDER BY day LIMIT :limit FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM usage USING due
      WHERE (usage.account_id, usage.test, usage.dimension, usage.day, usage.value)
@@ -215,23 +215,23 @@ SELECT pg_database_size(current_database())
 -- name: elsewhere
 -- The countries with most numbers: ten, and the one that has none free may be among them.
 SELECT shelf.country, sum(numbers) AS numbers FROM shelf
- WHERE test = $1 AND carrier = ANY ($2::text[]) GROUP BY country ORDER BY numbers DESC LIMIT 11
+ WHERE test = :test AND carrier = ANY (:carriers::text[]) GROUP BY country ORDER BY numbers DESC LIMIT 11
 
 -- name: forget_old_answers
 DELETE FROM idempotent_answer WHERE created_at < now() - interval '72 hours'
 
 -- name: freeze
-UPDATE account SET frozen_at = now(), frozen_reason = $2 WHERE account_id = $1 AND frozen_at IS NULL RETURNING account_id
+UPDATE account SET frozen_at = now(), frozen_reason = :reason WHERE account_id = :account AND frozen_at IS NULL RETURNING account_id
 
 -- name: unfreeze
-UPDATE account SET frozen_at = NULL, frozen_reason = NULL WHERE account_id = $1 AND frozen_at IS NOT NULL
+UPDATE account SET frozen_at = NULL, frozen_reason = NULL WHERE account_id = :account AND frozen_at IS NOT NULL
 RETURNING account_id
 
 -- name: end_all_of
-SELECT end_all_of($1)
+SELECT end_all_of(:account)
 
 -- name: end_all_on
-SELECT end_at_once(ARRAY(SELECT activation_id FROM activation WHERE number_id = $1 AND ended_at IS NULL))
+SELECT end_at_once(ARRAY(SELECT activation_id FROM activation WHERE number_id = :number AND ended_at IS NULL))
 
 -- name: groups
 SELECT country, slug AS service, operator, carrier, buckets, leases
@@ -244,10 +244,10 @@ SELECT country, slug AS service, operator, carrier, buckets, leases
 
 -- name: forget_hours
 DELETE FROM outcome_hour
- WHERE ctid = ANY (ARRAY(SELECT ctid FROM outcome_hour WHERE hour < now() - $1 * interval '1 day'
-                          ORDER BY hour LIMIT $2 FOR UPDATE SKIP LOCKED))
+ WHERE ctid = ANY (ARRAY(SELECT ctid FROM outcome_hour WHERE hour < now() - :days * interval '1 day'
+                          ORDER BY hour LIMIT :limit FOR UPDATE SKIP LOCKED))
 
 -- name: forget_days
 DELETE FROM outcome_day
- WHERE ctid = ANY (ARRAY(SELECT ctid FROM outcome_day WHERE day < (now() AT TIME ZONE 'UTC')::date - $1::integer
-                          ORDER BY day LIMIT $2 FOR UPDATE SKIP LOCKED))
+ WHERE ctid = ANY (ARRAY(SELECT ctid FROM outcome_day WHERE day < (now() AT TIME ZONE 'UTC')::date - :days::integer
+                          ORDER BY day LIMIT :limit FOR UPDATE SKIP LOCKED))

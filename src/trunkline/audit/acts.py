@@ -12,7 +12,7 @@ from trunkline.audit import views
 from trunkline.audit.views import Act, FullAct
 from trunkline.errors import RateLimited
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -58,15 +58,17 @@ async def record(
                 limit="changes", retry_at=clock.iso(again),
             )  # fmt: skip
     entry_id: int = await connection.fetchval(
-        SQL.record_act,
-        actor.name,
-        owner,
-        actor.test,
-        action,
-        target,
-        _encoder.encode(data or {}).decode(),
-        actor.address,
-        actor.request_id,
+        *bind(
+            SQL.record_act,
+            actor=actor.name,
+            account=owner,
+            test=actor.test,
+            action=action,
+            target=target,
+            data=_encoder.encode(data or {}).decode(),
+            address=actor.address,
+            request=actor.request_id,
+        ),
     )
     return entry_id
 
@@ -85,7 +87,11 @@ async def page(
 
     ``webhooks``: acts on these too; ``action``: of this kind alone.
     """
-    rows = await connection.fetch(SQL.acts_of, account_id, test, before, action, limit + 1, webhooks)
+    rows = await connection.fetch(
+        *bind(
+            SQL.acts_of, account=account_id, test=test, before=before, action=action, limit=limit + 1, webhooks=webhooks
+        )
+    )
     return paging.cut(rows, limit, views.act, lambda row: row["entry_id"])
 
 
@@ -93,5 +99,5 @@ async def every(
     connection: Querier, account_id: int | None, *, action: str | None, before: int = paging.NEWEST, limit: int
 ) -> paging.Page[FullAct]:
     """What was done to anybody, or to one account, newest first, as the operator sees it."""
-    rows = await connection.fetch(SQL.acts, account_id, action, before, limit + 1)
+    rows = await connection.fetch(*bind(SQL.acts, account=account_id, action=action, before=before, limit=limit + 1))
     return paging.cut(rows, limit, views.full_act, lambda row: row["entry_id"])

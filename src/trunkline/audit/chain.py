@@ -16,7 +16,7 @@ from trunkline.audit.encoding import START, link_hash
 from trunkline.audit.heads import Head, Keys
 from trunkline.errors import OperatorError, Unavailable
 from trunkline.storage.database import Database, Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.audit")
@@ -77,7 +77,15 @@ async def _link_some(connection: "asyncpg.Connection[asyncpg.Record]", signing: 
     await connection.execute(SQL.add_links, positions, ids, hashes)
     await connection.execute(SQL.no_longer_pending, ids)
     signed = signing.sign(position, previous, await connection.fetchval(SQL.now))
-    await connection.execute(SQL.put_head, signed.position, signed.hash, signed.signed_at, signed.signature)
+    await connection.execute(
+        *bind(
+            SQL.put_head,
+            position=signed.position,
+            hash=signed.hash,
+            signed_at=signed.signed_at,
+            signature=signed.signature,
+        )
+    )
     return len(entries)
 
 

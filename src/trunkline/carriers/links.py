@@ -10,7 +10,7 @@ from trunkline.carriers.carrier import Carrier, Health
 from trunkline.carriers.ownership import Ownership
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -37,11 +37,13 @@ async def watch(database: Querier, carriers: Collection[Carrier | Ownership]) ->
         if now != written or time.monotonic() - when > REPEAT_SECONDS:
             try:
                 await database.execute(
-                    SQL.saw,
-                    [carrier.name for carrier in carriers],
-                    [carrier.kind for carrier in carriers],
-                    [health.state for health in now],
-                    [health.detail for health in now],
+                    *bind(
+                        SQL.saw,
+                        names=[carrier.name for carrier in carriers],
+                        kinds=[carrier.kind for carrier in carriers],
+                        states=[health.state for health in now],
+                        details=[health.detail for health in now],
+                    ),
                 )
                 written, when = now, time.monotonic()
             except Unavailable:

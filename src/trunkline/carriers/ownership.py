@@ -19,7 +19,7 @@ from typing import Any
 
 from trunkline.carriers.carrier import Carrier, Health, LinkState
 from trunkline.errors import Unavailable
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.carriers")
@@ -92,11 +92,13 @@ class Ownership:
         """Whether this process is the owner now, once it is sure that nobody else acts as one."""
         async with self._asking() as connection:
             if not await self._has_lock(connection):
-                await connection.fetchval(SQL.end_holder, LOCK, self.name, None, PAUSE_SECONDS)
+                await connection.fetchval(
+                    *bind(SQL.end_holder, lock=LOCK, name=self.name, epoch=None, pause_seconds=PAUSE_SECONDS)
+                )
                 owner = await connection.fetchval(SQL.want_carrier, self.name, self._process)
                 self._standing_by = Health(LinkState.STANDBY, f"{owner or 'another process'} has the link")
                 return False
-            pause = await connection.fetchval(SQL.pause_for_carrier, self.name, PAUSE_SECONDS)
+            pause = await connection.fetchval(*bind(SQL.pause_for_carrier, name=self.name, seconds=PAUSE_SECONDS))
         if pause:
             self._standing_by = Health(LinkState.STANDBY, "waits until the last owner must have let go")
             await asyncio.sleep(pause)
@@ -118,7 +120,15 @@ class Ownership:
                     # Where the connection was lost, and is there again, the lock has to be had anew. The server may
                     # not have missed the former session yet: as long as the epoch is ours, the lock is too.
                     if not await self._has_lock(connection):
-                        await connection.fetchval(SQL.end_holder, LOCK, self.name, self._epoch, PAUSE_SECONDS)
+                        await connection.fetchval(
+                            *bind(
+                                SQL.end_holder,
+                                lock=LOCK,
+                                name=self.name,
+                                epoch=self._epoch,
+                                pause_seconds=PAUSE_SECONDS,
+                            )
+                        )
                         if loop.time() - seen > HOLD_SECONDS:
                             return
                         continue

@@ -19,7 +19,7 @@ from trunkline.egress.names import Names
 from trunkline.egress.shares import Shares
 from trunkline.errors import InvalidRequest, NotFound
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -70,7 +70,9 @@ async def ask(connection: Querier, account_id: int, slug: str, method: Method) -
 
     Raises UnknownService, and InvalidRequest where the catalog knows no domain of the service.
     """
-    row = await connection.fetchrow(SQL.ask_control, account_id, slug, method, secrets.token_hex(16))
+    row = await connection.fetchrow(
+        *bind(SQL.ask_control, account=account_id, service=slug, method=method, token=secrets.token_hex(16))
+    )
     if row is None:
         raise UnknownService(f"There is no service {slug!r}.")
     if row["account_id"] is None:
@@ -112,7 +114,13 @@ async def look(control: Control, turns: Shares, *, names: Names, records: Names,
 async def prove(connection: Querier, control: Control) -> Control:
     """Writes down that the token was found. Raises ControlNotProved where something else is asked for by now."""
     row = await connection.fetchrow(
-        SQL.prove_control, control.account_id, control.service_id, control.token, control.domain
+        *bind(
+            SQL.prove_control,
+            account=control.account_id,
+            service=control.service_id,
+            token=control.token,
+            domain=control.domain,
+        )
     )
     if row is None:
         raise ControlNotProved("The proof was given up, or its domain changed, while it was looked for.")

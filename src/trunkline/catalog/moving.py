@@ -4,6 +4,7 @@ from trunkline.catalog.numbers import SIMULATED, SQL, Row
 from trunkline.errors import OperatorError
 from trunkline.storage.database import Querier
 from trunkline.storage.database import Row as Record
+from trunkline.storage.queries import bind
 
 CHUNK = 200  # in one transaction: each holds a lock for every number, and purchases pass those by
 
@@ -37,18 +38,20 @@ async def move(connection: Querier, rows: list[Row], carrier: str) -> list[str]:
     """Brings numbers to a carrier, with the leases that run on them; those that went. An empty country leaves country
     and operator as they are. In one transaction, of at most ``CHUNK``."""
     answer = await connection.fetch(
-        SQL.move,
-        carrier,
-        [row.e164 for row in rows],
-        [row.country or None for row in rows],
-        [row.operator if row.country else None for row in rows],
+        *bind(
+            SQL.move,
+            carrier=carrier,
+            numbers=[row.e164 for row in rows],
+            countries=[row.country or None for row in rows],
+            operators=[row.operator if row.country else None for row in rows],
+        ),
     )
     return [row[0] for row in answer]
 
 
 async def retire(connection: Querier, e164: list[str], reason: str) -> int:
     """Nobody leases them from now on; leases that run get their texts to the end. How many were not away before."""
-    return len(await connection.fetch(SQL.retire, e164, reason))
+    return len(await connection.fetch(*bind(SQL.retire, number=e164, reason=reason)))
 
 
 async def remove(connection: Querier, e164: list[str]) -> dict[str, str | None]:

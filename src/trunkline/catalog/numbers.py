@@ -11,7 +11,7 @@ from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.phone import calling_code_fits, parse_e164
 from trunkline.storage import database as storage
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -102,7 +102,14 @@ async def stock(
     while chunk := list(itertools.islice(pending, CHUNK)):
         lines = {row.e164: row.line for row in chunk}
         had = await connection.fetch(
-            SQL.put_numbers, carrier, test, list(lines), [row.country for row in chunk], [row.operator for row in chunk]
+            *bind(
+                SQL.put_numbers,
+                carrier=carrier,
+                test=test,
+                numbers=list(lines),
+                countries=[row.country for row in chunk],
+                operators=[row.operator for row in chunk],
+            )
         )
         known += [_known(lines[row["known"]], row["known"], row["known_carrier"], carrier) for row in had]
         progress(len(chunk))

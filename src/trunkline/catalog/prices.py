@@ -12,7 +12,7 @@ from trunkline.catalog.rules import Rule, Rules
 from trunkline.catalog.services import Service
 from trunkline.errors import InvalidRequest
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -24,7 +24,7 @@ async def set_price(connection: Querier, slug: str | None, country: str | None, 
     """Sets a rule; leases that run keep the price they were bought at. Raises UnknownService."""
     if slug is not None and not await connection.fetchval(SQL.is_service, slug):
         raise UnknownService(f"There is no service {slug!r}.")
-    await connection.execute(SQL.put_price, slug, country, currency, micros)
+    await connection.execute(*bind(SQL.put_price, service=slug, country=country, currency=currency, micros=micros))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from trunkline.catalog.problems import UnknownService
 from trunkline.egress import UrlRefused, urls
 from trunkline.errors import InvalidRequest
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -87,7 +87,7 @@ async def put(connection: Querier, rows: Sequence[dict[str, str]]) -> int:
 
 async def switch(connection: Querier, slug: str, country: str | None, *, enabled: bool) -> None:
     """Opens or closes a service on real carriers, everywhere or in one country. Raises UnknownService."""
-    if await connection.fetchval(SQL.switch, slug, country, enabled) is None:
+    if await connection.fetchval(*bind(SQL.switch, service=slug, country=country, enabled=enabled)) is None:
         raise UnknownService(f"There is no service {slug!r}.")
 
 

@@ -2,23 +2,23 @@
 SELECT pg_current_snapshot()::text AS now_at, now() AS clock
 
 -- name: news
--- What was committed after a snapshot $1, and the snapshot up to which that is all. $2 is what the database's clock showed
+-- What was committed after a snapshot :seen, and the snapshot up to which that is all. :clock is what the database's clock showed
 -- then: however it has jumped since, days on both sides of it are read. No transaction takes a day.
 SELECT at.now_at, at.clock, fresh.*
-  FROM (SELECT pg_current_snapshot()::text AS now_at, now() AS clock, $1::text::pg_snapshot AS seen) AS at
+  FROM (SELECT pg_current_snapshot()::text AS now_at, now() AS clock, :seen::text::pg_snapshot AS seen) AS at
   LEFT JOIN LATERAL (
       SELECT event_id, account_id, test, activation_id, endpoint_id, type, created_at FROM event
-       WHERE xact >= (SELECT first_unseen($1::text::pg_snapshot, pg_current_snapshot()))
+       WHERE xact >= (SELECT first_unseen(:seen::text::pg_snapshot, pg_current_snapshot()))
          AND NOT pg_visible_in_snapshot(xact, at.seen)
-         AND created_at > least($2::timestamptz, now()) - interval '1 day'
-         AND created_at < greatest($2::timestamptz, now()) + interval '1 day'
-       ORDER BY event_id LIMIT $3) AS fresh ON true
+         AND created_at > least(:clock::timestamptz, now()) - interval '1 day'
+         AND created_at < greatest(:clock::timestamptz, now()) + interval '1 day'
+       ORDER BY event_id LIMIT :limit) AS fresh ON true
 
 -- name: fan_out
-SELECT taken, endpoints, more FROM fan_out($1)
+SELECT taken, endpoints, more FROM fan_out(:limit)
 
 -- name: keep_days
-SELECT keep_event_days($1)
+SELECT keep_event_days(:days)
 
 -- name: contents
 -- What events say. One that is kept no longer has no row.
@@ -27,7 +27,7 @@ SELECT said.* FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS want
 
 -- name: latest_event
 -- An account's newest event that a snapshot shows.
-SELECT event_id FROM event WHERE account_id = $1 AND pg_visible_in_snapshot(xact, $2::text::pg_snapshot)
+SELECT event_id FROM event WHERE account_id = :account AND pg_visible_in_snapshot(xact, :seen::text::pg_snapshot)
  ORDER BY event_id DESC LIMIT 1
 
 -- name: place_of_event
@@ -40,7 +40,7 @@ SELECT event.horizon::text AS horizon, event.xact::text AS xact, least(event.eve
        WHERE other.account_id = event.account_id AND other.event_id < event.event_id
          AND NOT pg_visible_in_snapshot(other.xact, event.horizon) AND other.xact <> event.xact AND other.created_at > event.created_at - interval '1 day'
          AND other.created_at < event.created_at + interval '1 minute') AS late ON true
- WHERE event.account_id = $1 AND event.event_id = $2
+ WHERE event.account_id = :account AND event.event_id = :event
 
 -- name: events_of_account
 -- After the id $3, those that may have been told after the event $4, as far as a snapshot shows them.

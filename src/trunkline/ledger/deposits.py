@@ -21,7 +21,7 @@ from trunkline.ledger.checkout import Checkout, NotOpened, Told, to_minor
 from trunkline.ledger.problems import DepositMismatch, DepositsOff
 from trunkline.ledger.views import Deposit
 from trunkline.storage.database import Database, Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.deposits")
@@ -78,7 +78,9 @@ async def begin(connection: Querier, actor: Actor, account_id: int, micros: int,
             if begun["amount_micros"] != micros:
                 raise IdempotencyKeyReused("This Idempotency-Key was used for a deposit of another amount.")
             return begun
-    made = await connection.fetchrow(SQL.begin_deposit, account_id, micros, currency, idempotency_key)
+    made = await connection.fetchrow(
+        *bind(SQL.begin_deposit, account=account_id, micros=micros, currency=currency, idempotency_key=idempotency_key)
+    )
     assert made is not None
     facts = {"amount": money.show(micros), "currency": currency}
     await acts.record(connection, actor, "deposit.created", _target(made), facts, account_id=account_id)
@@ -96,7 +98,7 @@ async def _open_checkout(database: Database, checkout: Checkout, deposit: Row) -
         await database.execute(SQL.deposit_failed, deposit["deposit_id"])
         raise refused.error from None
     opened: asyncpg.Record | None = await database.fetchrow(
-        SQL.deposit_opened, deposit["deposit_id"], session.ref, session.url
+        *bind(SQL.deposit_opened, deposit=deposit["deposit_id"], session=session.ref, url=session.url)
     )
     assert opened is not None
     return opened

@@ -15,7 +15,7 @@ from trunkline.errors import InvalidRequest
 from trunkline.ledger import views
 from trunkline.ledger.views import Transaction
 from trunkline.storage.database import Database, Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -65,7 +65,7 @@ async def credit(connection: Querier, actor: Actor, account_id: int, micros: int
 async def book_credit(connection: Querier, account_id: int, micros: int, act_id: int) -> None:
     """The transfer of a credit, for which its act of the audit stands: one that says this very amount."""
     if micros:
-        await connection.execute(SQL.credit, account_id, micros, act_id)
+        await connection.execute(*bind(SQL.credit, account=account_id, micros=micros, act=act_id))
 
 
 async def completed_this_month(connection: Querier, account_id: int) -> int:

@@ -1,32 +1,32 @@
 -- A transfer gets its id under its account's lock, as those of leases do: an account's ids are in the order of commit.
 -- name: credit
 INSERT INTO transfer (account_id, kind, debit, credit, amount_micros, currency, act_id)
-SELECT account_id, 'credit', 'funding', 'available', $2, currency, $3
-  FROM (SELECT account_id, currency FROM balance WHERE account_id = $1 FOR NO KEY UPDATE) AS own
+SELECT account_id, 'credit', 'funding', 'available', :micros, currency, :act
+  FROM (SELECT account_id, currency FROM balance WHERE account_id = :account FOR NO KEY UPDATE) AS own
 
 -- name: balance
-SELECT currency, available_micros, held_micros FROM balance WHERE account_id = $1
+SELECT currency, available_micros, held_micros FROM balance WHERE account_id = :account
 
 -- name: transfers
 SELECT transfer_id, activation_id, deposit_id, kind, change_of('available', debit, credit, amount_micros) AS micros,
        amount_micros, currency, created_at
   FROM transfer
- WHERE account_id = $1 AND transfer_id < $2 ORDER BY transfer_id DESC LIMIT $3
+ WHERE account_id = :account AND transfer_id < :before ORDER BY transfer_id DESC LIMIT :limit
 
 -- name: completed_this_month
 SELECT coalesce(sum(received), 0)::bigint FROM usage
- WHERE account_id = $1 AND NOT test AND dimension = 'key' AND day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date
+ WHERE account_id = :account AND NOT test AND dimension = 'key' AND day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date
 
 -- What the transfers before a time did to the balance, a page of them: up to where, and whether that is the end.
 
 -- name: opening
 WITH page AS (
-    SELECT * FROM transfer WHERE account_id = $1 AND transfer_id > $2 ORDER BY transfer_id LIMIT $4
+    SELECT * FROM transfer WHERE account_id = :account AND transfer_id > :after ORDER BY transfer_id LIMIT :limit
 ), first AS (
-    SELECT min(transfer_id) AS transfer_id FROM page WHERE created_at >= $3
+    SELECT min(transfer_id) AS transfer_id FROM page WHERE created_at >= :since
 )
 SELECT coalesce(sum(change_of('available', debit, credit, amount_micros)), 0)::bigint AS micros,
-       coalesce(max(page.transfer_id), $2) AS last, count(*) < $4 AS is_end
+       coalesce(max(page.transfer_id), :after) AS last, count(*) < :limit AS is_end
   FROM page, first WHERE first.transfer_id IS NULL OR page.transfer_id < first.transfer_id
 
 -- A page of an account's transfers, with what each did to the balance that can be spent.
@@ -38,31 +38,31 @@ SELECT transfer_id, transfer.created_at, kind, transfer.activation_id, deposit_i
   FROM transfer
   LEFT JOIN activation USING (activation_id)
   LEFT JOIN service USING (service_id)
- WHERE transfer.account_id = $1 AND transfer_id > $2 AND transfer_id <= $4 ORDER BY transfer_id LIMIT $3
+ WHERE transfer.account_id = :account AND transfer_id > :after AND transfer_id <= :until ORDER BY transfer_id LIMIT :limit
 
 -- name: last_transfer
-SELECT coalesce(max(transfer_id), 0) FROM transfer WHERE account_id = $1
+SELECT coalesce(max(transfer_id), 0) FROM transfer WHERE account_id = :account
 
 -- One deposit at a time begins for an account, so that a key that is sent twice at once begins one.
 
 -- name: own_currency
-SELECT currency FROM balance WHERE account_id = $1 FOR NO KEY UPDATE
+SELECT currency FROM balance WHERE account_id = :account FOR NO KEY UPDATE
 
 -- name: deposit_begun
 SELECT * FROM deposit
- WHERE account_id = $1 AND idempotency_key = $2 AND state <> 'expired' AND created_at > now() - interval '72 hours'
+ WHERE account_id = :account AND idempotency_key = :idempotency_key AND state <> 'expired' AND created_at > now() - interval '72 hours'
  ORDER BY deposit_id DESC LIMIT 1
 
 -- name: begin_deposit
-INSERT INTO deposit (account_id, amount_micros, currency, provider, idempotency_key) VALUES ($1, $2, $3, 'stripe', $4)
+INSERT INTO deposit (account_id, amount_micros, currency, provider, idempotency_key) VALUES (:account, :micros, :currency, 'stripe', :idempotency_key)
 RETURNING *
 
 -- name: deposit_opened
-UPDATE deposit SET provider_ref = $2, checkout_url = $3 WHERE deposit_id = $1
+UPDATE deposit SET provider_ref = :session, checkout_url = :url WHERE deposit_id = :deposit
 RETURNING *
 
 -- name: deposit_failed
-UPDATE deposit SET state = 'expired' WHERE deposit_id = $1 AND state = 'pending' AND provider_ref IS NULL
+UPDATE deposit SET state = 'expired' WHERE deposit_id = :deposit AND state = 'pending' AND provider_ref IS NULL
 
 -- What a crash left behind before a session was known, and what was never heard of again (slow methods take two weeks).
 
@@ -71,11 +71,11 @@ UPDATE deposit SET state = 'expired'
  WHERE state = 'pending' AND created_at < now() - CASE WHEN provider_ref IS NULL THEN interval '1 hour' ELSE interval '30 days' END
 
 -- name: deposit_of_session
-SELECT * FROM deposit WHERE provider = 'stripe' AND provider_ref = $1 FOR NO KEY UPDATE
+SELECT * FROM deposit WHERE provider = 'stripe' AND provider_ref = :session FOR NO KEY UPDATE
 
 -- name: deposit_paid
 WITH paid AS (
-    UPDATE deposit SET state = 'paid', paid_at = now() WHERE deposit_id = $1 RETURNING *
+    UPDATE deposit SET state = 'paid', paid_at = now() WHERE deposit_id = :deposit RETURNING *
 ), credited AS (
     INSERT INTO transfer (account_id, kind, debit, credit, amount_micros, currency, deposit_id)
     SELECT account_id, 'credit', 'funding', 'available', amount_micros, currency, deposit_id
@@ -87,13 +87,13 @@ SELECT account_id, false, 'deposit.paid',
   FROM paid
 
 -- name: deposit_expired
-UPDATE deposit SET state = 'expired' WHERE deposit_id = $1
+UPDATE deposit SET state = 'expired' WHERE deposit_id = :deposit
 
 -- name: deposit
-SELECT * FROM deposit WHERE deposit_id = $1 AND account_id = $2
+SELECT * FROM deposit WHERE deposit_id = :deposit AND account_id = :account
 
 -- name: deposits
-SELECT * FROM deposit WHERE account_id = $1 AND deposit_id < $2 ORDER BY deposit_id DESC LIMIT $3
+SELECT * FROM deposit WHERE account_id = :account AND deposit_id < :before ORDER BY deposit_id DESC LIMIT :limit
 
 -- name: extent
 SELECT coalesce((SELECT min(transfer_id) FROM transfer), 0) AS first_transfer,
@@ -109,7 +109,7 @@ SELECT account_id, currency, count(*) AS transfers,
        sum(change_of('held', debit, credit, amount_micros))::bigint AS held,
        sum(change_of('revenue', debit, credit, amount_micros))::bigint AS revenue,
        sum(change_of('funding', debit, credit, amount_micros))::bigint AS funding
-  FROM transfer WHERE transfer_id BETWEEN $1 AND $2 GROUP BY account_id, currency
+  FROM transfer WHERE transfer_id BETWEEN :first AND :last GROUP BY account_id, currency
 
 -- name: balances
 SELECT account_id, currency, available_micros, held_micros FROM balance
@@ -132,14 +132,14 @@ SELECT account_id, day, coalesce(sum(held - released) FILTER (WHERE NOT test), 0
                OR test AND moved.activation_id IS NOT NULL
                OR moved.account_id <> lease.account_id OR moved.last_account <> lease.account_id
                OR moved.currency <> lease.currency OR moved.last_currency <> lease.currency AS wrong
-          FROM (SELECT * FROM activation WHERE activation_id BETWEEN $1 AND $2) AS lease
+          FROM (SELECT * FROM activation WHERE activation_id BETWEEN :first AND :last) AS lease
           FULL JOIN (SELECT activation_id, min(account_id) AS account_id, max(account_id) AS last_account,
                             min(currency) AS currency, max(currency) AS last_currency,
                             sum(amount_micros) FILTER (WHERE kind = 'hold') AS held,
                             sum(amount_micros) FILTER (WHERE kind = 'capture') AS captured,
                             sum(amount_micros) FILTER (WHERE kind = 'release') AS released,
                             sum(amount_micros) FILTER (WHERE kind = 'fee') AS fee
-                       FROM transfer WHERE activation_id BETWEEN $1 AND $2 GROUP BY activation_id) AS moved USING (activation_id)
+                       FROM transfer WHERE activation_id BETWEEN :first AND :last GROUP BY activation_id) AS moved USING (activation_id)
        ) AS seen
  WHERE NOT coalesce(test, false) OR wrong
  GROUP BY account_id, day

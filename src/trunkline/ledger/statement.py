@@ -14,7 +14,7 @@ from trunkline.audit import acts
 from trunkline.audit.acts import Actor
 from trunkline.clock import iso
 from trunkline.storage.database import Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -57,11 +57,15 @@ async def _pieces(
     since = datetime.datetime.combine(first, datetime.time(), datetime.UTC)
     balance, after, is_end = 0, 0, False
     while not is_end:
-        opening = await connection.fetchrow(SQL.opening, account_id, after, since, OPENING_PAGE)
+        opening = await connection.fetchrow(
+            *bind(SQL.opening, account=account_id, after=after, since=since, limit=OPENING_PAGE)
+        )
         assert opening is not None
         balance += opening["micros"]
         after, is_end = opening["last"], opening["is_end"]
-    while rows := await connection.fetch(SQL.statement, account_id, after, PAGE, until):
+    while rows := await connection.fetch(
+        *bind(SQL.statement, account=account_id, after=after, limit=PAGE, until=until)
+    ):
         shown = []
         for row in rows:
             balance += row["micros"]

@@ -19,7 +19,7 @@ from trunkline.monitoring import components, uptime
 from trunkline.monitoring.components import State
 from trunkline.monitoring.uptime import Watch
 from trunkline.storage.database import Database, Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.status")
@@ -142,25 +142,29 @@ async def _write(connection: Querier, looked: list[_Looked]) -> None:
     days = [(each.name, day, *seconds) for each in looked for day, seconds in each.seconds.items()]
     await connection.execute(SQL.count_seconds, *([day[column] for day in days] for column in range(4)))
     await connection.execute(
-        SQL.saw,
-        [each.name for each in looked],
-        [each.seen.state for each in looked],
-        [each.seen.detail for each in looked],
-        [each.since for each in looked],
-        [each.watch.turned_at for each in looked],
+        *bind(
+            SQL.saw,
+            names=[each.name for each in looked],
+            states=[each.seen.state for each in looked],
+            details=[each.seen.detail for each in looked],
+            since=[each.since for each in looked],
+            turned_at=[each.watch.turned_at for each in looked],
+        ),
     )
     for each in looked:
         title, open_id = components.title(each.name), each.open_id
         if each.opened is not None:
             text = f"{title} has not been working since {clock.iso(each.opened)}."
             open_id = await connection.fetchval(
-                SQL.open_incident,
-                f"{title}: {'deliveries are late' if each.name == components.WEBHOOKS else 'outage'}",
-                components.impact(each.name, components.outage(each.name)),
-                components.affected(each.name),
-                "health",
-                each.opened,
-                text,
+                *bind(
+                    SQL.open_incident,
+                    title=f"{title}: {'deliveries are late' if each.name == components.WEBHOOKS else 'outage'}",
+                    impact=components.impact(each.name, components.outage(each.name)),
+                    components=components.affected(each.name),
+                    opened_by="health",
+                    opened_at=each.opened,
+                    text=text,
+                ),
             )
             log.warning("%s %s", text, each.seen.detail)
         if each.closes:

@@ -9,7 +9,7 @@ from typing import Literal, cast
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.monitoring.components import Impact
 from trunkline.storage.database import Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -54,7 +54,9 @@ async def find(
     most: int,
 ) -> list[Incident]:
     """Open incidents first, then those closed since a time (None: only open ones), newest first."""
-    rows = await connection.fetch(SQL.incidents, closed_since, incident_id, most, MOST_UPDATES)
+    rows = await connection.fetch(
+        *bind(SQL.incidents, closed_since=closed_since, incident=incident_id, limit=most, updates=MOST_UPDATES)
+    )
     return [_incident(row) for row in rows]
 
 
@@ -82,13 +84,26 @@ async def begin(
         if name not in known:
             raise InvalidRequest(f"There is no component {name!r}; there are: {', '.join(known)}.", field="component")
     chosen = list(dict.fromkeys(components))
-    return cast(int, await connection.fetchval(SQL.open_incident, title, impact, chosen, "operator", None, text))
+    return cast(
+        int,
+        await connection.fetchval(
+            *bind(
+                SQL.open_incident,
+                title=title,
+                impact=impact,
+                components=chosen,
+                opened_by="operator",
+                opened_at=None,
+                text=text,
+            )
+        ),
+    )
 
 
 async def tell(connection: Querier, incident_id: int, text: str, state: Stage | None) -> None:
     """An update; without a state, the last one stays. Raises InvalidRequest, and OperatorError once it is closed."""
     _check(text, "text", LONGEST_TEXT, lines=True)
-    if await connection.fetchval(SQL.update_incident, incident_id, state, text) is None:
+    if await connection.fetchval(*bind(SQL.update_incident, incident=incident_id, state=state, text=text)) is None:
         await _not_open(connection, incident_id)
 
 

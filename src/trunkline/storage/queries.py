@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
-# What is passed over (strings, quoted names, comments, dollar quotes), a parameter by number, a parameter by name. A colon
-# after a value or a bracket is an array's slice, unless the bracket opens an ARRAY[]; two are a cast.
+# What is passed over (strings, quoted names, comments, dollar quotes), a parameter by number, a parameter by name. A
+# colon after a value or a bracket is an array's slice, unless the bracket opens an ARRAY[]; two are a cast.
 _TOKEN = re.compile(
     r"""'(?:[^']|'')*' | "[^"]*" | --[^\n]* | /\*.*?\*/ | (?P<quote>\$[a-z_]*\$).*?(?P=quote)
       | (?P<number>\$\d+) | (?:(?<=ARRAY\[)|(?<![\w\]\[):])):(?P<name>[a-z]\w*)""",
@@ -28,7 +28,7 @@ _Getter: TypeAlias = Callable[[dict[str, Any]], tuple[Any, ...]]
 _parameters: dict[str, tuple[tuple[str, ...], _Getter]] = {}  # of each statement, as the database reads it
 
 
-def bind(statement: str, /, **values: Any) -> tuple[Any, ...]:  # noqa: ANN401 - what asyncpg takes
+def bind(statement: str, /, **values: Any) -> tuple[Any, ...]:
     """A statement and its values, in order: ``connection.fetch(*bind(SQL.key, key=…, account=…))``.
 
     Raises TypeError where a value is missing, or is none of the statement's.

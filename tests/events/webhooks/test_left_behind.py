@@ -7,6 +7,7 @@ from trunkline.audit.acts import Actor
 from trunkline.events.webhooks import delivery, endpoints, repeats
 from trunkline.events.webhooks.endpoints import Whose
 from trunkline.events.webhooks.recording import SQL
+from trunkline.storage.queries import bind
 
 pytestmark = pytest.mark.asyncio
 
@@ -80,7 +81,9 @@ async def test_much_that_waits_is_failed_in_parts_that_hold_up_nobody(
                 await office.ended(WAITING - 1)
                 async with office.database.transaction() as enabling:
                     await enabling.execute("SELECT FROM webhook_endpoint FOR NO KEY UPDATE")
-                    assert await office.database.fetchval(SQL.fail_left_behind, hook, 1_000) is None
+                    assert (
+                        await office.database.fetchval(*bind(SQL.fail_left_behind, endpoint=hook, limit=1_000)) is None
+                    )
         async with office.sending(reading=False):
             await office.ended(WAITING)
         assert await office.attempts() == []

@@ -19,6 +19,7 @@ from trunkline.cli.terminal import say
 from trunkline.errors import OperatorError
 from trunkline.phone import parse_e164
 from trunkline.storage.database import Querier
+from trunkline.storage.queries import bind
 
 SHOWN_BAD_ROWS = 50
 
@@ -93,7 +94,9 @@ async def list_(
 ) -> None:
     """Show numbers with the leases that are live on each."""
     async with opened(data_dir) as (_, built):
-        rows = await built.database.fetch(pool.SQL.numbers, 0, carrier, country.lower() if country else None, limit)
+        rows = await built.database.fetch(
+            *bind(pool.SQL.numbers, after=0, carrier=carrier, country=country.lower() if country else None, limit=limit)
+        )
         configured = set(built.registry.carriers)
     if as_json:
         answer(True, {"numbers": [dict(row) | {"configured": row["carrier"] in configured} for row in rows]}, "")

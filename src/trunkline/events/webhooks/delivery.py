@@ -21,6 +21,7 @@ from trunkline.events.webhooks.attempts import Claim, Outcome
 from trunkline.events.webhooks.pacing import Lane, Places, again_in
 from trunkline.events.webhooks.recording import AWAY_SECONDS, SQL, Recorder, Result
 from trunkline.storage.database import Database, Row
+from trunkline.storage.queries import bind
 
 log = logging.getLogger("trunkline.webhooks")
 
@@ -291,7 +292,10 @@ class Dispatcher:
 
     async def _trim(self) -> None:
         for row in await self._database.fetch(SQL.endpoints_left_behind):
-            while await self._database.fetchval(SQL.fail_left_behind, row["endpoint_id"], TRIMMED) == TRIMMED:
+            while (
+                await self._database.fetchval(*bind(SQL.fail_left_behind, endpoint=row["endpoint_id"], limit=TRIMMED))
+                == TRIMMED
+            ):
                 pass
         for statement in (SQL.trim_deliveries, SQL.trim_attempts):
             while await self._database.fetchval(statement, self._keep_days, TRIMMED) == TRIMMED:

@@ -20,7 +20,7 @@ from trunkline.events.webhooks import signing, views
 from trunkline.events.webhooks.problems import TooManySecrets, TooManyWebhooks
 from trunkline.events.webhooks.views import NewWebhook, OwnedWebhook, Webhook
 from trunkline.storage.database import Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -139,11 +139,13 @@ async def _set(
     connection: Querier, endpoint: Row, url: str | None, events: Sequence[str] | None, description: str | None
 ) -> Row:
     row = await connection.fetchrow(
-        SQL.change_endpoint,
-        endpoint["endpoint_id"],
-        url if url is not None else endpoint["url"],
-        types.checked(events) if events is not None else endpoint["events"],
-        _words(description, "description") if description is not None else endpoint["description"],
+        *bind(
+            SQL.change_endpoint,
+            endpoint=endpoint["endpoint_id"],
+            url=url if url is not None else endpoint["url"],
+            events=types.checked(events) if events is not None else endpoint["events"],
+            description=_words(description, "description") if description is not None else endpoint["description"],
+        ),
     )
     assert row is not None
     return row
@@ -176,7 +178,7 @@ async def disable(connection: Querier, actor: Actor, endpoint_id: int | None, re
 
 
 async def _disable(connection: Querier, actor: Actor, endpoint: Row, reason: str) -> Row:
-    row = await connection.fetchrow(SQL.disable_endpoint, endpoint["endpoint_id"], reason)
+    row = await connection.fetchrow(*bind(SQL.disable_endpoint, endpoint=endpoint["endpoint_id"], reason=reason))
     if row is None:
         return endpoint
     await record(connection, actor, "webhook.disabled", row, {"reason": reason})
@@ -198,7 +200,7 @@ async def rotate_secret(
             f"{MOST_SECRETS} secrets sign already: wait for the end of one, or rotate with an overlap_hours of 0."
         )
     secret = signing.new_secret()
-    await connection.execute(SQL.rotate_secret, endpoint_id, secret, overlap_hours)
+    await connection.execute(*bind(SQL.rotate_secret, endpoint=endpoint_id, secret=secret, overlap_hours=overlap_hours))
     await record(connection, actor, "webhook.secret_rotated", endpoint, {"overlap_hours": overlap_hours})
     return views.new_webhook(endpoint, secret)
 

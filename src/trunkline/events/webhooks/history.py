@@ -13,6 +13,7 @@ from trunkline.events.webhooks import endpoints, views
 from trunkline.events.webhooks.endpoints import SQL, Whose
 from trunkline.events.webhooks.views import MOST_ATTEMPTS_SHOWN, Delivery, State
 from trunkline.storage.database import Querier, Row
+from trunkline.storage.queries import bind
 
 MOST_ATTEMPTS = 250  # on a page, which holds fewer deliveries where they have more: each attempt may be 30 KB as JSON
 
@@ -31,7 +32,9 @@ async def page(
     if state == "failed":
         rows = await connection.fetch(SQL.failed_deliveries, endpoint_id, before, limit + 1)
     else:
-        rows = await connection.fetch(SQL.deliveries, endpoint_id, before, limit + 1, state)
+        rows = await connection.fetch(
+            *bind(SQL.deliveries, endpoint=endpoint_id, before=before, limit=limit + 1, state=state)
+        )
     if not rows:
         return paging.Page([], None)
     attempts = itertools.accumulate(min(row["attempts"], MOST_ATTEMPTS_SHOWN) for row in rows)

@@ -2,7 +2,7 @@
 
 -- name: lock_account
 -- An account's endpoints are made one at a time, so that they stay within their limit.
-SELECT FROM account WHERE account_id = $1 FOR NO KEY UPDATE
+SELECT FROM account WHERE account_id = :account FOR NO KEY UPDATE
 
 -- name: is_full
 -- Whether an account has as many endpoints as it may have, $3. Nothing is locked: create_endpoint counts again.
@@ -36,73 +36,73 @@ SELECT * FROM webhook_endpoint
 
 -- name: all_endpoints
 SELECT hook.*, email FROM webhook_endpoint AS hook JOIN account USING (account_id)
- WHERE deleted_at IS NULL AND ($1::bigint IS NULL OR account_id = $1) AND endpoint_id < $2
- ORDER BY endpoint_id DESC LIMIT $3
+ WHERE deleted_at IS NULL AND (:account::bigint IS NULL OR account_id = :account) AND endpoint_id < :before
+ ORDER BY endpoint_id DESC LIMIT :limit
 
 -- name: change_endpoint
 -- At another URL it begins anew, whatever failed at the one before; only what is disabled for that stays so.
 UPDATE webhook_endpoint
-   SET url = $2, events = $3, description = $4,
-       failing_since = CASE WHEN url = $2 THEN failing_since END,
-       paused_until = CASE WHEN url = $2 OR paused_until = 'infinity' THEN paused_until END
- WHERE endpoint_id = $1
+   SET url = :url, events = :events, description = :description,
+       failing_since = CASE WHEN url = :url THEN failing_since END,
+       paused_until = CASE WHEN url = :url OR paused_until = 'infinity' THEN paused_until END
+ WHERE endpoint_id = :endpoint
 RETURNING *
 
 -- name: enable_endpoint
 UPDATE webhook_endpoint SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL, paused_until = NULL
- WHERE endpoint_id = $1
+ WHERE endpoint_id = :endpoint
 RETURNING *
 
 -- name: disable_endpoint
-UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = $2 WHERE endpoint_id = $1 AND disabled_at IS NULL
+UPDATE webhook_endpoint SET disabled_at = now(), disabled_reason = :reason WHERE endpoint_id = :endpoint AND disabled_at IS NULL
 RETURNING *
 
 -- name: live_secrets
-SELECT count(*) FROM webhook_secret WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > now())
+SELECT count(*) FROM webhook_secret WHERE endpoint_id = :endpoint AND (expires_at IS NULL OR expires_at > now())
 
 -- name: rotate_secret
--- Those that sign now do so for $3 hours more at most, and are gone at once where that is 0.
+-- Those that sign now do so for :overlap_hours hours more at most, and are gone at once where that is 0.
 WITH gone AS (
-    DELETE FROM webhook_secret WHERE endpoint_id = $1 AND ($3 = 0 OR expires_at <= now())
+    DELETE FROM webhook_secret WHERE endpoint_id = :endpoint AND (:overlap_hours = 0 OR expires_at <= now())
 ), going AS (
-    UPDATE webhook_secret SET expires_at = least(expires_at, now() + make_interval(hours => $3))
-     WHERE endpoint_id = $1 AND $3 > 0 AND (expires_at IS NULL OR expires_at > now())
+    UPDATE webhook_secret SET expires_at = least(expires_at, now() + make_interval(hours => :overlap_hours))
+     WHERE endpoint_id = :endpoint AND :overlap_hours > 0 AND (expires_at IS NULL OR expires_at > now())
 )
-INSERT INTO webhook_secret (endpoint_id, secret) VALUES ($1, $2)
+INSERT INTO webhook_secret (endpoint_id, secret) VALUES (:endpoint, :secret)
 
 -- name: delete_endpoint
 -- After lock_endpoint, in a statement of its own: it sees the secrets that another call has committed.
 WITH gone AS (
-    DELETE FROM webhook_secret WHERE endpoint_id = $1
+    DELETE FROM webhook_secret WHERE endpoint_id = :endpoint
 )
-UPDATE webhook_endpoint SET deleted_at = now() WHERE endpoint_id = $1
+UPDATE webhook_endpoint SET deleted_at = now() WHERE endpoint_id = :endpoint
 
 -- name: fail_waiting
-SELECT fail_waiting($1, $2)
+SELECT fail_waiting(:endpoint, :limit)
 
 -- name: tell_endpoint
 -- An event for one endpoint alone.
-INSERT INTO event (account_id, test, endpoint_id, type, data) VALUES ($1, $2, $3, $4, $5) RETURNING event_id
+INSERT INTO event (account_id, test, endpoint_id, type, data) VALUES (:account, :test, :endpoint, :type, :data) RETURNING event_id
 
 -- name: deliveries
 SELECT delivery_id, account_id, event_id, event_at, state, attempts, next_at, created_at
   FROM webhook_delivery
- WHERE endpoint_id = $1 AND event_id < $2 AND ($4::delivery_state IS NULL OR state = $4)
- ORDER BY event_id DESC LIMIT $3
+ WHERE endpoint_id = :endpoint AND event_id < :before AND (:state::delivery_state IS NULL OR state = :state)
+ ORDER BY event_id DESC LIMIT :limit
 
 -- name: failed_deliveries
 -- They are few among very many, and have an index of their own.
 SELECT delivery_id, account_id, event_id, event_at, state, attempts, next_at, created_at
   FROM webhook_delivery
- WHERE endpoint_id = $1 AND event_id < $2 AND state = 'failed'
- ORDER BY event_id DESC LIMIT $3
+ WHERE endpoint_id = :endpoint AND event_id < :before AND state = 'failed'
+ ORDER BY event_id DESC LIMIT :limit
 
 -- name: attempts
--- The last $2 of each delivery, oldest first.
+-- The last :limit of each delivery, oldest first.
 SELECT attempt.*, text_key.key
   FROM webhook_delivery AS delivery JOIN webhook_attempt AS attempt USING (delivery_id)
   LEFT JOIN text_key USING (key_id)
- WHERE delivery_id = ANY ($1) AND attempt.number > delivery.attempts - $2
+ WHERE delivery_id = ANY (:deliveries) AND attempt.number > delivery.attempts - :limit
  ORDER BY delivery_id, attempt.number
 
 -- name: replay_event
@@ -185,10 +185,10 @@ SELECT claimed.delivery_id, claimed.endpoint_id, claimed.account_id, claimed.lea
   LEFT JOIN LATERAL contents_of(claimed.account_id, claimed.event_id, claimed.event_at) AS said ON true
 
 -- name: record
-SELECT endpoint_id, gone FROM record_attempts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+SELECT endpoint_id, gone FROM record_attempts(:deliveries, :leases, :succeeded, :again_in, :pauses, :urls, :waited_ms, :took_ms, :statuses, :reasons, :addresses, :sealed, :keys, :disable_after_seconds)
 
 -- name: disable_failing
-SELECT disable_failing($1, $2, $3)
+SELECT disable_failing(:endpoint, :reason, :after)
 
 -- name: endpoints_left_behind
 -- Those that get nothing more, whatever waits for them: they are deleted, or disabled because they failed. One that its
@@ -197,17 +197,17 @@ SELECT endpoint_id FROM endpoints_waited_for() JOIN webhook_endpoint USING (endp
  WHERE deleted_at IS NOT NULL OR paused_until = 'infinity'
 
 -- name: fail_left_behind
--- $2 of what waits for such an endpoint, at most; how many. None while somebody changes it: it may be enabled then.
-SELECT fail_waiting(endpoint_id, $2)
+-- :limit of what waits for such an endpoint, at most; how many. None while somebody changes it: it may be enabled then.
+SELECT fail_waiting(endpoint_id, :limit)
   FROM (SELECT endpoint_id FROM webhook_endpoint
-         WHERE endpoint_id = $1 AND (deleted_at IS NOT NULL OR paused_until = 'infinity')
+         WHERE endpoint_id = :endpoint AND (deleted_at IS NOT NULL OR paused_until = 'infinity')
            FOR SHARE SKIP LOCKED) AS left_behind
 
 -- name: fail_without_event
 -- Deliveries whose event is kept no longer.
 WITH failed AS (
     UPDATE webhook_delivery AS delivery SET state = 'failed', attempts = attempts + 1, lease = delivery.lease + 1, ended_at = now()
-      FROM unnest($1::bigint[], $2::integer[]) AS claimed (delivery_id, lease)
+      FROM unnest(:deliveries::bigint[], :leases::integer[]) AS claimed (delivery_id, lease)
      WHERE delivery.delivery_id = claimed.delivery_id AND delivery.lease = claimed.lease AND state = 'pending'
     RETURNING delivery.delivery_id, delivery.attempts, delivery.endpoint_id
 )
@@ -217,7 +217,7 @@ SELECT delivery_id, attempts, url, 0, 'The event is kept no longer.' FROM failed
 -- name: give_back
 -- Claims that nothing was done with, or that a process which ends gives up.
 UPDATE webhook_delivery AS delivery SET next_at = now()
-  FROM unnest($1::bigint[], $2::integer[]) AS claimed (delivery_id, lease)
+  FROM unnest(:deliveries::bigint[], :leases::integer[]) AS claimed (delivery_id, lease)
  WHERE delivery.delivery_id = claimed.delivery_id AND delivery.lease = claimed.lease AND state = 'pending'
 
 -- name: endpoints_with_something_due
@@ -236,8 +236,8 @@ SELECT count(*) FROM old
 
 -- name: trim_attempts
 WITH old AS (
-    SELECT delivery_id, number FROM webhook_attempt WHERE at < now() - make_interval(days => $1)
-     ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT delivery_id, number FROM webhook_attempt WHERE at < now() - make_interval(days => :days)
+     ORDER BY at LIMIT :limit FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM webhook_attempt AS attempt USING old
      WHERE attempt.delivery_id = old.delivery_id AND attempt.number = old.number

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from trunkline.errors import Unavailable
 from trunkline.events.webhooks.attempts import Claim, Outcome, sealed
 from trunkline.storage.database import Database
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 from trunkline.storage.vault import Vault
 
 SQL = queries(__package__)
@@ -119,21 +119,23 @@ class Recorder:
         now = time.monotonic()
         outcomes = [result.outcome for result in group]
         rows = await self._database.fetch(
-            SQL.record,
-            [result.claim.row["delivery_id"] for result in group],
-            [result.claim.row["lease"] for result in group],
-            [outcome.succeeded for outcome in outcomes],
-            [result.again_in for result in group],
-            [result.pause for result in group],
-            [result.claim.row["url"] for result in group],
-            [int((now - result.began) * 1000) for result in group],
-            [int((result.ended - result.began) * 1000) for result in group],
-            [outcome.status for outcome in outcomes],
-            [outcome.reason for outcome in outcomes],
-            [outcome.address for outcome in outcomes],
-            [sealed(outcome, keys[each]) for outcome, each in zip(outcomes, days, strict=True)],
-            [keys[each].key_id for each in days],
-            self._disable_after_seconds,
+            *bind(
+                SQL.record,
+                deliveries=[result.claim.row["delivery_id"] for result in group],
+                leases=[result.claim.row["lease"] for result in group],
+                succeeded=[outcome.succeeded for outcome in outcomes],
+                again_in=[result.again_in for result in group],
+                pauses=[result.pause for result in group],
+                urls=[result.claim.row["url"] for result in group],
+                waited_ms=[int((now - result.began) * 1000) for result in group],
+                took_ms=[int((result.ended - result.began) * 1000) for result in group],
+                statuses=[outcome.status for outcome in outcomes],
+                reasons=[outcome.reason for outcome in outcomes],
+                addresses=[outcome.address for outcome in outcomes],
+                sealed=[sealed(outcome, keys[each]) for outcome, each in zip(outcomes, days, strict=True)],
+                keys=[keys[each].key_id for each in days],
+                disable_after_seconds=self._disable_after_seconds,
+            ),
         )
         for row in rows:
             self._disable(row["endpoint_id"], gone=row["gone"])

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from trunkline.accounts.keys import Key
 from trunkline.errors import IdempotencyInFlight, IdempotencyKeyReused, InvalidRequest
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -76,4 +76,13 @@ async def record(connection: Querier, claim: Claim, answer: bytes) -> None:
     if claim.seal is not None:
         nonce = os.urandom(NONCE_BYTES)
         answer = nonce + claim.seal.encrypt(nonce, answer, claim.fingerprint)
-    await connection.execute(SQL.record, claim.account_id, claim.mode, claim.key, claim.fingerprint, answer)
+    await connection.execute(
+        *bind(
+            SQL.record,
+            account=claim.account_id,
+            mode=claim.mode,
+            key=claim.key,
+            fingerprint=claim.fingerprint,
+            answer=answer,
+        )
+    )
