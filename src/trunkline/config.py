@@ -1,6 +1,7 @@
 """Settings: ``default.toml``, then the file named by ``TRUNKLINE_CONFIG``, then ``TRUNKLINE_*`` variables.
 
-Read once, in ``app`` and ``cli``, which hand each slice the few values that it needs; nobody else sees a Config.
+Each slice says in its ``options.py`` what it lets be set and what cannot be; here they are put together. Read once, in
+``app`` and ``cli``, which hand each slice the few values that it needs; nobody else sees a Config.
 """
 
 import difflib
@@ -8,237 +9,25 @@ import importlib.resources
 import os
 import pathlib
 import tomllib
-import urllib.parse
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import platformdirs
 
-from trunkline import egress, money
-from trunkline.accounts.caps import SHARES, Caps
-from trunkline.egress import urls
-from trunkline.errors import InvalidRequest, OperatorError
+from trunkline.accounts.options import PolicyOptions
+from trunkline.activations.options import InboxOptions, RetentionOptions
+from trunkline.audit.options import AuditOptions
+from trunkline.catalog.options import ControlOptions, PoolOptions
+from trunkline.errors import OperatorError
+from trunkline.events.options import EventOptions
+from trunkline.events.webhooks.options import WebhookOptions
+from trunkline.ledger.options import MoneyOptions, StripeOptions
+from trunkline.logs import LogOptions
+from trunkline.monitoring.options import StatusOptions
+from trunkline.surfaces.http.options import ServerOptions
 
 PREFIX = "TRUNKLINE_"
-
-
-class ServerOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    host: str
-    port: int
-    requests_per_minute: int
-    account_requests_per_minute: int
-    public_requests_per_minute: int
-    account_concurrency: int
-    account_held_calls: int
-    nodes: int
-    trusted_proxies: list[str]
-    database_connections: int
-    metrics_from: list[str]
-    connections: int
-    connections_of_address: int
-    lame_duck_seconds: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ValueError("a port is 0 to 65535")
-        if min(self.requests_per_minute, self.account_requests_per_minute) < 1:
-            raise ValueError("requests_per_minute and account_requests_per_minute are 1 or more")
-        if self.public_requests_per_minute < 0:
-            raise ValueError("public_requests_per_minute is 1 or more, or 0 for no limit")
-        if min(self.account_concurrency, self.account_held_calls) < 1:
-            raise ValueError("account_concurrency and account_held_calls are 1 or more")
-        if min(self.nodes, self.database_connections) < 1:
-            raise ValueError("nodes and database_connections are 1 or more")
-        if self.connections < 1 or self.connections_of_address < 0:
-            raise ValueError("connections is 1 or more, connections_of_address 0 or more")
-        if not 0 <= self.lame_duck_seconds <= 300:
-            raise ValueError("lame_duck_seconds is 0 to 300")
-        for network in [*self.trusted_proxies, *self.metrics_from]:
-            ip_network(network)
-
-
-class MoneyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    currency: str
-    default_price: str
-    cancel_fee: str
-
-    def __post_init__(self) -> None:
-        try:
-            money.parse(self.default_price)
-            money.parse(self.cancel_fee)
-        except InvalidRequest as error:
-            raise ValueError(error.detail) from None
-        if not (len(self.currency) == 3 and self.currency.isascii() and self.currency.isupper()):
-            raise ValueError("a currency is three capital letters, as in USD")
-
-
-class StripeOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    secret_key: str
-    webhook_secret: str
-    success_url: str
-    cancel_url: str
-    api_base: str
-    minimum: str
-    maximum: str
-
-    def __post_init__(self) -> None:
-        try:
-            if not 0 < money.parse(self.minimum) <= money.parse(self.maximum):
-                raise ValueError("minimum is more than 0, and not more than maximum")
-        except InvalidRequest as error:
-            raise ValueError(error.detail) from None
-        needed = (self.webhook_secret, self.success_url, self.cancel_url, self.api_base)
-        if self.secret_key and not all(needed):
-            raise ValueError("with a secret_key, webhook_secret, success_url, cancel_url and api_base are needed")
-        for url in filter(None, (self.success_url, self.cancel_url, self.api_base)):
-            try:
-                urls.check_page(url)
-            except InvalidRequest as error:
-                raise ValueError(f"success_url, cancel_url and api_base: {error.detail}") from None
-
-
-class PoolOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    simulated: Literal["auto", "always", "test"]
-    simulated_seed: int
-    quarantine_seconds: int
-    cancel_wait_seconds: int
-    ttl_seconds: int
-
-    def __post_init__(self) -> None:
-        if self.quarantine_seconds < 0 or self.cancel_wait_seconds < 0:
-            raise ValueError("a duration is 0 or more seconds")
-        if not 60 <= self.ttl_seconds <= 3600:
-            raise ValueError("ttl_seconds is 60 to 3600")
-
-
-class PolicyOptions(Caps[int, float], forbid_unknown_fields=True, frozen=True):
-    appeal: str
-    most_keys: int
-    keys_per_day: int
-
-    def __post_init__(self) -> None:
-        if any(getattr(self, name) < 0 for name in Caps.__struct_fields__ if name not in SHARES):
-            raise ValueError("a cap is 0 or more")
-        if not all(0 <= getattr(self, name) <= 1 for name in SHARES):
-            raise ValueError(f"{' and '.join(SHARES)} are shares, 0 to 1")
-        if min(self.most_keys, self.keys_per_day) < 1:
-            raise ValueError("most_keys and keys_per_day are 1 or more")
-
-
-class ControlOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    nameservers: list[str]
-
-    def __post_init__(self) -> None:
-        self.addresses()
-
-    def addresses(self) -> list[tuple[str, int]]:
-        return _addresses(self.nameservers)
-
-
-def _addresses(nameservers: list[str]) -> list[tuple[str, int]]:
-    """Address and port of each, of ``9.9.9.9``, ``127.0.0.1:5353`` or ``[::1]:5353``. Raises ValueError."""
-    parts = [urllib.parse.urlsplit(f"//{each}") for each in nameservers]
-    return [(str(ip_address(each.hostname or "")), each.port or 53) for each in parts]
-
-
-class WebhookOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    allow: list[str]
-    nameservers: list[str]
-    retry_seconds: list[float]
-    seconds: float
-    concurrency: int
-    endpoint_concurrency: int
-    disable_after_seconds: float
-    most_endpoints: int
-
-    def __post_init__(self) -> None:
-        egress.networks(self.allow)
-        self.addresses()
-        if min([self.seconds, self.disable_after_seconds, *self.retry_seconds]) <= 0:
-            raise ValueError("a duration is more than 0 seconds")
-        if min(self.concurrency, self.endpoint_concurrency, self.most_endpoints) < 1 or len(self.retry_seconds) > 99:
-            raise ValueError("concurrency, endpoint_concurrency and most_endpoints are 1 or more, retries at most 99")
-
-    def addresses(self) -> list[tuple[str, int]]:
-        return _addresses(self.nameservers)
-
-
-class EventOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    days: int
-    streams_per_key: int
-    streams_per_account: int
-    heartbeat_seconds: float
-
-    def __post_init__(self) -> None:
-        if not 4 <= self.days <= 3650:
-            raise ValueError("days is 4 to 3650: a webhook may be tried for more than three")
-        if min(self.streams_per_key, self.streams_per_account) < 1 or not 0 < self.heartbeat_seconds <= 3600:
-            raise ValueError("streams_per_key and streams_per_account are 1 or more, heartbeat_seconds more than 0")
-
-
-class StatusOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    name: str
-    url: str
-
-
-class LogOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    format: Literal["text", "json"]
-    level: Literal["debug", "info", "warning", "error"]
-
-
-class RetentionOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    days: int
-    longest_days: int
-    test_days: int
-    label_days: int
-    warn_gigabytes: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.days <= self.longest_days <= 30:
-            raise ValueError("days is 0 to longest_days, and that at most 30")
-        if not 4 <= self.test_days <= 3650:
-            raise ValueError("test_days is 4 to 3650: a text may be repeated, and a webhook tried, for more than three")
-        if not 32 <= self.label_days <= 3650:
-            raise ValueError("label_days is 32 to 3650")
-        if self.warn_gigabytes <= 0:
-            raise ValueError("warn_gigabytes is more than 0")
-
-
-LONGEST_PART_WAIT_SECONDS = 1800  # parts further apart are of different texts
-
-
-class InboxOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    group_size: int
-    backlog: int
-    part_wait_seconds: float
-    repeat_secret: str
-
-    def __post_init__(self) -> None:
-        if self.group_size < 1 or self.backlog < 1:
-            raise ValueError("group_size and backlog are 1 or more")
-        if not 1 <= self.part_wait_seconds <= LONGEST_PART_WAIT_SECONDS:
-            raise ValueError(f"part_wait_seconds is from 1 to {LONGEST_PART_WAIT_SECONDS}")
-
-    def secret_path(self, directory: pathlib.Path) -> pathlib.Path:
-        return pathlib.Path(self.repeat_secret).expanduser() if self.repeat_secret else directory / "repeat-secret"
-
-
-class AuditOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    signing_key: str
-    heads_file: str
-    export_seconds: float
-
-    def __post_init__(self) -> None:
-        if self.export_seconds < 1:
-            raise ValueError("export_seconds is 1 or more")
-
-    def key_path(self, directory: pathlib.Path) -> pathlib.Path:
-        return pathlib.Path(self.signing_key).expanduser() if self.signing_key else directory / "audit-signing-key.pem"
-
-    def heads_path(self, directory: pathlib.Path) -> pathlib.Path:
-        return pathlib.Path(self.heads_file).expanduser() if self.heads_file else directory / "audit-heads.jsonl"
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

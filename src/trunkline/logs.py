@@ -26,6 +26,11 @@ AGAIN_SECONDS = 10.0  # between two of the same warning
 _UNUSUAL = re.compile(r"[^ -~]")
 
 
+class LogOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    format: Literal["text", "json"]
+    level: Literal["debug", "info", "warning", "error"]
+
+
 class Request:
     """The request that is being answered, as far as it is known yet."""
 

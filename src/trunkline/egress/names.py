@@ -13,6 +13,7 @@ import ipaddress
 import os
 import socket
 import time
+import urllib.parse
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,12 @@ MOST_KEPT = 4096
 MOST_SEARCHED = 6  # entries of a search list, as in the C library
 
 Resolve = Callable[[str], Awaitable[Sequence[Address]]]
+
+
+def name_servers(written: Sequence[str]) -> list[tuple[str, int]]:
+    """Address and port of each, of ``9.9.9.9``, ``127.0.0.1:5353`` or ``[::1]:5353``. Raises ValueError."""
+    parts = [urllib.parse.urlsplit(f"//{each}") for each in written]
+    return [(str(ipaddress.ip_address(each.hostname or "")), each.port or 53) for each in parts]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
