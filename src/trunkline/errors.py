@@ -103,8 +103,8 @@ class NotAuthenticated(TrunklineError):
 class PaymentRequired(TrunklineError):
     code, status, title = "insufficient_balance", 402, "Insufficient balance"
     example = {"detail": "The lease costs 0.85, and 0.35 is available.", "balance": 0.35, "cost": 0.85}
-    balance: Annotated[Decimal, Meta(description="Money that can be spent.")] | UnsetType = UNSET
-    cost: Annotated[Decimal, Meta(description="What the lease would have cost.")] | UnsetType = UNSET
+    balance: Annotated[Decimal, Meta(description="Money that can be spent.", examples=[12.4])] | UnsetType = UNSET
+    cost: Annotated[Decimal, Meta(description="What the lease would have cost.", examples=[0.8])] | UnsetType = UNSET
 
 
 @members

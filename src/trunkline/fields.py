@@ -3,7 +3,7 @@
 A field of one view alone has its meaning on the struct itself, as ``Annotated[str, Meta(description=…)]`` too.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -30,3 +30,13 @@ Labels = Annotated[
 LastDay = Annotated[str, Meta(description="The last day. Default: today.")]
 PhoneNumber = Annotated[str, Meta(description="E.164, with `+`.", examples=["+14155550123"])]
 Service = Annotated[str, Meta(description="The service's slug.", examples=["whatsapp"])]
+Slug = Annotated[str, Meta(description="The name to use in requests.", examples=["whatsapp"])]
+WebhookId = Annotated[str, Meta(description="The webhook's id.", examples=["1001"])]
+
+IN_PATHS: dict[str, Any] = {  # what stands between braces in the path of a route
+    "activation_id": ActivationId,
+    "deposit_id": DepositId,
+    "key_id": KeyId,
+    "slug": Slug,
+    "webhook_id": WebhookId,
+}

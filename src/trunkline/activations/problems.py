@@ -88,4 +88,6 @@ class CancelTooEarly(Conflict):
         "detail": "The activation can be cancelled from 2026-04-19T14:32:00Z.",
         "cancel_available_at": "2026-04-19T14:32:00Z",
     }
-    cancel_available_at: Annotated[str, Meta(description="From when the lease can be cancelled.")]
+    cancel_available_at: Annotated[
+        str, Meta(description="From when the lease can be cancelled.", examples=["2026-04-19T14:30:00Z"])
+    ]

@@ -69,7 +69,7 @@ class Status(msgspec.Struct, frozen=True):
     """The answer to a poll."""
 
     status: Annotated[State, Meta(description="The state of the lease.", examples=["received"])]
-    sms: Annotated[Sms, Meta(description="The newest text; null until one has come.")] | None
+    sms: Annotated[Sms | None, Meta(description="The newest text; null until one has come.")]
     revision: Revision
     messages: Annotated[list[Sms], Meta(description="All texts of the lease, oldest first.")]
     expires_at: _ExpiresAt

@@ -16,7 +16,6 @@ from trunkline.activations import views
 Sample = Annotated[
     Literal[True], Meta(description="There where it is a sample, sent by request: what it tells has not happened.")
 ]
-WebhookId = Annotated[str, Meta(description="The webhook's id.", examples=["1001"])]
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,12 +90,12 @@ class DisabledWebhook(Told, frozen=True, kw_only=True):
     ]
     reason: Annotated[str, Meta(description="Why.", examples=["It answered 410 Gone."])]
     sample: Sample | UnsetType = UNSET
-    webhook_id: WebhookId
+    webhook_id: fields.WebhookId
 
 
 class WebhookTested(Told, frozen=True, kw_only=True):
     sample: Sample | UnsetType = UNSET
-    webhook_id: WebhookId
+    webhook_id: fields.WebhookId
 
 
 DATA: dict[str, type[Told]] = {

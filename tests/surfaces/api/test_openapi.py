@@ -243,13 +243,3 @@ def test_an_idempotency_key_fits_the_document_exactly_when_the_server_takes_it(t
         assert not fits
     else:
         assert fits
-
-
-def test_no_word_is_explained_that_no_route_uses() -> None:
-    used = set()
-    for owner, schema in DOCUMENT["components"]["schemas"].items():
-        used |= {word for name in schema.get("properties", {}) for word in (name, f"{owner}.{name}")}
-    for _, route in OPERATIONS:
-        owner = route.query.__name__ if route.query else ""
-        used |= {word for name in parameters(route, "query") for word in (name, f"{owner}.{name}")}
-    assert set(words.WORDS) <= used

@@ -3,7 +3,6 @@
 import copy
 import html.parser
 import json
-import re
 import shlex
 from typing import Any
 
@@ -11,7 +10,6 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from tests.surfaces.api.documented import DOCUMENT
 
-from trunkline.surfaces.api.openapi.words import WORDS
 from trunkline.surfaces.web import reference
 
 OPERATIONS = [
@@ -105,7 +103,8 @@ def test_every_operation_is_on_the_page_with_its_path_and_its_request() -> None:
         command = shlex.split(sample(operation, "Request").replace("\\\n", " "))
         assert command[0] == "curl"
         address = next(word for word in command if word.startswith("http"))
-        filled = re.sub(r"{(\w+)}", lambda name: WORDS[name[1]][1], path)
+        named = [each for each in operation.get("parameters", ()) if each.get("in") == "path"]
+        filled = path.format_map({each["name"]: each["example"] for each in named})
         assert address.split("?")[0] == "http://127.0.0.1:8600" + filled
         assert ("-d" in command) == ("requestBody" in operation)
         assert ("Authorization: Bearer $TRUNKLINE_API_KEY" in command) == bool(operation["security"])

@@ -46,7 +46,7 @@ class CountryRow(msgspec.Struct, frozen=True):
 
 
 class ServiceRow(msgspec.Struct, frozen=True):
-    slug: Annotated[str, Meta(description="The name to use in requests.", examples=["whatsapp"])]
+    slug: fields.Slug
     name: Annotated[str, Meta(description="The service's name.", examples=["WhatsApp"])]
     domain: Annotated[str, Meta(description="The service's own site.", examples=["whatsapp.com"])] | None
 

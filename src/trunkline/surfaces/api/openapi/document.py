@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from trunkline import errors
+from trunkline import errors, fields
 from trunkline.accounts.problems import AccountFrozen, InsufficientScope, IpNotAllowed, TooManyAtOnce
 from trunkline.errors import TrunklineError
 from trunkline.storage.database import DatabaseAway
 from trunkline.surfaces.api.openapi import webhooks
 from trunkline.surfaces.api.openapi.problems import example
 from trunkline.surfaces.api.openapi.schemas import REF, Shapes, finished, pascal
-from trunkline.surfaces.api.openapi.words import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, WORDS, Schema
+from trunkline.surfaces.api.openapi.words import DESCRIPTION, HEADERS, PARAMETERS, SUMMARY, TAGS, Schema
 from trunkline.surfaces.http import wire
 from trunkline.surfaces.http.problems import (
     BodyTooSlow,
@@ -128,21 +128,21 @@ def _operation(surface: Surface, route: Route, shapes: Shapes) -> Schema:
 
 def _path_parameters(route: Route) -> Iterator[Schema]:
     for name in re.findall(r"{(\w+)}", route.path):
-        description, sample = WORDS.get(name, ("", None))
-        schema: Schema = {"type": "string"}
-        if name in ("activation_id", "key_id", "deposit_id", "webhook_id"):
+        schema = msgspec.json.schema(fields.IN_PATHS[name])
+        description, examples = schema.pop("description"), schema.pop("examples")
+        if name.endswith("_id"):
             schema["pattern"] = "^[0-9]{1,18}$"
-        parameter: Schema = {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
-        if sample is not None:
-            parameter["example"] = sample
-        yield parameter
+        yield {
+            "name": name, "in": "path", "required": True, "description": description, "schema": schema,
+            "example": examples[0],
+        }  # fmt: skip
 
 
 def _query_parameters(route: Route) -> Iterator[Schema]:
     if route.query is None:
         return
     (_,), components = msgspec.json.schema_components([route.query], ref_template=REF + "{name}")
-    schema = finished(route.query.__name__, components[route.query.__name__], inward=True)
+    schema = finished(components[route.query.__name__], inward=True)
     for name, each in sorted(schema["properties"].items(), key=lambda named: named[0] in PageQuery.__struct_fields__):
         if name == "labels":  # what is one object in the struct is one parameter for each label in the URL
             yield {

@@ -11,7 +11,7 @@ from trunkline import money
 from trunkline.activations import lifecycle
 from trunkline.events import told
 from trunkline.surfaces.api.openapi.problems import problem
-from trunkline.surfaces.api.openapi.words import WORDS, Schema
+from trunkline.surfaces.api.openapi.words import Schema
 from trunkline.surfaces.http.route import Route
 
 REF = "#/components/schemas/"
@@ -57,7 +57,7 @@ class Shapes:
         outward = set(_references([self._of[kind] for kind in [*sent, refusal]]))
         while more := set(_references([components[name] for name in outward])) - outward:
             outward |= more
-        self.schemas = {name: finished(name, schema, inward=name not in outward) for name, schema in components.items()}
+        self.schemas = {name: finished(schema, inward=name not in outward) for name, schema in components.items()}
 
     def of(self, kind: Any) -> Schema:
         inner = typing.get_args(kind)
@@ -87,17 +87,11 @@ class Shapes:
         return {"$ref": REF + name}
 
 
-def finished(owner: str, schema: Schema, *, inward: bool) -> Schema:
-    """A struct's schema as msgspec makes it, put into the words and the JSON of this API."""
+def finished(schema: Schema, *, inward: bool) -> Schema:
+    """A struct's schema as msgspec makes it, put into the JSON of this API."""
     properties: dict[str, Schema] = {}
     for name, raw in schema.get("properties", {}).items():
         each = tidy(raw, inward=inward)
-        description, example = WORDS.get(f"{owner}.{name}") or WORDS.get(name) or ("", None)
-        if example is None or example in each.get("enum", [example]):  # else it is another word that sounds the same
-            if description:
-                each.setdefault("description", description)
-            if example is not None and "$ref" not in each:
-                each.setdefault("examples", [example])
         if (name == "at" or name.endswith("_at")) and "type" in each:
             each["format"] = "date-time"
         if name == "labels" and inward:
