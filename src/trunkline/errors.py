@@ -13,7 +13,7 @@ TrunklineError 500 internal_error
 │   └── IdempotencyInFlight
 ├── RateLimited 429
 ├── Unavailable 503                 the database is away
-└── OperatorError                   a command that cannot be done: one line on stderr, exit 1
+└── OperatorError 400               a command that cannot be done: one line on stderr, exit 1
 
 A slice's own stand in its ``problems.py`` and descend from these. The status and the public code stand on the class; a
 class that says more than a sentence names its members, with types and meanings, and the problem document has those

@@ -30,7 +30,7 @@ class ContentCodingUnknown(UnsupportedMediaType):
 @members
 class MethodNotAllowed(TrunklineError):
     code, status, title = "method_not_allowed", 405, "Method not allowed"
-    example = {"detail": "/numbers/purchase takes POST.", "allow": "POST"}
+    example = {"detail": "This path takes POST.", "allow": "POST"}
     allow: Annotated[str, Meta(description="The methods that the path takes.")]
 
 

@@ -25,6 +25,7 @@ from trunkline.surfaces.http.problems import (
     BodyTooSlow,
     HeaderTooLarge,
     MalformedRequest,
+    MethodNotAllowed,
     PathTooLong,
     PayloadTooLarge,
     TooManyConnections,
@@ -58,6 +59,7 @@ def document(surfaces: Iterable[Surface], *, version: str) -> dict[str, Any]:
         seen.add(operation["operationId"])
         paths.setdefault(surface.base + route.path, {})[route.method.lower()] = operation
     kinds = {kind.code: kind for surface, route in table for kind in _errors(surface, route)}
+    kinds[MethodNotAllowed.code] = MethodNotAllowed  # which no operation of the table can answer
     return {
         "openapi": "3.1.0",
         "info": {
