@@ -29,6 +29,8 @@ from trunkline.events.fan_out import FanOut
 from trunkline.events.webhooks.delivery import Dispatcher
 from trunkline.ledger import deposits
 from trunkline.monitoring import health
+from trunkline.monitoring.exposition import Exposition
+from trunkline.monitoring.gauges import Gauges
 from trunkline.surfaces.http.addresses import Addresses
 from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.door import Door, raise_file_limit
@@ -80,15 +82,14 @@ def probes(
     folder: pathlib.Path | None,
     stop: asyncio.Event | None = None,
 ) -> Probes:
+    behind = pushed.tail.behind_seconds if role != "carrier" else None
+    gauges = Gauges(built.database, built.inbox, pushed.live, list(built.registry.carriers.values()), behind)
     return Probes(
-        database=built.database,
-        inbox=built.inbox,
-        live=pushed.live,
-        tail=pushed.tail if role != "carrier" else None,
-        carriers=list(built.registry.carriers.values()),
+        ping=built.database.ping,
+        lying=gauges.lying,
+        exposition=Exposition(gauges.look, version=VERSION, folder=folder),
+        behind=behind,
         metrics_from=config.server.metrics_from,
-        version=VERSION,
-        folder=folder,
         stop=stop,
     )
 

@@ -73,7 +73,6 @@ class Tail:
         """Whether what has been told may be older than a second."""
         return time.monotonic() - self._fresh_at > LATE_SECONDS
 
-    @property
     def behind_seconds(self) -> float:
         """How long the last look that succeeded is past; infinite before the first one."""
         return time.monotonic() - self._looked_at

@@ -13,7 +13,7 @@ from trunkline.accounts.limits import Limiter
 from trunkline.carriers.carrier import StoreAway
 from trunkline.errors import TrunklineError, Unavailable
 from trunkline.storage.database import DatabaseAway
-from trunkline.surfaces.http import answers as said
+from trunkline.surfaces.http import responses as said
 from trunkline.surfaces.http.addresses import Addresses
 from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.route import Call, Route

@@ -25,6 +25,8 @@ from trunkline.accounts.limits import Limiter
 from trunkline.events import tail as outbox
 from trunkline.events.fan_out import FanOut
 from trunkline.events.tail import Tail
+from trunkline.monitoring.exposition import Exposition
+from trunkline.monitoring.gauges import Gauges
 from trunkline.storage import breaker
 from trunkline.storage import database as storage
 from trunkline.storage.database import Database
@@ -79,6 +81,15 @@ def probing(house: House, **settings: str) -> Application:
     asked = roles.probes(loaded, house.platform, house.pushed, "api", None)
     keyring, limiter = Keyring(house.platform.database), Limiter(account_per_minute=600)
     return asgi.application(loaded, house.platform, house.pushed, keyring, limiter, asked)
+
+
+def over(house: House, database: Database, tail: Tail | None = None) -> Probes:
+    """Probes that ask a database, and need to know what a tail tells."""
+    behind = tail.behind_seconds if tail is not None else None
+    gauges = Gauges(database, house.platform.inbox, house.pushed.live, [], behind)
+    return Probes(
+        ping=database.ping, lying=gauges.lying, exposition=Exposition(gauges.look, version="1"), behind=behind
+    )
 
 
 @pytest.fixture
@@ -417,10 +428,7 @@ async def test_many_probes_at_once_ask_the_database_once_and_wait_two_seconds_at
     patient = dataclasses.replace(storage.SERVING, seconds=200)  # and the pool too
     async with Line.laid(url) as line, opened(url) as house:
         database = await Database.open(line.url, budget=patient)
-        asked = Probes(
-            database=database, inbox=house.platform.inbox, live=house.pushed.live, tail=None, carriers=[],
-            metrics_from=[], version="1",
-        )  # fmt: skip
+        asked = over(house, database)
         while await asked.amiss():
             await asyncio.sleep(0.1)
         await asyncio.sleep(1.1)  # until that answer is too old
@@ -447,10 +455,7 @@ async def test_who_does_not_hear_what_happens_is_not_ready(url: str) -> None:
     async with opened(url) as house:
         database = house.platform.database
         tail = Tail(database)
-        asked = Probes(
-            database=database, inbox=house.platform.inbox, live=house.pushed.live, tail=tail, carriers=[],
-            metrics_from=[], version="1",
-        )  # fmt: skip
+        asked = over(house, database, tail)
         assert set(await asked.amiss()) == {"tail"}
         await tail.look()
         assert await asked.amiss() == {}

@@ -173,7 +173,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             dry_run=dry_run,
         )
         if not dry_run:
-            call.once_committed = functools.partial(_count, call.key, answers)
+            call.after_commit = functools.partial(_count, call.key, answers)
         return answers
 
     async def purchase(call: Call) -> Lease:
@@ -318,7 +318,7 @@ def routes(*, live: Live, registry: Registry, policy: Policy, ttl_seconds: int) 
             path="/numbers/status/{activation_id}",
             scope="numbers",
             handler=status,
-            quick=remembered,
+            cached=remembered,
             share=None,
             tag="Numbers",
             summary="Poll for the code",

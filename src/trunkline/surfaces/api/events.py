@@ -15,7 +15,7 @@ from trunkline.events.contents import from_shown_id
 from trunkline.events.hub import Hub, Listener
 from trunkline.events.problems import TooManyStreams
 from trunkline.events.tail import SQL
-from trunkline.surfaces.http.route import EVENT_STREAM, OVER, Call, Over, Route, Stream
+from trunkline.surfaces.http.route import END_OF_STREAM, EVENT_STREAM, Call, EndOfStream, Route, Stream
 
 HEADERS = ((b"x-accel-buffering", b"no"),)  # nginx would keep events back
 OPEN_GROUPS = ("sms", "activation")  # what is told to every key; the rest is for keys with the scope `webhooks` too
@@ -53,7 +53,7 @@ def routes(*, hub: Hub) -> list[Route]:
         shown = _types(call.key, call.query.types)
         return _stream(hub.open(call.key, shown, after=_after(call)))
 
-    async def of_lease(call: Call) -> Stream | Over:
+    async def of_lease(call: Call) -> Stream | EndOfStream:
         after = _after(call) or 0
         activation_id = ids.from_path(call.path["activation_id"])
         asked = (activation_id, call.key.account_id, call.key.test, after)
@@ -61,7 +61,7 @@ def routes(*, hub: Hub) -> list[Route]:
         if activation_id is None or goes_on is None:
             raise NotFound("There is no such activation.")
         if not goes_on:
-            return OVER
+            return END_OF_STREAM
         return _stream(hub.open(call.key, _all_types(), activation_id=activation_id, after=after))
 
     return [
@@ -96,7 +96,7 @@ def routes(*, hub: Hub) -> list[Route]:
             query=LeaseEventsQuery,
             answer=str,
             content_type=EVENT_STREAM,
-            may_be_over=True,
+            may_end=True,
             errors=(NotFound, InvalidRequest, TooManyStreams),
         ),
     ]

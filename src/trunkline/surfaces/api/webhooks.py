@@ -117,8 +117,8 @@ class Webhooks:
         return None
 
     async def create(self, call: Call) -> NewWebhook:
-        if call.beforehand is not None:
-            raise call.beforehand
+        if call.checked is not None:
+            raise call.checked
         asked: CreateWebhook = call.body
         return await endpoints.create(
             call.connection,
@@ -138,8 +138,8 @@ class Webhooks:
         return await endpoints.show(call.connection, named(call), whose(call))
 
     async def change(self, call: Call) -> Webhook:
-        if call.beforehand is not None:
-            raise call.beforehand
+        if call.checked is not None:
+            raise call.checked
         asked: ChangeWebhook = call.body
         return await endpoints.change(
             call.connection,
@@ -175,7 +175,7 @@ class Webhooks:
                 idempotent=True,
                 transacts=True,
                 shows_secret=True,
-                beforehand=self.no_room_or_url_refused,
+                check_first=self.no_room_or_url_refused,
                 errors=(InvalidRequest, UrlRefused, TooManyWebhooks),
             ),
             Route(
@@ -212,7 +212,7 @@ class Webhooks:
                 body=ChangeWebhook,
                 answer=Webhook,
                 transacts=True,
-                beforehand=self.none_or_url_refused,
+                check_first=self.none_or_url_refused,
                 errors=(InvalidRequest, UrlRefused),
             ),
             Route(

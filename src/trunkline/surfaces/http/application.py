@@ -25,14 +25,14 @@ from trunkline.errors import (
     TrunklineError,
 )
 from trunkline.storage.database import Database, Querier
-from trunkline.surfaces.http import answers, bodies, idempotency, probes, streaming, wire
+from trunkline.surfaces.http import bodies, idempotency, probes, responses, streaming, wire
 from trunkline.surfaces.http.addresses import Addresses
-from trunkline.surfaces.http.answers import Answer
 from trunkline.surfaces.http.callers import Callers, Headers
 from trunkline.surfaces.http.documents import document
 from trunkline.surfaces.http.holds import Holds
 from trunkline.surfaces.http.problems import MethodNotAllowed, PathTooLong
-from trunkline.surfaces.http.route import OVER, Call, Callback, Document, Route, Stream
+from trunkline.surfaces.http.responses import Response
+from trunkline.surfaces.http.route import END_OF_STREAM, Call, Callback, Document, Route, Stream
 from trunkline.surfaces.http.router import Paths
 from trunkline.surfaces.http.strangers import Strangers
 from trunkline.surfaces.http.streaming import Receive, Send
@@ -86,7 +86,7 @@ class Application:
         self._paths = Paths(surfaces)
         self.refusals = refusals.Refusals(log)
 
-    def at_once(self, scope: Scope) -> tuple[Headers, bytes] | None:
+    def cached(self, scope: Scope) -> tuple[Headers, bytes] | None:
         """Headers and body of a success that is known without a wait; None: ask the application as usual.
 
         Most polls are answered here, before there is a task (docs/decisions/0016).
@@ -94,21 +94,21 @@ class Application:
         if scope["query_string"] or scope["method"] != "GET":
             return None
         before, _, last = scope["path"].rpartition("/")
-        found = self._paths.quick.get(before)
+        found = self._paths.cached.get(before)
         if found is None:
             return None
         surface, route = found
         assert route.scope is not None
-        assert route.quick is not None
+        assert route.cached is not None
         started = time.perf_counter()
         secret = surface.secret(dict(scope["headers"]))
         key = self._callers.recognise(route.scope, secret, self._addresses.of(scope["client"], scope["headers"]))
-        body = route.quick(key, last) if key is not None else None
+        body = route.cached(key, last) if key is not None else None
         headers: Headers = []
         if key is None or body is None or not self._callers.count(key, headers):
             return None
         headers += (
-            *answers.PRIVATE,
+            *responses.PRIVATE,
             (b"x-request-id", ids.request_id().encode()),
             (b"content-type", surface.media),
             (b"content-length", b"%d" % len(body)),
@@ -146,7 +146,7 @@ class Application:
         await send({"type": "http.response.body", "body": b"" if head else body})
         logs.end(request)
 
-    async def _respond(self, scope: Scope, receive: Receive, headers: Headers, request: logs.Request) -> Answer:
+    async def _respond(self, scope: Scope, receive: Receive, headers: Headers, request: logs.Request) -> Response:
         """What a surface or the server itself answers; an error becomes a problem in the words of its surface."""
         surface: Surface | None = None
         try:
@@ -186,20 +186,20 @@ class Application:
 
     def _refused(
         self, surface: Surface | None, scope: Scope, error: TrunklineError, sent: Headers, request_id: str
-    ) -> Answer:
+    ) -> Response:
         _count(error)
         surface = surface or self._paths.surface_at(scope["path"])
         content_type, body = surface.problem(error, request_id)
-        more = [*answers.of_an_error(error, sent, surface.challenge), *answers.PRIVATE]
-        return Answer(error.status, content_type, body, more)
+        more = [*responses.of_an_error(error, sent, surface.challenge), *responses.PRIVATE]
+        return Response(error.status, content_type, body, more)
 
-    async def _own(self, came: Came, scope: Scope, headers: Headers) -> Answer | None:
+    async def _own(self, came: Came, scope: Scope, headers: Headers) -> Response | None:
         """What is no surface's: files, and the probes of whoever runs the server."""
         file = self._files.get(came.path)
         if file is not None and came.method == "GET":
             came.request.route = came.path
             await self._strangers.admit(came.address, headers)
-            return answers.unless_known(file[0], file[1], came.asked, answers.OF_A_FILE)
+            return responses.unless_known(file[0], file[1], came.asked, responses.OF_A_FILE)
         if came.path in probes.PATHS and self._probes is not None:
             await self._strangers.slow_probes(came.address)
             return await self._probe(self._probes, came.method, came.path, scope, came.request)
@@ -213,17 +213,17 @@ class Application:
         receive: Receive,
         came: Came,
         headers: Headers,
-    ) -> Answer:
+    ) -> Response:
         """A call with a key: admitted, read whole, in its account's share, run."""
         assert route.scope is not None
         secret, request = surface.secret(came.asked), came.request
         key = await self._callers.admit(route.scope, secret, surface.advice, came.address, headers)
         admitted = time.monotonic()
         request.key_id = key.key_id
-        if route.quick is not None and not came.query:
-            known = route.quick(key, next(iter(values.values())))
+        if route.cached is not None and not came.query:
+            known = route.cached(key, next(iter(values.values())))
             if known is not None:
-                return Answer(200, surface.media, known, answers.PRIVATE)
+                return Response(200, surface.media, known, responses.PRIVATE)
         raw = await bodies.whole(receive, came.asked) if came.method != "GET" else b""
         if time.monotonic() - admitted > FRESH_SECONDS:  # a body may take its time, and a key may end meanwhile
             key = await self._callers.still(route.scope, secret, came.address)
@@ -233,10 +233,10 @@ class Application:
         call = Call(key, self._database, values, query, body, came.address, request.request_id)
         if route.streams_events and b"last-event-id" in came.asked:
             call.last_event_id = came.asked[b"last-event-id"].decode("latin-1")
-        if route.beforehand is not None:
+        if route.check_first is not None:
             with contextlib.ExitStack() as place:
                 place.callback(await self._bulkheads.enter("outside", key.account_id))
-                call.beforehand = await route.beforehand(call)
+                call.checked = await route.check_first(call)
         claim = None
         if route.idempotent and b"idempotency-key" in came.asked:
             claim = idempotency.claim(
@@ -260,7 +260,7 @@ class Application:
 
     async def _run(
         self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim | None, *, held: bool
-    ) -> Answer:
+    ) -> Response:
         assert route.scope is not None
         if claim is not None:
             answer = await (self._once_outside if route.asks_outside else self._once)(surface, route, call, claim)
@@ -273,28 +273,30 @@ class Application:
             answer = await self._handle(surface, route, call, self._database)
         if isinstance(answer.body, Stream):
             answer = answer._replace(body=self._holds.follow(call.key, route.scope, call.address, answer.body))
-        if call.once_committed is not None:
-            call.once_committed()
+        if call.after_commit is not None:
+            call.after_commit()
         return answer
 
-    async def _probe(self, asked: probes.Probes, method: str, path: str, scope: Scope, request: logs.Request) -> Answer:
+    async def _probe(
+        self, asked: probes.Probes, method: str, path: str, scope: Scope, request: logs.Request
+    ) -> Response:
         address = self._addresses.vouched(scope["client"], scope["headers"])
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
         status, content_type, body = await asked.answer(path, method, address, accept)
         request.route = path
-        again = [answers.soon()] if status == 503 else []
-        return Answer(status, content_type, body, [*answers.PRIVATE, *again])
+        again = [responses.soon()] if status == 503 else []
+        return Response(status, content_type, body, [*responses.PRIVATE, *again])
 
-    async def _handle(self, surface: Surface, route: Route, call: Call, connection: Querier) -> Answer:
+    async def _handle(self, surface: Surface, route: Route, call: Call, connection: Querier) -> Response:
         call.connection = connection
         answer = await route.handler(call)
         if isinstance(answer, Stream):
-            return Answer(200, answer.content_type.encode(), answer, answers.PRIVATE)
-        if answer is OVER:
-            return Answer(204, b"", b"", answers.PRIVATE)
-        return Answer(200, surface.media, surface.rendered(route, answer), answers.PRIVATE)
+            return Response(200, answer.content_type.encode(), answer, responses.PRIVATE)
+        if answer is END_OF_STREAM:
+            return Response(204, b"", b"", responses.PRIVATE)
+        return Response(200, surface.media, surface.rendered(route, answer), responses.PRIVATE)
 
-    async def _callback(self, surface: Surface, route: Route, receive: Receive, came: Came) -> Answer:
+    async def _callback(self, surface: Surface, route: Route, receive: Receive, came: Came) -> Response:
         """What another system tells; an address whose signatures are wrong is slowed."""
         wire.read_query(came.query, None)
         await self._strangers.slow_failures(came.address)
@@ -302,34 +304,36 @@ class Application:
         wire.check_escapes(raw)
         told = Callback(came.asked, raw, came.address, came.request.request_id)
         try:
-            return Answer(200, surface.media, surface.rendered(route, await route.handler(told)), answers.PRIVATE)
+            return Response(200, surface.media, surface.rendered(route, await route.handler(told)), responses.PRIVATE)
         except InvalidSignature:
             self._strangers.failed(came.address)
             raise
 
-    async def _public(self, surface: Surface, route: Route, came: Came) -> Answer:
+    async def _public(self, surface: Surface, route: Route, came: Came) -> Response:
         found: Document = await route.handler(wire.read_query(came.query, route.query))
-        caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds), answers.NOSNIFF]
-        return answers.unless_known(surface.media, found, came.asked, caching)
+        caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds), responses.NOSNIFF]
+        return responses.unless_known(surface.media, found, came.asked, caching)
 
-    async def _once(self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
+    async def _once(self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim) -> Response:
         """The effect and the record of its answer, in one transaction; or the first answer again."""
 
-        async def once(connection: Querier) -> Answer:
-            call.once_committed = None  # of an attempt that lost a race
+        async def once(connection: Querier) -> Response:
+            call.after_commit = None  # of an attempt that lost a race
             earlier = await idempotency.take(connection, claim)
-            replayed = [*answers.PRIVATE, (b"idempotent-replayed", b"true")] if earlier is not None else answers.PRIVATE
+            replayed = (
+                [*responses.PRIVATE, (b"idempotent-replayed", b"true")] if earlier is not None else responses.PRIVATE
+            )
             if earlier is not None and not route.repeatable:
-                return Answer(200, surface.media, earlier, replayed)
+                return Response(200, surface.media, earlier, replayed)
             call.connection = connection
             rendered = surface.rendered(route, await route.handler(call))
             if earlier is None:
                 await idempotency.record(connection, claim, b"" if route.repeatable else rendered)
-            return Answer(200, surface.media, rendered, replayed)
+            return Response(200, surface.media, rendered, replayed)
 
         return await self._database.transact(once)
 
-    async def _once_outside(self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim) -> Answer:
+    async def _once_outside(self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim) -> Response:
         """As ``_once``, with no transaction open around a handler that asks somebody outside.
 
         Until its answer is recorded, it is the handler that does nothing twice, by the key.
@@ -347,8 +351,8 @@ class Application:
             rendered = surface.rendered(route, await route.handler(call))
             earlier = await self._database.transact(lambda connection: claimed(connection, rendered))
             if earlier is None:  # nobody else with this key was faster
-                return Answer(200, surface.media, rendered, answers.PRIVATE)
-        return Answer(200, surface.media, earlier, [*answers.PRIVATE, (b"idempotent-replayed", b"true")])
+                return Response(200, surface.media, rendered, responses.PRIVATE)
+        return Response(200, surface.media, earlier, [*responses.PRIVATE, (b"idempotent-replayed", b"true")])
 
 
 def _count(error: TrunklineError) -> None:

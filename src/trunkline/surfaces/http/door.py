@@ -69,7 +69,7 @@ class Door:
         self, application: Application, *, most: int, most_of_address: int, proxies: Addresses, refusals: Refusals
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.at_once = getattr(application, "at_once", None)
+        self.cached = getattr(application, "cached", None)
         self.date = b""
         self.is_leaving = False  # every answer is the last one of its connection
         self._application = application

@@ -1,33 +1,23 @@
-"""What supervisors and Prometheus ask a process: whether it lives, whether to send it requests, what it has counted.
+"""Liveness and readiness probes, and the scrape of metrics: what supervisors and Prometheus ask a process.
 
-The answers stand outside BASE and need no key. Nobody can make the database work by asking often: one question is under
-way at a time, and its answer serves for a while.
+The answers stand beside all surfaces and need no key. Nobody can make the database work by asking often: one question
+is under way at a time, and its answer serves for a while.
 """
 
 import asyncio
 import contextvars
 import logging
-import pathlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from trunkline import metrics
-from trunkline.activations.inbox import Inbox
-from trunkline.activations.live import Live
-from trunkline.carriers import links
-from trunkline.carriers.carrier import Carrier, LinkState
 from trunkline.errors import NotFound, Unavailable
-from trunkline.events.tail import Tail
 from trunkline.metrics import Snapshot
-from trunkline.monitoring.exposition import Exposition
-from trunkline.storage.database import Database
-from trunkline.storage.queries import queries
 from trunkline.surfaces.http import wire
 from trunkline.surfaces.http.problems import MethodNotAllowed
 
-SQL = queries(__package__)
 log = logging.getLogger("trunkline.api")
 
 HEALTH, READY, METRICS = "/healthz", "/readyz", "/metrics"
@@ -62,40 +52,44 @@ class _Asked(Generic[Result]):
     async def _whole(self) -> Result | None:
         try:
             return await self._ask()
+        except Unavailable:
+            return None
         except Exception:
             log.exception("asking the database how things stand failed")
             return None
 
 
-class Probes:
-    """Of one process. ``tail`` None: it reads none; ``metrics_from`` are CIDRs; ``folder``: see Exposition.
+class Exposed(Protocol):
+    """The text that Prometheus reads; ``run`` keeps this process's part of it, until cancelled."""
 
-    ``stop`` is set once the process is told to end.
+    async def text(self, accept: str, beside: Snapshot) -> tuple[str, bytes]: ...
+
+    async def run(self) -> None: ...
+
+
+class Probes:
+    """Of one process. ``ping`` says whether the database takes writes, ``lying`` what lies in it.
+
+    ``behind``: how many seconds of what happens are not known here; None: this process need not know it.
+    ``metrics_from`` are CIDRs; ``stop`` is set once the process is told to end.
     """
 
     def __init__(
         self,
         *,
-        database: Database,
-        inbox: Inbox,
-        live: Live,
-        tail: Tail | None,
-        carriers: Sequence[Carrier],
-        metrics_from: Sequence[str],
-        version: str,
-        folder: pathlib.Path | None = None,
+        ping: Callable[[], Awaitable[bool]],
+        lying: Callable[[], Awaitable[Snapshot]],
+        exposition: Exposed,
+        behind: Callable[[], float] | None = None,
+        metrics_from: Sequence[str] = (),
         stop: asyncio.Event | None = None,
     ) -> None:
-        self._database = database
-        self._inbox = inbox
-        self._live = live
-        self._tail = tail
-        self._carriers = carriers
+        self._pinged = _Asked(ping, good_seconds=READY_SECONDS)
+        self._lying = _Asked(lying, good_seconds=SHOWN_SECONDS)
+        self._behind = behind
         self._metrics_from = [ip_network(each) for each in metrics_from]
         self._stop = stop
-        self._pinged = _Asked(database.ping, good_seconds=READY_SECONDS)
-        self._lying = _Asked(self._ask_what_lies, good_seconds=SHOWN_SECONDS)
-        self.exposition = Exposition(self._look, version=version, folder=folder)
+        self.exposition = exposition
 
     async def answer(self, path: str, method: str, address: str, accept: str) -> tuple[int, bytes, bytes]:
         """Status, content type and body for one of PATHS. Raises MethodNotAllowed; NotFound where it is hidden."""
@@ -121,37 +115,9 @@ class Probes:
         found = {}
         if not await self._pinged.answer():
             found["database"] = "It cannot be reached, or may not be written."
-        if self._tail is not None and self._tail.behind_seconds > LATE_SECONDS:
+        if self._behind is not None and self._behind() > LATE_SECONDS:
             found["tail"] = f"What has happened in the last {LATE_SECONDS:.0f} s or longer is not known here."
         return found
-
-    def _look(self) -> None:
-        """How this process stands."""
-        connections, in_use, most = self._database.connections()
-        metrics.CONNECTIONS.set(in_use, "in_use")
-        metrics.CONNECTIONS.set(connections - in_use, "idle")
-        metrics.CONNECTIONS_MOST.set(most)
-        metrics.LEASES_REMEMBERED.set(self._live.leases_remembered)
-        metrics.TEXTS_WAITING.set(self._inbox.waiting)
-        if self._tail is not None:
-            metrics.TAIL_LAG.set(self._tail.behind_seconds)
-
-    async def _ask_what_lies(self) -> Snapshot:
-        """What waits in the database, and how the carriers' links stand there."""
-        try:
-            row = await self._database.fetchrow(SQL.queues)
-            seen = await links.links(self._database, self._carriers)
-        except Unavailable:
-            return _AWAY
-        assert row is not None
-        return {
-            metrics.DATABASE_UP.name: {(): [row["writable"]]},
-            metrics.DATABASE_BYTES.name: {(): [row["bytes"]]},
-            metrics.FAN_OUT_LAG.name: {(): [row["untaken_seconds"]]},
-            metrics.DELIVERIES_DUE.name: {(): [row["due"]]},
-            metrics.DELIVERIES_LAG.name: {(): [row["due_seconds"]]},
-            metrics.CARRIER_UP.name: {(link.carrier,): [link.state == LinkState.UP] for link in seen},
-        }
 
 
 _AWAY: Snapshot = {metrics.DATABASE_UP.name: {(): [0.0]}}

@@ -42,7 +42,7 @@ class HttpProtocol(Requests):
         self.has_left = False
         self._door = door
         self._loop = door.loop
-        self._at_once = door.at_once
+        self._cached = door.cached
         self.since = self.due = math.inf
         self._after = 0  # octets after the last request
         self._is_hung_up = False  # the caller has sent all they wanted to
@@ -151,8 +151,8 @@ class HttpProtocol(Requests):
         self._running = exchange
         if not self.is_write_paused:
             self.due = math.inf
-        if self._at_once and exchange.is_whole and not self._queue and not self.is_write_paused:
-            known = self._at_once(exchange.scope)
+        if self._cached and exchange.is_whole and not self._queue and not self.is_write_paused:
+            known = self._cached(exchange.scope)
             if known is not None:
                 headers, body = known
                 parts = [STATUS_LINE[200], self._door.date]

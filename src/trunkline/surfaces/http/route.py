@@ -31,8 +31,8 @@ class Call:
     request_id: str
     idempotency_key: str | None = None  # of a route that asks outside
     last_event_id: str | None = None  # of a route that streams events: the header
-    beforehand: Any = None  # what the route's look beforehand brought
-    once_committed: Callable[[], None] | None = None  # what the handler leaves to be done once its effect is for good
+    checked: Any = None  # what the route's check_first brought
+    after_commit: Callable[[], None] | None = None  # what the handler leaves to be done once its effect is for good
 
     @property
     def actor(self) -> Actor:
@@ -99,11 +99,11 @@ class Stream:
         return dataclasses.replace(self, closed=both)
 
 
-class Over:
+class EndOfStream:
     """What a handler of a stream returns where nothing more will come: 204, which tells a client to stop asking."""
 
 
-OVER = Over()
+END_OF_STREAM = EndOfStream()
 
 
 Handler = Callable[[Any], Awaitable[Any]]
@@ -129,11 +129,11 @@ class Route:
     repeatable: bool = False  # by nature: its answer is made again, not recorded, because it holds texts
     shows_secret: bool = False  # in its answer; the record of it for an Idempotency-Key is sealed
     transacts: bool = False  # its handler runs several statements that are one change
-    beforehand: "Callable[[Call], Awaitable[Any]] | None" = None  # looks outside before a transaction is open
+    check_first: "Callable[[Call], Awaitable[Any]] | None" = None  # looks outside before a transaction is open
     asks_outside: bool = False  # so no transaction is open around its handler, which does nothing twice by itself
-    quick: Callable[[Key, str], bytes | None] | None = None  # the body, where it is there already for what is named
+    cached: Callable[[Key, str], bytes | None] | None = None  # the body, where it is there already for what is named
     content_type: str = "application/json"  # of the answer; another one: the handler returns a Stream
-    may_be_over: bool = False  # of a stream: its handler may return OVER
+    may_end: bool = False  # of a stream: its handler may return END_OF_STREAM
     share: Share | None = (
         "work"  # which places of its account a call takes; None: what it reads is read for many at once
     )

@@ -26,9 +26,7 @@ class Paths:
     def __init__(self, surfaces: Sequence[Surface]) -> None:
         self._root = _Node()
         self._ends: dict[str, _Node] = {}  # by the whole path, where nothing in it is named
-        self.quick: dict[
-            str, tuple[Surface, Route]
-        ] = {}  # those with a quick answer, by the path before what they name
+        self.cached: dict[str, tuple[Surface, Route]] = {}  # those of a fast path, by what stands before the name
         self._first = surfaces[0]
         self._by_length = sorted(surfaces, key=lambda each: -len(each.base))
         for surface in surfaces:
@@ -46,8 +44,8 @@ class Paths:
             else:
                 node = node.literals.setdefault(segment, _Node())
         node.routes[route.method] = surface, route
-        if route.quick is not None:
-            self.quick[(surface.base + route.path).rpartition("/")[0]] = surface, route
+        if route.cached is not None:
+            self.cached[(surface.base + route.path).rpartition("/")[0]] = surface, route
 
     def _note_ends(self, node: _Node, path: str) -> None:
         self._ends[path] = node

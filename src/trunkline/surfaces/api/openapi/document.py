@@ -204,7 +204,7 @@ def _responses(surface: Surface, route: Route, answer: Schema) -> Schema:
             "content": {route.content_type: {"schema": answer}},
         }
     }
-    if route.may_be_over:
+    if route.may_end:
         responses["204"] = {
             "description": "Nothing more will come: do not ask again.",
             "headers": _headers(*_ALWAYS, *limited),

@@ -1,4 +1,4 @@
-"""An answer before it is sent: representation, caching (RFC 9111) and what an error adds to the head."""
+"""A response before it is sent: representation, caching (RFC 9111) and what an error adds to the head."""
 
 import datetime
 import math
@@ -35,18 +35,18 @@ OF_A_FILE: Headers = [
 ]
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     content_type: bytes
     body: bytes | Stream
     headers: Headers
 
 
-def unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], headers: Headers) -> Answer:
+def unless_known(kind: bytes, found: Document, asked: Mapping[bytes, bytes], headers: Headers) -> Response:
     headers = [(b"etag", found.etag.encode()), *headers]
     if found.is_known(asked.get(b"if-none-match", b"")):
-        return Answer(304, kind, b"", headers)
-    return Answer(200, kind, found.body, headers)
+        return Response(304, kind, b"", headers)
+    return Response(200, kind, found.body, headers)
 
 
 def of_an_error(error: TrunklineError, sent: Headers, challenge: bytes) -> Headers:
