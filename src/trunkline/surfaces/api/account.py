@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from trunkline.accounts import accounts, policy
 from trunkline.accounts.views import Account, LowBalance, RetentionDays, SpendCapDay, SpendCapMonth
-from trunkline.errors import Forbidden, InvalidRequest
+from trunkline.errors import InvalidRequest
 from trunkline.ledger import journal
 from trunkline.ledger.views import Transaction
 from trunkline.paging import Page
@@ -21,12 +21,6 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     spend_cap_day: SpendCapDay | UnsetType | None = UNSET
     spend_cap_month: SpendCapMonth | UnsetType | None = UNSET
     retention_days: RetentionDays | UnsetType | None = UNSET
-
-
-def live_only(call: Call) -> None:
-    """Raises Forbidden for a test key, where what is changed is for live leases alone."""
-    if call.key.test:
-        raise Forbidden("A test key cannot change this: it is for live leases. Use a live key.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +41,6 @@ class Accounts:
         )
 
     async def change(self, call: Call) -> Account:
-        live_only(call)
         settings = {name: getattr(call.body, name) for name in policy.SETTINGS}
         await policy.set_up(
             call.connection,
@@ -89,7 +82,8 @@ class Accounts:
                 body=Settings,
                 answer=Account,
                 transacts=True,
-                errors=(InvalidRequest, Forbidden),
+                live_only=True,
+                errors=(InvalidRequest,),
             ),
             Route(
                 method="GET",

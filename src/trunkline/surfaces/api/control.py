@@ -14,10 +14,9 @@ from trunkline.clock import iso
 from trunkline.egress import Network
 from trunkline.egress.names import Names
 from trunkline.egress.shares import Shares
-from trunkline.errors import Forbidden, InvalidRequest, NotFound
+from trunkline.errors import InvalidRequest, NotFound
 from trunkline.paging import Page
 from trunkline.storage.database import Database, Querier
-from trunkline.surfaces.api.account import live_only
 from trunkline.surfaces.http.route import Call, Route
 
 TAG = "Control"
@@ -71,7 +70,6 @@ def shown(found: proofs.Control) -> Control:
 
 
 async def ask(call: Call) -> Control:
-    live_only(call)
     asked = await proofs.ask(call.connection, call.key.account_id, call.path["slug"], call.body.method)
     data = {"method": asked.method, "domain": asked.domain}
     await acts.record(call.connection, call.actor, "control.asked", f"service:{asked.service}", data)
@@ -84,7 +82,6 @@ async def page(call: Call) -> Page[Control]:
 
 
 async def give_up(call: Call) -> Control:
-    live_only(call)
     ended = await proofs.give_up(call.connection, call.key.account_id, call.path["slug"])
     await acts.record(call.connection, call.actor, "control.given_up", f"service:{ended.service}")
     return shown(ended)
@@ -95,7 +92,6 @@ def routes(*, database: Database, names: Names, records: Names, allow: Sequence[
     turns = Shares(proofs.MOST_LOOKS, proofs.LOOKS_SHARE)
 
     async def check(call: Call) -> Control:
-        live_only(call)
         asked = await proofs.find(call.connection, call.key.account_id, call.path["slug"])
         await proofs.look(asked, turns, names=names, records=records, allow=allow)  # seconds: in no transaction
 
@@ -132,7 +128,8 @@ def routes(*, database: Database, names: Names, records: Names, allow: Sequence[
             answer=Control,
             idempotent=True,
             transacts=True,
-            errors=(UnknownService, InvalidRequest, Forbidden),
+            live_only=True,
+            errors=(UnknownService, InvalidRequest),
         ),
         Route(
             method="POST",
@@ -144,7 +141,8 @@ def routes(*, database: Database, names: Names, records: Names, allow: Sequence[
             summary="Look for the token",
             description="Takes up to 15 seconds. A proof lasts a year; checked again, it begins anew.",
             answer=Control,
-            errors=(NotFound, ControlNotProved, Forbidden),
+            live_only=True,
+            errors=(NotFound, ControlNotProved),
         ),
         Route(
             method="DELETE",
@@ -156,6 +154,7 @@ def routes(*, database: Database, names: Names, records: Names, allow: Sequence[
             description="Leases that run go on.",
             answer=Control,
             transacts=True,
-            errors=(NotFound, Forbidden),
+            live_only=True,
+            errors=(NotFound,),
         ),
     ]

@@ -19,6 +19,7 @@ from trunkline.accounts.keys import FRESH_SECONDS, Keyring
 from trunkline.accounts.limits import Limiter
 from trunkline.accounts.shared_limits import SharedLimiter
 from trunkline.errors import (
+    Forbidden,
     InvalidSignature,
     NotFound,
     RateLimited,
@@ -262,6 +263,8 @@ class Application:
         self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim | None, *, held: bool
     ) -> Response:
         assert route.scope is not None
+        if route.live_only and call.key.test:
+            raise Forbidden("A test key cannot change this: it is for live leases. Use a live key.")
         if claim is not None:
             answer = await (self._once_outside if route.asks_outside else self._once)(surface, route, call, claim)
         elif route.transacts:

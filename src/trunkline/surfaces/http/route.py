@@ -128,6 +128,7 @@ class Route:
     idempotent: bool = False  # honours Idempotency-Key
     repeatable: bool = False  # by nature: its answer is made again, not recorded, because it holds texts
     shows_secret: bool = False  # in its answer; the record of it for an Idempotency-Key is sealed
+    live_only: bool = False  # what it changes is for live leases alone: a test key may not
     transacts: bool = False  # its handler runs several statements that are one change
     check_first: "Callable[[Call], Awaitable[Any]] | None" = None  # looks outside before a transaction is open
     asks_outside: bool = False  # so no transaction is open around its handler, which does nothing twice by itself

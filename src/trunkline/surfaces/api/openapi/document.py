@@ -132,7 +132,7 @@ def _path_parameters(route: Route) -> Iterator[Schema]:
     for name in re.findall(r"{(\w+)}", route.path):
         schema = msgspec.json.schema(fields.IN_PATHS[name])
         description, examples = schema.pop("description"), schema.pop("examples")
-        if name.endswith("_id"):
+        if name.endswith("_id"):  # see ids.from_path
             schema["pattern"] = "^[0-9]{1,18}$"
         yield {
             "name": name, "in": "path", "required": True, "description": description, "schema": schema,
@@ -174,6 +174,8 @@ def _errors(surface: Surface, route: Route) -> list[type[TrunklineError]]:
     if route.scope is not None:
         kinds |= {errors.NotAuthenticated, InsufficientScope, IpNotAllowed, AccountFrozen}
         kinds.add(TooManyAtOnce)
+    if route.live_only:
+        kinds.add(errors.Forbidden)
     if not surface.signed:
         kinds.add(errors.RateLimited)
     if "{" in route.path:
