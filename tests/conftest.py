@@ -25,6 +25,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from tests.house import House, opened
 from trunkline import app, config
 from trunkline.app import Platform
 from trunkline.storage import embedded
@@ -117,6 +118,16 @@ async def platform(url: str) -> AsyncIterator[Platform]:
     folder = pathlib.Path(tempfile.gettempdir(), "trunkline-tests")
     async with app.platform(config.load(served(url)), folder) as built:
         yield built
+
+
+@pytest_asyncio.fixture
+async def house(url: str, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+    """The whole product in this process, with the settings of ``pytest.mark.settings``; its books must balance."""
+    marked = request.node.get_closest_marker("settings")
+    async with opened(url, **(marked.kwargs if marked else {})) as house:
+        yield house
+        if not request.node.get_closest_marker("unbalanced"):
+            await house.books_balance()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

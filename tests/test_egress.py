@@ -14,6 +14,7 @@ import pytest_asyncio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.egress.hostile import HOSTILE
 from tests.outside import Behaviour, Site, nobody, says, site, tls
 from trunkline import egress
 from trunkline.egress import NoAnswer, UrlRefused, check, fetch, is_public, networks, urls
@@ -22,81 +23,6 @@ from trunkline.egress.answers import MOST_READ
 LOOPBACK = networks(["127.0.0.0/8", "::1/128"])
 RESOLVE_SECONDS = 60  # for a resolver to ask all its name servers in vain
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Seen: yes\r\n\r\nhello"
-
-# {P} is the port of a server on loopback, which must not be dialled.
-HOSTILE = [
-    "http://127.0.0.1:{P}/",
-    "https://127.0.0.1:{P}/",
-    "https://127.1:{P}/",
-    "https://127.0.1:{P}/",
-    "https://0:{P}/",
-    "https://0.0.0.0:{P}/",
-    "https://2130706433:{P}/",
-    "https://017700000001:{P}/",
-    "https://0x7f000001:{P}/",
-    "https://0x7f.1:{P}/",
-    "https://0177.0.0.1:{P}/",
-    "https://0x7f.0x0.0x0.0x1:{P}/",
-    "https://127.0.0.1.:{P}/",
-    "https://127.255.255.254:{P}/",
-    "https://localhost:{P}/",
-    "https://LOCALHOST:{P}/",
-    "https://localhost.:{P}/",
-    "https://[::1]:{P}/",
-    "https://[0:0:0:0:0:0:0:1]:{P}/",
-    "https://[::]:{P}/",
-    "https://[::ffff:127.0.0.1]:{P}/",
-    "https://[::ffff:7f00:1]:{P}/",
-    "https://[::127.0.0.1]:{P}/",
-    "https://[64:ff9b::127.0.0.1]:{P}/",
-    "https://[64:ff9b:1::7f00:1]:{P}/",
-    "https://[2002:7f00:1::]:{P}/",
-    "https://[2001:0:7f00:1::]:{P}/",
-    "https://[fe80::1]:{P}/",
-    "https://[fe80::1%25lo]:{P}/",
-    "https://[fe80::1%lo]:{P}/",
-    "https://[fec0::1]:{P}/",
-    "https://[fc00::1]:{P}/",
-    "https://[fd00:ec2::254]:{P}/",
-    "https://[ff02::1]:{P}/",
-    "https://[v1.127]:{P}/",
-    "https://１２７.0.0.1:{P}/",
-    "https://①②⑦.⓪.⓪.①:{P}/",
-    "https://127。0。0。1:{P}/",
-    "https://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:{P}/",
-    "https://10.0.0.1:{P}/",
-    "https://100.64.0.1:{P}/",
-    "https://100.100.100.200:{P}/",
-    "https://169.254.169.254:{P}/latest/meta-data",
-    "https://168.63.129.16:{P}/",
-    "https://172.16.0.1:{P}/",
-    "https://192.168.0.1:{P}/",
-    "https://192.0.0.192:{P}/",
-    "https://198.18.0.1:{P}/",
-    "https://224.0.0.1:{P}/",
-    "https://255.255.255.255:{P}/",
-    "https://user@127.0.0.1:{P}/",
-    "https://user:secret@127.0.0.1:{P}/",
-    "https://example.com@127.0.0.1:{P}/",
-    "https://127.0.0.1:{P}\\@example.com/",
-    "https://127.0.0.1:{P}#@example.com/",
-    "https://127.0.0.1:{P}/\r\nHost: example.com",
-    "https://127.0.0.1:{P}/ HTTP/1.1",
-    "https://127.0.0.1\t:{P}/",
-    " https://127.0.0.1:{P}/",
-    "https:127.0.0.1:{P}/",
-    "https:///127.0.0.1:{P}/",
-    "//127.0.0.1:{P}/",
-    "127.0.0.1:{P}",
-    "gopher://127.0.0.1:{P}/",
-    "ftp://127.0.0.1:{P}/",
-    "file:///etc/passwd",
-    "https://127.0.0.1:{P}0000/",
-    "https://127.0.0.1:-1/",
-    "https://%31%32%37.0.0.1:{P}/",
-    "https://" + "a" * 3000 + "/",
-    "",
-]
 
 
 @pytest.mark.asyncio

@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
-from tests.house import Buyer, House, data, opened, problem
+from tests.house import Buyer, House, data, problem
 
 from trunkline import metrics
 from trunkline.storage.database import Database
@@ -18,12 +17,6 @@ pytestmark = pytest.mark.asyncio
 
 WAIT = 30
 SOON = 15  # seconds; 2 are promised, and a slow machine has its time
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
 
 
 Act = Callable[[House, Buyer, Any], Awaitable[Any]]

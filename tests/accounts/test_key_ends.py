@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import datetime
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 from tests.conftest import Serve, Trunkline
-from tests.house import House, data, opened, problem
+from tests.house import House, data, problem
 
 from trunkline import clock
 from trunkline.accounts import keys
@@ -21,12 +19,6 @@ HOUR = datetime.timedelta(hours=1)
 SECOND = datetime.timedelta(seconds=1)
 TAKES_EFFECT_SECONDS = 2.0
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
 
 
 # Rotation

@@ -5,14 +5,12 @@ import ipaddress
 import pathlib
 import re
 import string
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.house import House, data, opened, problem
+from tests.house import House, data, problem
 
 from trunkline import ids
 from trunkline.accounts.keys import Key, Keyring
@@ -20,12 +18,6 @@ from trunkline.errors import NotAuthenticated
 from trunkline.storage.database import Database, DatabaseAway
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs/keys.md").read_text("utf-8")
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
 
 
 # What a key looks like

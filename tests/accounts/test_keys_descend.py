@@ -20,13 +20,6 @@ FEW = {"TRUNKLINE_POLICY__MOST_KEYS": "6", "TRUNKLINE_POLICY__KEYS_PER_DAY": "9"
 
 
 @pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
-
-
-@pytest_asyncio.fixture
 async def few(url: str) -> AsyncIterator[House]:
     async with opened(url, **FEW) as house:
         yield house

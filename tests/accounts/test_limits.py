@@ -209,12 +209,6 @@ def test_what_is_forgotten_is_what_owes_nothing() -> None:
 # Over the API
 
 
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-
-
 @contextlib.asynccontextmanager
 async def timeless(url: str, **settings: str) -> AsyncIterator[House]:
     """A house in which nothing flows back, however long requests take."""

@@ -3,26 +3,18 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import Trunkline
 from tests.days import within_a_day
-from tests.house import Buyer, House, data, opened, problem
+from tests.house import Buyer, House, data, problem
 
 from trunkline.accounts import policy
 from trunkline.audit.acts import Actor
 from trunkline.errors import InvalidRequest
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url, TRUNKLINE_RETENTION__LONGEST_DAYS="7") as house:
-        yield house
 
 
 async def change(buyer: Buyer, **settings: Any) -> Any:
@@ -34,6 +26,9 @@ MINE = ("low_balance", "spend_cap_day", "spend_cap_month", "retention_days")
 
 def of(account: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(account[name] for name in MINE)
+
+
+pytestmark = pytest.mark.settings(TRUNKLINE_RETENTION__LONGEST_DAYS="7")
 
 
 @pytest.mark.asyncio

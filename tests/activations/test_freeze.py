@@ -2,12 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import httpx
 import pytest
-import pytest_asyncio
 from tests.conftest import Serve, Trunkline
 from tests.house import NORTH, House, data, opened, problem
 
@@ -24,13 +23,6 @@ Result = TypeVar("Result")
 CODE = "Your WhatsApp code: 847291"
 OPERATOR = Actor("operator:test")
 REASON = "a report of abuse"
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
 
 
 async def freeze(house: House, account_id: int) -> int:

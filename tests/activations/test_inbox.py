@@ -2,15 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.database_line import Line
-from tests.house import House, opened
+from tests.house import House
 
 from trunkline.activations.inbox import LONGEST_TEXT, Inbox, Outcome
 from trunkline.carriers.carrier import Alphabet, InboundText, Part, StoreAway
@@ -20,13 +18,6 @@ from trunkline.storage.database import Database
 
 PATIENCE_SECONDS = 90.0
 LONG = "Your WhatsApp code: 847291. " + "Do not share it with anybody, whoever asks. " * 6 + "–"
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
 
 
 def parts(to: str, text: str, *, reference: int = 7, octets: int = 134, sender: str = "INFO") -> list[InboundText]:

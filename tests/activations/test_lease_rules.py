@@ -26,13 +26,6 @@ TTL = 60
 
 
 @pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
-
-
-@pytest_asyncio.fixture
 async def north(url: str) -> AsyncIterator[House]:
     """With a carrier that charges, on which WhatsApp is open."""
     async with opened(url, **NORTH) as house:

@@ -4,11 +4,9 @@ import asyncio
 import random
 import time
 import types
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from tests.house import NORTH, Buyer, House, data, opened, problem
 
 from trunkline.activations import live as module
@@ -19,12 +17,6 @@ from trunkline.storage.database import DatabaseAway
 from trunkline.surfaces.api import activations as activations_api
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
 
 
 def remembers(house: House, lease: dict[str, Any]) -> bool:

@@ -3,10 +3,8 @@
 import asyncio
 import datetime
 import random
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from tests.conftest import Trunkline
 from tests.house import NORTH, Buyer, House, data, opened
 
@@ -17,13 +15,6 @@ from trunkline.codes import extract
 pytestmark = pytest.mark.asyncio
 
 HELLO = "Hello! This is WhatsApp. Somebody, hopefully you, wants to sign in. "
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
 
 
 def parts(

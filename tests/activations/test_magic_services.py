@@ -5,7 +5,7 @@ import datetime
 import pathlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests.conftest import Serve, Trunkline
-from tests.house import Buyer, House, data, opened, problem
+from tests.house import Buyer, House, data, problem
 
 from trunkline.carriers.carrier import InboundText, StoreAway
 from trunkline.carriers.simulated import carrier as simulator
@@ -28,13 +28,6 @@ MAGIC = (
 )
 LEASED = MAGIC[:5]
 DELAY_SECONDS = 5
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
 
 
 @pytest_asyncio.fixture

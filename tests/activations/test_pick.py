@@ -2,23 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from tests.house import House, data, opened, problem
+from tests.house import House, data, problem
 
 pytestmark = pytest.mark.asyncio
 
 POOL = 200
 BUYERS = 16
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
 
 
 async def bought_out(house: House, services: list[str]) -> Counter[tuple[str, str]]:

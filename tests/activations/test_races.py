@@ -3,14 +3,13 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 import httpx
 import pytest
-import pytest_asyncio
 from tests.conftest import Server, Trunkline
-from tests.house import Buyer, House, data, opened, problem
+from tests.house import Buyer, House, data, problem
 
 from trunkline.activations import sweeper
 from trunkline.activations.inbox import Outcome
@@ -19,13 +18,6 @@ pytestmark = pytest.mark.asyncio
 
 Result = TypeVar("Result")
 WON = "won"
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
 
 
 async def after_a_moment(house: House, action: Awaitable[Result]) -> Result:

@@ -5,14 +5,13 @@ import dataclasses
 import datetime
 import itertools
 import pathlib
-from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import Trunkline
-from tests.house import NORTH, Buyer, House, opened, problem
+from tests.house import NORTH, Buyer, House, problem
 
 from trunkline.activations import erasure
 from trunkline.activations.inbox import Inbox, Outcome
@@ -20,22 +19,19 @@ from trunkline.activations.repeats import read_secret
 from trunkline.carriers.carrier import Alphabet, Identity, InboundText
 from trunkline.carriers.simulated import carrier as simulator
 
-pytestmark = pytest.mark.asyncio
-
 TEXT = "Your WhatsApp code: 314159"
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 FAR = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 NO_REST = {"TRUNKLINE_CARRIERS__NORTH__QUARANTINE_SECONDS": "0", "TRUNKLINE_POOL__CANCEL_WAIT_SECONDS": "0"}
+pytestmark = [pytest.mark.asyncio, pytest.mark.settings(**NORTH, **NO_REST)]
 
 
 @pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url, **NORTH, **NO_REST) as house:
-        await house.platform.database.execute(
-            "INSERT INTO service_switch SELECT service_id, NULL, true FROM service WHERE slug = 'whatsapp'"
-        )
-        yield house
-        await house.books_balance()
+async def house(house: House) -> House:
+    await house.platform.database.execute(
+        "INSERT INTO service_switch SELECT service_id, NULL, true FROM service WHERE slug = 'whatsapp'"
+    )
+    return house
 
 
 def sms(

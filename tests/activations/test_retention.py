@@ -6,13 +6,11 @@ import os
 import pathlib
 import re
 import subprocess
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import Serve, Trunkline
@@ -39,13 +37,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="function")
 own_programs = pytest.mark.skipif(
     "TRUNKLINE_TEST_DATABASE_URL" in os.environ, reason="pg_dump must be of the server's version"
 )
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
 
 
 async def received(house: House, buyer: Buyer, text: str = TEXT) -> dict[str, Any]:

@@ -27,11 +27,9 @@ KEEP = Keep(test_days=7, label_days=90, warn_bytes=1e15)
 
 
 @pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
+async def house(house: House) -> House:
     await within_a_day()
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
+    return house
 
 
 @pytest_asyncio.fixture

@@ -1,21 +1,12 @@
 """Two leases on one number: each text goes to the lease that it is for, whatever comes between, or to nobody."""
 
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from tests.house import House, data, opened
+from tests.house import House, data
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
 
 
 # (sender, text, code); every one says by something else whose it is

@@ -10,25 +10,17 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from tests.conftest import Serve, Trunkline
-from tests.house import Buyer, House, data, opened, problem
+from tests.house import Buyer, House, data, problem
 
 from trunkline.audit import acts as audit
 from trunkline.audit.acts import Actor
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "audit.md"
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
 
 
 async def act(house: House, actor: Actor, action: str, **more: Any) -> None:

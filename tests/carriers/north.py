@@ -6,8 +6,8 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from tests.carriers.raw_peer import RawPeer, RawServer
 from tests.carriers.smpp_peer import running
-from tests.carriers.test_smpp_garbage import RawPeer, RawServer
 from tests.house import House
 
 from trunkline.carriers.carrier import DeliveryReceipt

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from tests.carriers.raw_peer import RawServer
 from tests.carriers.smpp_peer import PATIENCE_SECONDS
-from tests.carriers.test_smpp_garbage import RawServer
 from tests.conftest import Trunkline
 from tests.database_line import Line
 

@@ -1,14 +1,12 @@
 """A text finds its number in whichever form its carrier writes it."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.carriers.north import bound_to
-from tests.house import NORTH, Buyer, House, opened
+from tests.house import NORTH, Buyer, House
 
 from trunkline.carriers.smpp import addresses
 from trunkline.carriers.smpp.options import SmppOptions
@@ -16,13 +14,6 @@ from trunkline.catalog import numbers
 from trunkline.storage.database import Database
 
 OURS = {"us": "+14155550123", "de": "+4915228817386", "ru": "+79161234567", "it": "+390612345678"}
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url, **NORTH) as house:
-        yield house
-        await house.books_balance()
 
 
 async def stock(house: House, e164: str, country: str, carrier: str = "north") -> None:
@@ -56,6 +47,9 @@ FORMS = [
     ("ru", 2, b"89161234567"),
     ("it", 2, b"0612345678"),
 ]
+
+
+pytestmark = pytest.mark.settings(**NORTH)
 
 
 @pytest.mark.asyncio

@@ -1,12 +1,11 @@
 """Messages for machines, and receipts in disguise: acknowledged, kept for the operator, and nobody pays for them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from tests.carriers.north import North, bound_to
-from tests.house import NORTH, Buyer, House, opened
+from tests.house import NORTH, Buyer, House
 
 from trunkline.carriers.smpp import pdu
 
@@ -15,15 +14,16 @@ WAP_PUSH = bytes.fromhex("0605040b8423f0") + b"\x01\x06\x04\x03\xae\x81\xea\x8d\
 PORT_AND_PART = bytes.fromhex("0b05040b8423f00003070201") + b"code 482913"
 
 
+pytestmark = pytest.mark.settings(**NORTH)
+
+
 @pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url, **NORTH) as house:
-        await house.stock(1, carrier="north")
-        await house.platform.database.execute(
-            "INSERT INTO service_switch (service_id, enabled) VALUES (0, true) ON CONFLICT DO NOTHING"
-        )
-        yield house
-        await house.books_balance()
+async def house(house: House) -> House:
+    await house.stock(1, carrier="north")
+    await house.platform.database.execute(
+        "INSERT INTO service_switch (service_id, enabled) VALUES (0, true) ON CONFLICT DO NOTHING"
+    )
+    return house
 
 
 async def leased(house: House) -> tuple[Buyer, Any, bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.conftest import Trunkline
-from tests.house import NORTH, Buyer, House, data, opened, problem
+from tests.house import NORTH, Buyer, House, data, problem
 
 from trunkline.catalog import moving, numbers
 from trunkline.catalog.numbers import Row
@@ -25,16 +25,17 @@ TWO = NORTH | {
 }
 
 
+pytestmark = pytest.mark.settings(**TWO)
+
+
 @pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url, **TWO) as house:
-        await house.platform.database.execute(
-            "INSERT INTO service_switch (service_id, enabled)"
-            " SELECT service_id, true FROM service WHERE slug IN ('whatsapp', 'telegram', 'any')"
-        )
-        yield house
-        await house.books_balance()
-        await counts_are_true(house)
+async def house(house: House) -> AsyncIterator[House]:
+    await house.platform.database.execute(
+        "INSERT INTO service_switch (service_id, enabled)"
+        " SELECT service_id, true FROM service WHERE slug IN ('whatsapp', 'telegram', 'any')"
+    )
+    yield house
+    await counts_are_true(house)
 
 
 async def counts_are_true(house: House) -> None:

@@ -1,13 +1,12 @@
 """Price tiers and currencies: what volume makes cheaper, and accounts whose money is not the operator's."""
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
 import pytest_asyncio
 from tests.conftest import Trunkline
 from tests.days import within_a_day
-from tests.house import Buyer, House, data, opened, pay_in, problem
+from tests.house import Buyer, House, data, pay_in, problem
 
 from trunkline import money
 from trunkline.accounts import accounts
@@ -17,11 +16,9 @@ from trunkline.errors import InvalidRequest
 
 
 @pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
+async def house(house: House) -> House:
     await within_a_day()
-    async with opened(url) as house:
-        yield house
-        await house.books_balance()
+    return house
 
 
 @pytest.mark.asyncio

@@ -4,15 +4,8 @@ import json
 import pathlib
 
 import pytest
+from tests.cli.refusing import refused
 from tests.conftest import Trunkline
-
-
-def refused(trunkline: Trunkline, *words: str, input: str | None = None) -> str:
-    """The one line on stderr of a command that must be refused, with nothing on stdout."""
-    done = trunkline.run(*words, input=input)
-    assert done.returncode == 1, (words, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done.stderr.strip().splitlines()[-1]
 
 
 def test_an_operator_makes_an_account_and_gives_it_money(trunkline: Trunkline) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import asyncpg
 import pytest
 from click.testing import CliRunner, Result
-from tests.cli.test_listen import listening
+from tests.cli.listening import listening
 from tests.conftest import Serve, Server, Trunkline
-from tests.e2e.test_main_job import Client as Customer
+from tests.e2e.client import Client as Customer
 from tests.outside import says, site
 from tests.receiver import receiving
 

@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.conftest import Serve, Trunkline
-from tests.e2e.test_main_job import Client
+from tests.e2e.client import Client
 from tests.receiver import Posted, receiving
 
 ROOT = pathlib.Path(__file__).parents[2]

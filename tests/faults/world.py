@@ -18,7 +18,7 @@ import requests
 
 from tests.conftest import END_SECONDS, Customer, Server, Trunkline
 from tests.database_line import Line
-from tests.e2e.test_kill import ResendingSmsc
+from tests.e2e.resending import ResendingSmsc
 from tests.faults.journal import Journal
 from tests.outside import lasting_port
 from tests.receiver import Receiver, receiving

@@ -6,28 +6,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from tests.conftest import Trunkline
-from tests.house import Buyer, House, opened
+from tests.house import Buyer, House
 
 from trunkline.ledger import deposits, journal
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.unbalanced]
 
 INSERT = """
 INSERT INTO transfer (account_id, activation_id, kind, debit, credit, amount_micros, currency)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
 
 
 @pytest_asyncio.fixture

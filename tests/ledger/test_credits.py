@@ -1,13 +1,11 @@
 """Money from nowhere is found: each credit has the deposit or the operator's act behind it, one to one."""
 
 import hashlib
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from tests.conftest import Trunkline, database_url
-from tests.house import Buyer, House, opened, pay_in
+from tests.house import Buyer, House, pay_in
 
 from trunkline.audit import acts
 from trunkline.audit.acts import Actor
@@ -15,18 +13,12 @@ from trunkline.ledger import journal
 from trunkline.storage.database import Database
 from trunkline.storage.migrate import PREPARE, migrate, scripts
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.unbalanced]
 
 INSERT = """
 INSERT INTO transfer (account_id, kind, debit, credit, amount_micros, currency, act_id)
 VALUES ($1, 'credit', 'funding', 'available', $2, 'USD', $3)
 """
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
 
 
 async def acted(house: House, buyer: Buyer, action: str, **data: object) -> int:

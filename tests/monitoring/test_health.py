@@ -3,15 +3,12 @@
 import asyncio
 import contextlib
 import datetime
-import math
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 from tests.carriers.smpp_peer import Inbox, Smsc, needs_node, running
 from tests.database_line import Line
 from tests.house import NORTH, House, opened
+from tests.monitoring.watching import later, link, look, watched
 
 from trunkline.carriers import links
 from trunkline.carriers.carrier import Carrier
@@ -22,34 +19,6 @@ from trunkline.storage.database import Database
 from trunkline.storage.queries import bind
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
-
-
-async def look(house: House, **more: Any) -> bool:
-    return await health.check(house.platform.database, house.platform.registry, **more)
-
-
-async def later(house: House, seconds: float) -> None:
-    """Lets time pass for what the checks remember."""
-    database, moved = house.platform.database, datetime.timedelta(seconds=seconds)
-    await database.execute(
-        "UPDATE component SET since = since - $1::interval, turned_at = turned_at - $1, checked_at = checked_at - $1",
-        moved,
-    )
-    await database.execute("UPDATE incident SET opened_at = opened_at - $1::interval", moved)
-
-
-async def watched(house: House, seconds: float) -> None:
-    """Lets time pass in which somebody looks again and again, the last time at its end."""
-    steps = math.ceil(seconds / 20)
-    for _ in range(steps):
-        await later(house, seconds / steps)
-        assert await look(house)
 
 
 async def states(house: House) -> dict[str, str]:
@@ -76,13 +45,6 @@ async def looked_at(house: House) -> datetime.datetime:
 
 async def told(house: House) -> list[Incident]:
     return await incidents.find(house.platform.database, closed_since=incidents.EVER, most=100)
-
-
-async def link(house: House, state: str, carrier: str = "north") -> None:
-    """As links.watch writes it."""
-    await house.platform.database.execute(
-        *bind(links.SQL.saw, names=[carrier], kinds=["smpp"], states=[state], details=["bound to 10.1.2.3:2775"])
-    )
 
 
 # What is seen

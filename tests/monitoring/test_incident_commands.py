@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.cli.test_commands import refused
+from tests.cli.refusing import refused
 from tests.conftest import Trunkline
 
 from trunkline.cli import trunkline as command

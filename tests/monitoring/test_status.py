@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -12,16 +12,15 @@ import pytest_asyncio
 from tests.conftest import Serve
 from tests.database_line import Line
 from tests.house import NORTH, House, data, opened
-from tests.monitoring.test_health import later, link, look, watched
+from tests.monitoring.watching import later, link, look, watched
 
 from trunkline.monitoring import incidents, page
 from trunkline.storage.database import SERVING
 from trunkline.surfaces import BASE
 from trunkline.surfaces.api.openapi import document
 
-pytestmark = pytest.mark.asyncio
-
 NAMED = NORTH | {"TRUNKLINE_STATUS__NAME": "Acme SMS", "TRUNKLINE_STATUS__URL": "https://status.acme.example"}
+pytestmark = [pytest.mark.asyncio, pytest.mark.settings(**NAMED)]
 
 TIME = {"type": "string", "format": "date-time"}
 MAYBE_TIME = {"type": ["string", "null"], "format": "date-time"}
@@ -82,11 +81,10 @@ STATUSPAGE_SUMMARY = exactly(
 
 
 @pytest_asyncio.fixture
-async def house(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+async def house(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     """Whose page waits for the database: what it shows without it has tests of its own."""
     monkeypatch.setattr(page, "PATIENCE_SECONDS", 60.0)
-    async with opened(url, **NAMED) as house:
-        yield house
+    return house
 
 
 class Public:

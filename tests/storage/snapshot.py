@@ -7,10 +7,16 @@ import re
 import subprocess
 import tempfile
 
+import pytest
+
 from trunkline.storage import embedded
 from trunkline.storage.migrate import migrate
 
 FILE = pathlib.Path(__file__).parents[2] / "src" / "trunkline" / "storage" / "schema.sql"
+
+embedded_only = pytest.mark.skipif(
+    "TRUNKLINE_TEST_DATABASE_URL" in os.environ, reason="pg_dump must be of the server's version"
+)
 HEADER = "-- What the migrations and the routines make. Written by `python -m tests.storage.snapshot`; do not edit.\n"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import database_url
 from tests.storage import snapshot
-from tests.storage.test_schema import embedded_only
+from tests.storage.snapshot import embedded_only
 from trunkline.storage.migrate import PREPARE, migrate, scripts
 
 RELEASED = pathlib.Path(__file__).with_name("released.sha256")  # as sha256sum writes it; a release adds its lines

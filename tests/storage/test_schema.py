@@ -2,22 +2,19 @@
 
 import asyncio
 import hashlib
-import os
 
 import asyncpg
 import pytest
 
 from tests.conftest import database_url
 from tests.storage import snapshot
+from tests.storage.snapshot import embedded_only
 from trunkline.activations import lifecycle
 from trunkline.errors import OperatorError
 from trunkline.ledger import journal
 from trunkline.storage.database import Database
 from trunkline.storage.migrate import PREPARE, migrate, scripts
 
-embedded_only = pytest.mark.skipif(
-    "TRUNKLINE_TEST_DATABASE_URL" in os.environ, reason="pg_dump must be of the server's version"
-)
 
 
 async def _fresh(server: str, name: str) -> str:

@@ -3,14 +3,12 @@
 import asyncio
 import datetime
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
+from tests.egress.hostile import HOSTILE
 from tests.house import Buyer, House, data, opened, problem
-from tests.test_egress import HOSTILE
 
 from trunkline import egress
 from trunkline.accounts import issuing
@@ -27,12 +25,6 @@ pytestmark = pytest.mark.asyncio
 
 ACTOR = Actor("operator:test")
 PUBLIC = "https://93.184.216.34/hooks"
-
-
-@pytest_asyncio.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    async with opened(url) as house:
-        yield house
 
 
 async def newcomer(house: House) -> Buyer:
