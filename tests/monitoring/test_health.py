@@ -16,7 +16,6 @@ from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.monitoring import health, incidents
 from trunkline.monitoring.incidents import Incident
 from trunkline.storage.database import Database
-from trunkline.storage.queries import bind
 
 pytestmark = pytest.mark.asyncio
 

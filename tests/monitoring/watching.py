@@ -8,6 +8,7 @@ from tests.house import House
 
 from trunkline.carriers import links
 from trunkline.monitoring import health
+from trunkline.storage.queries import bind
 
 
 async def look(house: House, **more: Any) -> bool:
@@ -34,4 +35,6 @@ async def watched(house: House, seconds: float) -> None:
 
 async def link(house: House, state: str, carrier: str = "north") -> None:
     """As links.watch writes it."""
-    await house.platform.database.execute(links.SQL.saw, [carrier], ["smpp"], [state], ["bound to 10.1.2.3:2775"])
+    await house.platform.database.execute(
+        *bind(links.SQL.saw, names=[carrier], kinds=["smpp"], states=[state], details=["bound to 10.1.2.3:2775"])
+    )

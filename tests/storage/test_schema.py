@@ -16,7 +16,6 @@ from trunkline.storage.database import Database
 from trunkline.storage.migrate import PREPARE, migrate, scripts
 
 
-
 async def _fresh(server: str, name: str) -> str:
     connection = await asyncpg.connect(server)
     await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
