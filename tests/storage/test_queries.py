@@ -37,8 +37,8 @@ def test_a_parameter_may_stand_first_in_an_array_and_before_a_cast() -> None:
     assert statement == "SELECT ARRAY[$1, $2::text], f($1::bigint[])"
 
 
-def test_names_and_numbers_in_one_statement_are_refused() -> None:
-    with pytest.raises(ValueError, match="mixed has parameters"):
+def test_a_parameter_by_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="mixed has a parameter with a number"):
         Queries("a/queries.sql", "-- name: mixed\nSELECT :a, $1\n")
 
 

@@ -89,8 +89,21 @@ async def _insert(
     made_by: int | None,
 ) -> tuple[Row, str]:
     secret, secret_hash = _new_secret(mode)
-    terms = (name, secret_hash, scopes, networks, expires_at, cap_day_micros, cap_month_micros)
-    row = await connection.fetchrow(SQL.create_key, account_id, mode, *terms, made_by)
+    row = await connection.fetchrow(
+        *bind(
+            SQL.create_key,
+            account=account_id,
+            mode=mode,
+            name=name,
+            secret_hash=secret_hash,
+            scopes=scopes,
+            cidrs=networks,
+            expires_at=expires_at,
+            cap_day_micros=cap_day_micros,
+            cap_month_micros=cap_month_micros,
+            made_by=made_by,
+        )
+    )
     assert row is not None
     return row, secret
 

@@ -14,7 +14,7 @@ from trunkline.audit import acts
 from trunkline.audit.acts import Actor
 from trunkline.errors import Forbidden, InvalidRequest
 from trunkline.storage.database import Querier
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 
@@ -105,7 +105,7 @@ async def _change(
     new = Overrides(**{**dict(row), **changes})
     for name, value in changes.items():
         _check(name, value)
-    await connection.execute(SQL.set_policy, account_id, *msgspec.structs.astuple(new))
+    await connection.execute(*bind(SQL.set_policy, account=account_id, **msgspec.structs.asdict(new)))
     told = {"old": _told(old, changes), "new": _told(new, changes)}
     await acts.record(connection, actor, action, f"account:{account_id}", told, account_id=account_id)
     return new

@@ -21,8 +21,8 @@ SELECT (SELECT count(*) FROM api_key WHERE account_id = :account AND mode = :mod
 WITH made AS (
     INSERT INTO api_key (account_id, mode, name, secret_hash, scopes, cidrs, expires_at, cap_day_micros, cap_month_micros,
                          created_by, elders)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::bigint,
-            coalesce((SELECT elder.elders || elder.key_id FROM api_key AS elder WHERE elder.key_id = $10), '{}')) RETURNING *
+    VALUES (:account, :mode, :name, :secret_hash, :scopes, :cidrs, :expires_at, :cap_day_micros, :cap_month_micros, :made_by::bigint,
+            coalesce((SELECT elder.elders || elder.key_id FROM api_key AS elder WHERE elder.key_id = :made_by), '{}')) RETURNING *
 ), told AS (
     INSERT INTO event (account_id, test, type, data)
     SELECT account_id, mode = 'test', 'key.created', jsonb_build_object('key_id', key_id::text) FROM made
@@ -164,7 +164,7 @@ SELECT max_active, purchases_per_hour, cancels_per_hour, success_floor,
 
 -- name: set_policy
 UPDATE account
-   SET max_active = $2, purchases_per_hour = $3, cancels_per_hour = $4, success_floor = $5,
-       test_max_active = $6, test_max_any = $7, test_country_share = $8, test_purchases_per_day = $9,
-       retention_days = $10, low_balance_micros = $11, cap_day_micros = $12, cap_month_micros = $13
- WHERE account_id = $1
+   SET max_active = :max_active, purchases_per_hour = :purchases_per_hour, cancels_per_hour = :cancels_per_hour, success_floor = :success_floor,
+       test_max_active = :test_max_active, test_max_any = :test_max_any, test_country_share = :test_country_share, test_purchases_per_day = :test_purchases_per_day,
+       retention_days = :retention_days, low_balance_micros = :low_balance_micros, cap_day_micros = :cap_day_micros, cap_month_micros = :cap_month_micros
+ WHERE account_id = :account

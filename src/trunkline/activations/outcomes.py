@@ -12,7 +12,7 @@ from trunkline.activations import intervals
 from trunkline.activations.intervals import Estimate
 from trunkline.errors import InvalidRequest, Unavailable
 from trunkline.storage.database import Querier, Row
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.stats")
@@ -88,16 +88,23 @@ async def outcomes(
     offset: int = 0,
 ) -> list[Outcomes]:
     """Groups of at least ``least`` leases, the largest first; ``only`` counts what has these values."""
-    filters = [(only or {}).get(column) for column in COLUMNS]
+    wanted = only or {}
+    hours, days = WINDOWS[window]
     rows = await connection.fetch(
-        SQL.groups,
-        ["service_id" if column == "service" else column for column in by],
-        test,
-        *WINDOWS[window],
-        *filters,
-        least,
-        limit,
-        offset,
+        *bind(
+            SQL.groups,
+            by=["service_id" if column == "service" else column for column in by],
+            test=test,
+            hours=hours,
+            days=days,
+            country=wanted.get("country"),
+            service=wanted.get("service"),
+            operator=wanted.get("operator"),
+            carrier=wanted.get("carrier"),
+            least=least,
+            limit=limit,
+            offset=offset,
+        ),
     )
     return [_outcomes(row) for row in rows]
 

@@ -235,11 +235,11 @@ SELECT end_at_once(ARRAY(SELECT activation_id FROM activation WHERE number_id = 
 
 -- name: groups
 SELECT country, slug AS service, operator, carrier, buckets, leases
-  FROM outcome_groups($1, $2, date_trunc('hour', now(), 'UTC') - ($3 - 1) * interval '1 hour',
-                      (now() AT TIME ZONE 'UTC')::date - ($4 - 1), $5, (SELECT service_id FROM service WHERE slug = $6),
-                      $7, $8, $9, $10, $11) WITH ORDINALITY AS found
+  FROM outcome_groups(:by, :test, date_trunc('hour', now(), 'UTC') - (:hours - 1) * interval '1 hour',
+                      (now() AT TIME ZONE 'UTC')::date - (:days - 1), :country, (SELECT service_id FROM service WHERE slug = :service),
+                      :operator, :carrier, :least, :limit, :offset) WITH ORDINALITY AS found
   LEFT JOIN service USING (service_id)
- WHERE $6 IS NULL OR EXISTS (SELECT FROM service WHERE slug = $6)
+ WHERE :service IS NULL OR EXISTS (SELECT FROM service WHERE slug = :service)
  ORDER BY ordinality
 
 -- name: forget_hours

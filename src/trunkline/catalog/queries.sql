@@ -18,7 +18,7 @@ SELECT slug, country, enabled FROM service_switch JOIN service USING (service_id
 INSERT INTO service (slug, name, domain, senders, aliases)
 SELECT slug, name, nullif(domain, ''), coalesce(string_to_array(nullif(senders, ''), ';'), '{}'),
        coalesce(string_to_array(nullif(aliases, ''), ';'), '{}')
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS row (slug, name, domain, senders, aliases)
+  FROM unnest(:slugs::text[], :names::text[], :domains::text[], :senders::text[], :aliases::text[]) AS row (slug, name, domain, senders, aliases)
 ON CONFLICT (slug) DO UPDATE
    SET name = excluded.name, domain = excluded.domain, senders = excluded.senders, aliases = excluded.aliases
 

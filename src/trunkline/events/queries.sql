@@ -22,7 +22,7 @@ SELECT keep_event_days(:days)
 
 -- name: contents
 -- What events say. One that is kept no longer has no row.
-SELECT said.* FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS wanted (account_id, event_id, at),
+SELECT said.* FROM unnest(:accounts::bigint[], :events::bigint[], :moments::timestamptz[]) AS wanted (account_id, event_id, at),
                    contents_of(wanted.account_id, wanted.event_id, wanted.at) AS said
 
 -- name: latest_event
@@ -43,22 +43,22 @@ SELECT event.horizon::text AS horizon, event.xact::text AS xact, least(event.eve
  WHERE event.account_id = :account AND event.event_id = :event
 
 -- name: events_of_account
--- After the id $3, those that may have been told after the event $4, as far as a snapshot shows them.
+-- After the id :start, those that may have been told after the event :after, as far as a snapshot shows them.
 SELECT account_id, event_id, created_at, type FROM event
- WHERE account_id = $1 AND test = $2 AND event_id > $3 AND event_id <> $4
-   AND (event_id > $4 OR NOT pg_visible_in_snapshot(xact, $5::text::pg_snapshot) AND xact <> $6::text::xid8)
-   AND endpoint_id IS NULL AND type = ANY ($7::text[]) AND pg_visible_in_snapshot(xact, $8::text::pg_snapshot)
- ORDER BY event_id LIMIT $9
+ WHERE account_id = :account AND test = :test AND event_id > :start AND event_id <> :after
+   AND (event_id > :after OR NOT pg_visible_in_snapshot(xact, :horizon::text::pg_snapshot) AND xact <> :xact::text::xid8)
+   AND endpoint_id IS NULL AND type = ANY (:types::text[]) AND pg_visible_in_snapshot(xact, :seen::text::pg_snapshot)
+ ORDER BY event_id LIMIT :limit
 
 -- name: events_of_lease
 -- A lease's events are written one after the other, under the lock of its row: the order of ids is that of commits.
 SELECT account_id, event_id, created_at, type FROM event
- WHERE activation_id = $1 AND event_id > $2 AND endpoint_id IS NULL
-   AND pg_visible_in_snapshot(xact, $3::text::pg_snapshot)
- ORDER BY event_id LIMIT $4
+ WHERE activation_id = :activation AND event_id > :start AND endpoint_id IS NULL
+   AND pg_visible_in_snapshot(xact, :seen::text::pg_snapshot)
+ ORDER BY event_id LIMIT :limit
 
 -- name: lease_to_follow
--- A lease of an account's, and whether more than the event $4 is or will be told of it.
-SELECT ended_at IS NULL OR EXISTS (SELECT FROM event WHERE event.activation_id = activation.activation_id AND event_id > $4)
+-- A lease of an account's, and whether more than the event :after is or will be told of it.
+SELECT ended_at IS NULL OR EXISTS (SELECT FROM event WHERE event.activation_id = activation.activation_id AND event_id > :after)
        AS goes_on
-  FROM activation WHERE activation_id = $1 AND account_id = $2 AND test = $3
+  FROM activation WHERE activation_id = :activation AND account_id = :account AND test = :test

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from trunkline.events.contents import Content, contents, shown_id
 from trunkline.events.tail import SQL
 from trunkline.storage.database import Querier, Row
+from trunkline.storage.queries import bind
 
 PAGE = 200  # events read at a time
 CHUNK = 64 * 1024  # bytes handed to the socket at a time, and an event
@@ -43,10 +44,24 @@ async def past(
             start, horizon, xact = row["start"], row["horizon"], row["xact"]
     while True:
         if place.activation_id is None:
-            whose = (place.account_id, place.test, start, after, horizon, xact, list(types), seen, PAGE)
-            rows = await database.fetch(SQL.events_of_account, *whose)
+            rows = await database.fetch(
+                *bind(
+                    SQL.events_of_account,
+                    account=place.account_id,
+                    test=place.test,
+                    start=start,
+                    after=after,
+                    horizon=horizon,
+                    xact=xact,
+                    types=list(types),
+                    seen=seen,
+                    limit=PAGE,
+                )
+            )
         else:
-            rows = await database.fetch(SQL.events_of_lease, place.activation_id, start, seen, PAGE)
+            rows = await database.fetch(
+                *bind(SQL.events_of_lease, activation=place.activation_id, start=start, seen=seen, limit=PAGE)
+            )
         if rows:
             start = rows[-1]["event_id"]
             said = await contents(database, (tuple(row)[:3] for row in rows))

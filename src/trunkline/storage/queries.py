@@ -43,24 +43,20 @@ def bind(statement: str, /, **values: Any) -> tuple[Any, ...]:
 
 
 def numbered(name: str, text: str) -> str:
-    """A statement as the database reads it. Raises ValueError where parameters have both names and numbers."""
+    """A statement as the database reads it. Raises ValueError where a parameter has a number."""
     places: dict[str, int] = {}
-    has_numbers = False
 
     def number(token: re.Match[str]) -> str:
-        nonlocal has_numbers
-        has_numbers = has_numbers or token["number"] is not None
+        if token["number"] is not None:
+            raise ValueError(f"The statement {name} has a parameter with a number, {token[0]}, where names are given.")
         if token["name"] is None:
             return token[0]
         return f"${places.setdefault(token['name'], len(places) + 1)}"
 
     statement = _TOKEN.sub(number, text)
-    if has_numbers and places:
-        raise ValueError(f"The statement {name} has parameters with a name and parameters with a number.")
-    if not has_numbers:
-        names = tuple(places)
-        if _parameters.setdefault(statement, (names, _getter(names)))[0] != names:
-            raise ValueError(f"The statement {name} stands elsewhere with other names.")
+    names = tuple(places)
+    if _parameters.setdefault(statement, (names, _getter(names)))[0] != names:
+        raise ValueError(f"The statement {name} stands elsewhere with other names.")
     return statement
 
 

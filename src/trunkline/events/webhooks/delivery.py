@@ -298,7 +298,7 @@ class Dispatcher:
             ):
                 pass
         for statement in (SQL.trim_deliveries, SQL.trim_attempts):
-            while await self._database.fetchval(statement, self._keep_days, TRIMMED) == TRIMMED:
+            while await self._database.fetchval(*bind(statement, days=self._keep_days, limit=TRIMMED)) == TRIMMED:
                 pass
         await asyncio.sleep(TRIM_SECONDS)
 

@@ -54,7 +54,18 @@ async def create(
     wanted, words = types.checked(events), _words(description, "description")
     await connection.execute(SQL.lock_account, whose.account_id)
     secret = signing.new_secret()
-    row = await connection.fetchrow(SQL.create_endpoint, *whose, url, wanted, words, secret, most)
+    row = await connection.fetchrow(
+        *bind(
+            SQL.create_endpoint,
+            account=whose.account_id,
+            test=whose.test,
+            url=url,
+            events=wanted,
+            description=words,
+            secret=secret,
+            most=most,
+        )
+    )
     if row is None:
         raise _too_many(most)
     await record(connection, actor, "webhook.created", row, _noted(views.terms(row)))
@@ -82,7 +93,7 @@ async def show(connection: Querier, endpoint_id: int | None, whose: Whose) -> We
 
 async def check_room(connection: Querier, whose: Whose, *, most: int) -> None:
     """Raises TooManyWebhooks where ``create`` would, before anything is looked up for it."""
-    if await connection.fetchval(SQL.is_full, *whose, most):
+    if await connection.fetchval(*bind(SQL.is_full, account=whose.account_id, test=whose.test, most=most)):
         raise _too_many(most)
 
 

@@ -5,34 +5,34 @@
 SELECT FROM account WHERE account_id = :account FOR NO KEY UPDATE
 
 -- name: is_full
--- Whether an account has as many endpoints as it may have, $3. Nothing is locked: create_endpoint counts again.
-SELECT count(*) >= $3 FROM webhook_endpoint WHERE account_id = $1 AND test = $2 AND deleted_at IS NULL
+-- Whether an account has as many endpoints as it may have, :most. Nothing is locked: create_endpoint counts again.
+SELECT count(*) >= :most FROM webhook_endpoint WHERE account_id = :account AND test = :test AND deleted_at IS NULL
 
 -- name: create_endpoint
 -- After lock_account, in a statement of its own: it counts what another call has committed.
 WITH made AS (
     INSERT INTO webhook_endpoint (account_id, test, url, events, description)
-    SELECT $1, $2, $3, $4, $5
-     WHERE (SELECT count(*) FROM webhook_endpoint WHERE account_id = $1 AND test = $2 AND deleted_at IS NULL) < $7
+    SELECT :account, :test, :url, :events, :description
+     WHERE (SELECT count(*) FROM webhook_endpoint WHERE account_id = :account AND test = :test AND deleted_at IS NULL) < :most
     RETURNING *
 ), signs AS (
-    INSERT INTO webhook_secret (endpoint_id, secret) SELECT endpoint_id, $6 FROM made
+    INSERT INTO webhook_secret (endpoint_id, secret) SELECT endpoint_id, :secret FROM made
 )
 SELECT * FROM made
 
 -- name: endpoint
 SELECT * FROM webhook_endpoint
- WHERE endpoint_id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR account_id = $2 AND test = $3)
+ WHERE endpoint_id = :endpoint AND deleted_at IS NULL AND (:account::bigint IS NULL OR account_id = :account AND test = :test)
 
 -- name: lock_endpoint
 SELECT * FROM webhook_endpoint
- WHERE endpoint_id = $1 AND deleted_at IS NULL AND ($2::bigint IS NULL OR account_id = $2 AND test = $3)
+ WHERE endpoint_id = :endpoint AND deleted_at IS NULL AND (:account::bigint IS NULL OR account_id = :account AND test = :test)
    FOR NO KEY UPDATE
 
 -- name: endpoints
 SELECT * FROM webhook_endpoint
- WHERE account_id = $1 AND test = $2 AND deleted_at IS NULL AND endpoint_id < $3
- ORDER BY endpoint_id DESC LIMIT $4
+ WHERE account_id = :account AND test = :test AND deleted_at IS NULL AND endpoint_id < :before
+ ORDER BY endpoint_id DESC LIMIT :limit
 
 -- name: all_endpoints
 SELECT hook.*, email FROM webhook_endpoint AS hook JOIN account USING (account_id)
@@ -109,32 +109,32 @@ SELECT attempt.*, text_key.key
 -- Any event of the account and its mode, but for one that is for another endpoint alone. No row: there is none.
 WITH wanted AS (
     SELECT event_id, created_at FROM event
-     WHERE account_id = $2 AND test = $3 AND event_id = $4 AND (endpoint_id IS NULL OR endpoint_id = $1)
+     WHERE account_id = :account AND test = :test AND event_id = :event AND (endpoint_id IS NULL OR endpoint_id = :endpoint)
 ), anew AS (
     UPDATE webhook_delivery AS delivery
        SET state = 'pending', since = attempts, next_at = now(), ended_at = NULL
       FROM wanted
-     WHERE delivery.endpoint_id = $1 AND delivery.event_id = wanted.event_id AND state <> 'pending' AND attempts < $5
+     WHERE delivery.endpoint_id = :endpoint AND delivery.event_id = wanted.event_id AND state <> 'pending' AND attempts < :most_attempts
     RETURNING delivery.event_id
 ), made AS (
     INSERT INTO webhook_delivery (endpoint_id, account_id, event_id, event_at)
-    SELECT $1, $2, event_id, created_at FROM wanted
+    SELECT :endpoint, :account, event_id, created_at FROM wanted
     ON CONFLICT (endpoint_id, event_id) DO NOTHING
     RETURNING event_id
 )
 SELECT (SELECT count(*) FROM anew) + (SELECT count(*) FROM made) AS replayed FROM wanted
 
 -- name: replay_since
--- Oldest first. It looks at $7 events and sends $6 of them at most, and tells where it stopped; but never within three
+-- Oldest first. It looks at :most_looked_at events and sends :most_replayed of them at most, and tells where it stopped; but never within three
 -- seconds of where it began, so that whoever goes on from there, cut to the second and a second before, gets further.
 WITH looked_at AS MATERIALIZED (
-    SELECT event_id, created_at, CASE WHEN endpoint_id IS NULL THEN wants($5, type) ELSE endpoint_id = $1 END AS is_wanted
+    SELECT event_id, created_at, CASE WHEN endpoint_id IS NULL THEN wants(:events, type) ELSE endpoint_id = :endpoint END AS is_wanted
       FROM event
-     WHERE account_id = $2 AND test = $3 AND created_at >= $4
-     ORDER BY event_id LIMIT $7 + 1
+     WHERE account_id = :account AND test = :test AND created_at >= :since
+     ORDER BY event_id LIMIT :most_looked_at + 1
 ), counted AS (
-    SELECT *, row_number() OVER by_age > $7
-              OR count(*) FILTER (WHERE is_wanted) OVER by_age > $6 AND created_at >= $4 + interval '3 s' AS is_beyond
+    SELECT *, row_number() OVER by_age > :most_looked_at
+              OR count(*) FILTER (WHERE is_wanted) OVER by_age > :most_replayed AND created_at >= :since + interval '3 s' AS is_beyond
       FROM looked_at WINDOW by_age AS (ORDER BY event_id)
 ), wanted AS (
     SELECT event_id, created_at FROM counted WHERE is_wanted AND NOT is_beyond
@@ -142,11 +142,11 @@ WITH looked_at AS MATERIALIZED (
     UPDATE webhook_delivery AS delivery
        SET state = 'pending', since = attempts, next_at = now(), ended_at = NULL
       FROM wanted
-     WHERE delivery.endpoint_id = $1 AND delivery.event_id = wanted.event_id AND state <> 'pending' AND attempts < $8
+     WHERE delivery.endpoint_id = :endpoint AND delivery.event_id = wanted.event_id AND state <> 'pending' AND attempts < :most_attempts
     RETURNING delivery.event_id
 ), made AS (
     INSERT INTO webhook_delivery (endpoint_id, account_id, event_id, event_at)
-    SELECT $1, $2, event_id, created_at FROM wanted ORDER BY event_id
+    SELECT :endpoint, :account, event_id, created_at FROM wanted ORDER BY event_id
     ON CONFLICT (endpoint_id, event_id) DO NOTHING
     RETURNING event_id
 )
@@ -157,7 +157,7 @@ SELECT (SELECT count(*) FROM anew) + (SELECT count(*) FROM made) AS replayed,
 -- Deliveries -----------------------------------------------------------------------------------------------------------
 
 -- name: claim
--- What is due at endpoints ($1), at most so many of each ($2), for a lease of $3 seconds; with all that sending needs.
+-- What is due at endpoints (:endpoints), at most so many of each (:rooms), for a lease of :lease_seconds seconds; with all that sending needs.
 -- Each endpoint is looked at alone, so that what waits for one is never read for another. One that was paused is tried
 -- with one at a time until that succeeds.
 WITH asked AS MATERIALIZED (
@@ -166,7 +166,7 @@ WITH asked AS MATERIALIZED (
            ARRAY(SELECT secret FROM webhook_secret AS key
                   WHERE key.endpoint_id = hook.endpoint_id AND (expires_at IS NULL OR expires_at > now())
                   ORDER BY secret_id DESC) AS secrets
-      FROM unnest($1::bigint[], $2::integer[]) AS lane (endpoint_id, room) JOIN webhook_endpoint AS hook USING (endpoint_id)
+      FROM unnest(:endpoints::bigint[], :rooms::integer[]) AS lane (endpoint_id, room) JOIN webhook_endpoint AS hook USING (endpoint_id)
      WHERE disabled_at IS NULL AND deleted_at IS NULL AND (paused_until IS NULL OR paused_until <= now())
 ), due AS MATERIALIZED (
     SELECT asked.url, asked.was_paused, asked.secrets, waiting.delivery_id
@@ -175,7 +175,7 @@ WITH asked AS MATERIALIZED (
            WHERE endpoint_id = asked.endpoint_id AND state = 'pending' AND next_at <= now()
            ORDER BY next_at, delivery_id LIMIT asked.room FOR UPDATE SKIP LOCKED) AS waiting
 ), claimed AS (
-    UPDATE webhook_delivery SET next_at = now() + make_interval(secs => $3), lease = lease + 1
+    UPDATE webhook_delivery SET next_at = now() + make_interval(secs => :lease_seconds), lease = lease + 1
      WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM due))  -- by their keys, however many wait
     RETURNING *
 )
@@ -185,7 +185,8 @@ SELECT claimed.delivery_id, claimed.endpoint_id, claimed.account_id, claimed.lea
   LEFT JOIN LATERAL contents_of(claimed.account_id, claimed.event_id, claimed.event_at) AS said ON true
 
 -- name: record
-SELECT endpoint_id, gone FROM record_attempts(:deliveries, :leases, :succeeded, :again_in, :pauses, :urls, :waited_ms, :took_ms, :statuses, :reasons, :addresses, :sealed, :keys, :disable_after_seconds)
+SELECT endpoint_id, gone FROM record_attempts(:deliveries, :leases, :succeeded, :again_in, :pauses, :urls, :ages_ms, :durations_ms,
+                                             :statuses, :reasons, :addresses, :sealed, :keys, :disable_after_seconds)
 
 -- name: disable_failing
 SELECT disable_failing(:endpoint, :reason, :after)
@@ -227,8 +228,8 @@ SELECT endpoint_id FROM endpoints_waited_for() JOIN webhook_endpoint USING (endp
 -- name: trim_deliveries
 WITH old AS (
     SELECT delivery_id  -- their ids are in the order in which they were made, or nearly so
-      FROM (SELECT delivery_id, created_at FROM webhook_delivery ORDER BY delivery_id LIMIT $2) AS first
-     WHERE created_at < now() - make_interval(days => $1)
+      FROM (SELECT delivery_id, created_at FROM webhook_delivery ORDER BY delivery_id LIMIT :limit) AS first
+     WHERE created_at < now() - make_interval(days => :days)
 ), gone AS (
     DELETE FROM webhook_delivery AS delivery USING old WHERE delivery.delivery_id = old.delivery_id
 )

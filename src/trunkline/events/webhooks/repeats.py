@@ -13,6 +13,7 @@ from trunkline.events.webhooks.endpoints import SQL, Whose
 from trunkline.events.webhooks.problems import WebhookDisabled
 from trunkline.events.webhooks.views import Replay
 from trunkline.storage.database import Querier, Row
+from trunkline.storage.queries import bind
 
 MOST_REPLAYED = 10_000  # by one call
 MOST_LOOKED_AT = 100_000  # events, for those among them that the endpoint wants
@@ -65,7 +66,9 @@ async def _replay_event(connection: Querier, endpoint: Row, event_id: str) -> Re
     number = contents.from_shown_id(event_id)
     count = None
     if number is not None:
-        count = await connection.fetchval(SQL.replay_event, *_target(endpoint), number, MOST_ATTEMPTS)
+        count = await connection.fetchval(
+            *bind(SQL.replay_event, **_target(endpoint), event=number, most_attempts=MOST_ATTEMPTS)
+        )
     if count is None:
         raise NotFound("There is no such event.", field="event_id")
     return Replay(count, False, None)
@@ -76,13 +79,15 @@ async def _replay_since(connection: Querier, endpoint: Row, since: datetime.date
     if not 1970 <= since.year <= 9998:  # so that it can be said in UTC
         raise InvalidRequest("since is no time in which anything happened.", field="since")
     row = await connection.fetchrow(
-        SQL.replay_since,
-        *_target(endpoint),
-        since,
-        endpoint["events"],
-        MOST_REPLAYED,
-        MOST_LOOKED_AT,
-        MOST_ATTEMPTS,
+        *bind(
+            SQL.replay_since,
+            **_target(endpoint),
+            since=since,
+            events=endpoint["events"],
+            most_replayed=MOST_REPLAYED,
+            most_looked_at=MOST_LOOKED_AT,
+            most_attempts=MOST_ATTEMPTS,
+        ),
     )
     assert row is not None
     stopped = row["stopped_at"]
@@ -92,8 +97,8 @@ async def _replay_since(connection: Querier, endpoint: Row, since: datetime.date
     return Replay(row["replayed"], True, clock.iso(stopped - datetime.timedelta(seconds=1)))
 
 
-def _target(endpoint: Row) -> tuple[int, int, bool]:
-    return endpoint["endpoint_id"], endpoint["account_id"], endpoint["test"]
+def _target(endpoint: Row) -> dict[str, int]:
+    return {"endpoint": endpoint["endpoint_id"], "account": endpoint["account_id"], "test": endpoint["test"]}
 
 
 def _must_be_enabled(endpoint: Row) -> None:

@@ -15,6 +15,7 @@ from trunkline.events.contents import from_shown_id
 from trunkline.events.hub import Hub, Listener
 from trunkline.events.problems import TooManyStreams
 from trunkline.events.tail import SQL
+from trunkline.storage.queries import bind
 from trunkline.surfaces.http.route import END_OF_STREAM, EVENT_STREAM, Call, EndOfStream, Route, Stream
 
 HEADERS = ((b"x-accel-buffering", b"no"),)  # nginx would keep events back
@@ -56,8 +57,15 @@ def routes(*, hub: Hub) -> list[Route]:
     async def of_lease(call: Call) -> Stream | EndOfStream:
         after = _after(call) or 0
         activation_id = ids.from_path(call.path["activation_id"])
-        asked = (activation_id, call.key.account_id, call.key.test, after)
-        goes_on: bool | None = await call.connection.fetchval(SQL.lease_to_follow, *asked)
+        goes_on: bool | None = await call.connection.fetchval(
+            *bind(
+                SQL.lease_to_follow,
+                activation=activation_id,
+                account=call.key.account_id,
+                test=call.key.test,
+                after=after,
+            )
+        )
         if activation_id is None or goes_on is None:
             raise NotFound("There is no such activation.")
         if not goes_on:
