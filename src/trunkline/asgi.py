@@ -31,6 +31,7 @@ from trunkline.surfaces.api import deliveries as deliveries_api
 from trunkline.surfaces.api import deposits as deposits_api
 from trunkline.surfaces.api import events as events_api
 from trunkline.surfaces.api import keys as keys_api
+from trunkline.surfaces.api import purchasing as purchasing_api
 from trunkline.surfaces.api import statement as statement_api
 from trunkline.surfaces.api import stats as stats_api
 from trunkline.surfaces.api import status as status_api
@@ -73,7 +74,7 @@ def push(config: Config, built: Platform) -> Push:
         streams_per_account=options.streams_per_account,
         heartbeat_seconds=options.heartbeat_seconds,
     )
-    live = Live(built.database, tail, activations_api.render)
+    live = Live(built.database, tail)
 
     def tell_live(news: Sequence[Event] | Gap) -> None:
         live.told(None if isinstance(news, Gap) else {event.activation_id for event in news if event.activation_id})
@@ -120,15 +121,11 @@ def surfaces(config: Config, built: Platform, pushed: Push) -> list[Surface]:
 def _api(config: Config, built: Platform, pushed: Push, board: Board, checkout: Checkout | None) -> list[Route]:
     """The table of the house's own API."""
     names, allow = Names(config.webhooks.addresses()), egress.networks(config.webhooks.allow)
-    nameservers = config.control.addresses()
+    nameservers, policy = config.control.addresses(), _policy(config)
     return [
-        *activations_api.routes(
-            live=pushed.live,
-            registry=built.registry,
-            policy=_policy(config),
-            ttl_seconds=config.pool.ttl_seconds,
-        ),
-        *events_api.routes(hub=pushed.hub),
+        *purchasing_api.Purchasing(built.registry, policy, config.pool.ttl_seconds).routes(),
+        *activations_api.Numbers(pushed.live, policy).routes(),
+        *events_api.Events(pushed.hub).routes(),
         *webhooks_api.Webhooks(names, allow, config.webhooks.most_endpoints).routes(),
         *deliveries_api.Deliveries().routes(),
         *catalog_api.routes(

@@ -14,7 +14,6 @@ from trunkline.activations.lifecycle import Policy, finish
 from trunkline.activations.live import Live
 from trunkline.activations.sweeper import expire_due
 from trunkline.storage.database import DatabaseAway
-from trunkline.surfaces.api import activations as activations_api
 
 pytestmark = pytest.mark.asyncio
 
@@ -124,7 +123,7 @@ class Told:
 async def test_a_tail_that_is_late_is_not_trusted(house: House) -> None:
     lease = await (await house.buyer()).lease(country="us")
     news = Told()
-    live = Live(house.platform.database, news, activations_api.render)
+    live = Live(house.platform.database, news)
     ids = int(lease["activation_id"])
     news.is_late = True
     assert (await live.read(ids)) is not None
@@ -138,7 +137,7 @@ async def test_a_tail_that_is_late_is_not_trusted(house: House) -> None:
 
 async def test_memory_keeps_the_newest_and_no_more_than_it_may(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     buyer = await house.buyer("50.00")
-    live = Live(house.platform.database, Told(), activations_api.render)
+    live = Live(house.platform.database, Told())
     leases = [int((await buyer.lease(country="us", service="any"))["activation_id"]) for _ in range(5)]
     monkeypatch.setattr(module, "MOST_REMEMBERED", 3)
     for lease in leases:
@@ -287,7 +286,7 @@ class Away:
 async def test_a_held_call_that_could_not_be_read_is_read_again_without_any_news(house: House) -> None:
     lease = await (await house.buyer()).lease(country="us")
     database = Away(house)
-    live = Live(database, Told(), activations_api.render)  # type: ignore[arg-type] # what it asks for is there
+    live = Live(database, Told())  # type: ignore[arg-type] # what it asks for is there
     held = asyncio.create_task(live.wait(int(lease["activation_id"]), 0, 30))
     async with asyncio.timeout(60):
         await database.asked.wait()

@@ -104,9 +104,10 @@ async def test_what_a_database_of_the_first_version_holds_is_kept_and_counted(po
     database = await Database.open(url)
     try:
         [account_id] = [row["account_id"] for row in await database.fetch("SELECT account_id FROM account")]
-        [lease] = await lifecycle.listing(
-            database, account_id, test=False, before=2**62, state=None, service=None, country=None, labels={}, limit=9
+        page = await lifecycle.page(
+            database, account_id, test=False, state=None, service=None, country=None, labels={}, limit=9
         )
+        [lease] = page.data
         assert lease.sms is not None
         assert (lease.sms.code, lease.sms.full_text) == ("482913", "Your code: 482913")
         counted = await database.fetch("SELECT dimension, leases, received, micros FROM usage ORDER BY dimension")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from trunkline import clock, money
+from trunkline import clock, money, paging
 from trunkline.accounts.caps import UNCAPPED, Caps
 from trunkline.accounts.problems import AccountFrozen, SpendCapReached
 from trunkline.activations import views
@@ -307,19 +307,20 @@ async def detail(connection: Querier, account_id: int, activation_id: int, *, te
     return views.detail(row, clock.now())
 
 
-async def listing(
+async def page(
     connection: Querier,
     account_id: int,
     *,
     test: bool,
-    before: int,
-    state: str | None,
+    state: views.State | None,
     service: str | None,
     country: str | None,
     labels: Mapping[str, str],
+    before: int = paging.NEWEST,
     limit: int,
-) -> list[Activation]:
-    """The account's leases below an id, newest first."""
+) -> paging.Page[Activation]:
+    """The account's leases, newest first. Raises InvalidRequest for labels that no lease can have."""
+    check_labels(labels)
     others = {name: value for name, value in labels.items() if name != "run_id"}
     rows = await connection.fetch(
         *bind(
@@ -329,11 +330,11 @@ async def listing(
             before=before,
             state=state,
             service=service,
-            country=country,
+            country=country.lower() if country is not None else None,
             run_id=labels.get("run_id"),
             labels=msgspec.json.encode(others).decode() if others else None,
-            limit=limit,
+            limit=limit + 1,
         ),
     )
     now = clock.now()
-    return [views.activation(row, now) for row in rows]
+    return paging.cut(rows, limit, lambda row: views.activation(row, now), lambda row: row["activation_id"])

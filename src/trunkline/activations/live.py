@@ -9,10 +9,12 @@ together with the next.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from trunkline import metrics
+import msgspec
+
+from trunkline import clock, metrics
 from trunkline.activations import views
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Querier, Row
@@ -27,6 +29,8 @@ LARGEST_ANSWER = 16 * 2**10  # a larger one is made again
 DISTRUST_SECONDS = 2.0  # of what is read of a lease that this process has changed itself, while that is committed
 AWAY_SECONDS = 0.2  # until a held call asks again where the database is away
 
+_encode = msgspec.json.Encoder().encode
+
 
 class News(Protocol):
     """Whether what ``told`` is told is fresh, and a way to ask for it sooner."""
@@ -38,22 +42,21 @@ class News(Protocol):
 
 
 class Remembered(NamedTuple):
-    """The answer to a poll of a lease that runs."""
+    """What a poll of a lease that runs is answered."""
 
     account_id: int
     test: bool
     revision: int
-    body: bytes
+    status: bytes  # as JSON; how it is wrapped is the matter of whoever asks
     good_until: float  # seconds since the epoch: then the lease can be cancelled, which the answer says
 
 
 class Live:
-    """Answers polls, reads leases by id, and waits for their texts. ``render`` makes the body of a poll's answer."""
+    """Answers polls, reads leases by id, and waits for their texts."""
 
-    def __init__(self, database: Querier, news: News, render: Callable[[Row], bytes]) -> None:
+    def __init__(self, database: Querier, news: News) -> None:
         self._database = database
         self._news = news
-        self._render = render
         self._known: dict[int, Remembered] = {}  # oldest first
         self._known_bytes = 0
         self._distrusted: dict[int, float] = {}
@@ -107,7 +110,7 @@ class Live:
     def _drop(self, activation_id: int) -> None:
         known = self._known.pop(activation_id, None)
         if known is not None:
-            self._known_bytes -= len(known.body)
+            self._known_bytes -= len(known.status)
 
     def _remember(self, row: Row) -> None:
         activation_id: int = row["activation_id"]
@@ -118,16 +121,16 @@ class Live:
             or self._distrusted.get(activation_id, 0.0) > time.monotonic()
         ):
             return
-        body = self._render(row)
-        if len(body) > LARGEST_ANSWER:
+        status = _encode(views.status(row, clock.now()))
+        if len(status) > LARGEST_ANSWER:
             return
         cancel_after = row["cancel_after"].timestamp()
         good_until = cancel_after if row["state"] == "waiting" and cancel_after > time.time() else float("inf")
-        self._known[activation_id] = Remembered(row["account_id"], row["test"], row["revision"], body, good_until)
-        self._known_bytes += len(body)
+        self._known[activation_id] = Remembered(row["account_id"], row["test"], row["revision"], status, good_until)
+        self._known_bytes += len(status)
         while len(self._known) > MOST_REMEMBERED or self._known_bytes > MOST_BYTES:
             oldest = self._known.pop(next(iter(self._known)))
-            self._known_bytes -= len(oldest.body)
+            self._known_bytes -= len(oldest.status)
 
     def read(self, activation_id: int) -> "asyncio.Future[Row | None]":
         """The row of a lease from the database, or None; whose it is, the caller must look at."""

@@ -7,6 +7,7 @@ transaction that was not over when the event was written: one that its ``horizon
 from collections.abc import AsyncGenerator, Collection
 from typing import NamedTuple
 
+from trunkline.errors import NotFound
 from trunkline.events.contents import Content, contents, shown_id
 from trunkline.events.tail import SQL
 from trunkline.storage.database import Querier, Row
@@ -23,6 +24,18 @@ class Place(NamedTuple):
     account_id: int
     test: bool
     activation_id: int | None
+
+
+async def goes_on(database: Querier, place: Place, after: int) -> bool:
+    """Whether a lease has, or will have, more to tell than the event ``after``.
+
+    Raises NotFound, also for what belongs to somebody else.
+    """
+    whose = (place.activation_id, place.account_id, place.test)
+    more: bool | None = await database.fetchval(SQL.lease_to_follow, *whose, after)
+    if more is None:
+        raise NotFound("There is no such activation.")
+    return more
 
 
 async def past(

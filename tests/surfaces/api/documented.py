@@ -18,6 +18,7 @@ from trunkline.surfaces.api import (
     deposits,
     events,
     keys,
+    purchasing,
     statement,
     stats,
     status,
@@ -31,13 +32,14 @@ from trunkline.surfaces.http.surface import Surface
 
 NOTHING: Any = SimpleNamespace(current=None)  # stands for what only a running server has
 TABLE: list[Route] = [
-    *activations.routes(live=None, registry=None, policy=None, ttl_seconds=1200),  # type: ignore[arg-type]
+    *purchasing.Purchasing(registry=None, policy=None, ttl_seconds=1200).routes(),  # type: ignore[arg-type]
+    *activations.Numbers(live=None, policy=None).routes(),  # type: ignore[arg-type]
     *catalog.routes(catalog=None, statistics=None, currency="USD"),  # type: ignore[arg-type]
     *account.Accounts(account_per_minute=600, retention_days=1, longest_retention_days=30).routes(),
     *audit.Audit().routes(),
     *control.routes(database=None, names=None, records=None, allow=()),  # type: ignore[arg-type]
     *deposits.Deposits(database=None, checkout=None, bounds=Bounds(1, 1)).routes(),  # type: ignore[arg-type]
-    *events.routes(hub=None),  # type: ignore[arg-type]
+    *events.Events(hub=None).routes(),  # type: ignore[arg-type]
     *keys.Keys(issuing.Room(100, 300)).routes(),
     *statement.Statement().routes(),
     *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from trunkline.accounts.keys import Key
 from trunkline.activations.views import Detail, Lease, Sms, Status, Step
 from trunkline.errors import InvalidRequest, RateLimited, TrunklineError
 from trunkline.surfaces import BASE
-from trunkline.surfaces.api import activations, catalog
+from trunkline.surfaces.api import catalog, purchasing
 from trunkline.surfaces.api.openapi import document as openapi
 from trunkline.surfaces.api.openapi import words
 from trunkline.surfaces.http import idempotency, wire
@@ -159,7 +159,7 @@ def test_what_the_handlers_answer_fits_the_document() -> None:
     waiting = Status(**(common | {"status": "waiting", "sms": None, "messages": []}))
     answers_of: dict[str, list[Any]] = {
         "/numbers/purchase": [lease, nothing],
-        "/numbers/purchase/batch": [[activations.Bought(lease), refused], []],
+        "/numbers/purchase/batch": [[purchasing.Bought(lease), refused], []],
         "/numbers/status/{activation_id}": [Status(**common), waiting],
         "/numbers/status": [{"1": waiting, "x": None}, {}],
         "/numbers/finish/{activation_id}": [detail],

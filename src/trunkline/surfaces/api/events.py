@@ -1,5 +1,6 @@
 """Handlers of streams of events: server-sent events, as WHATWG HTML §9.2 says."""
 
+import dataclasses
 import functools
 from typing import Annotated
 
@@ -10,12 +11,10 @@ from trunkline import ids
 from trunkline.accounts.keys import Key
 from trunkline.accounts.problems import InsufficientScope
 from trunkline.errors import InvalidRequest, NotFound
-from trunkline.events import types
+from trunkline.events import replay, types
 from trunkline.events.contents import from_shown_id
 from trunkline.events.hub import Hub, Listener
 from trunkline.events.problems import TooManyStreams
-from trunkline.events.tail import SQL
-from trunkline.storage.queries import bind
 from trunkline.surfaces.http.route import END_OF_STREAM, EVENT_STREAM, Call, EndOfStream, Route, Stream
 
 HEADERS = ((b"x-accel-buffering", b"no"),)  # nginx would keep events back
@@ -49,65 +48,61 @@ class LeaseEventsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     last_event_id: LastEventId | None = None
 
 
-def routes(*, hub: Hub) -> list[Route]:
-    async def of_account(call: Call) -> Stream:
-        shown = _types(call.key, call.query.types)
-        return _stream(hub.open(call.key, shown, after=_after(call)))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Events:
+    hub: Hub
 
-    async def of_lease(call: Call) -> Stream | EndOfStream:
+    async def of_account(self, call: Call) -> Stream:
+        shown = _types(call.key, call.query.types)
+        return _stream(self.hub.open(call.key, shown, after=_after(call)))
+
+    async def of_lease(self, call: Call) -> Stream | EndOfStream:
         after = _after(call) or 0
         activation_id = ids.from_path(call.path["activation_id"])
-        goes_on: bool | None = await call.connection.fetchval(
-            *bind(
-                SQL.lease_to_follow,
-                activation=activation_id,
-                account=call.key.account_id,
-                test=call.key.test,
-                after=after,
-            )
-        )
-        if activation_id is None or goes_on is None:
-            raise NotFound("There is no such activation.")
-        if not goes_on:
+        place = replay.Place(call.key.account_id, call.key.test, activation_id)
+        if not await replay.goes_on(call.connection, place, after):
             return END_OF_STREAM
-        return _stream(hub.open(call.key, _all_types(), activation_id=activation_id, after=after))
+        return _stream(self.hub.open(call.key, _all_types(), activation_id=activation_id, after=after))
 
-    return [
-        Route(
-            method="GET",
-            path="/events",
-            scope="numbers",
-            handler=of_account,
-            share=None,
-            tag="Events",
-            summary="Follow what happens",
-            description="Server-sent events (`text/event-stream`) of the account, in the mode of the key: from now on, "
-            "or from the event that `Last-Event-ID` names. Each has its `id`, its type as `event`, and as `data` the "
-            "JSON that webhooks send. `key.*`, `balance.*`, `deposit.*` and `webhook.*` need the scope `webhooks` too. "
-            "An event may come again: its id says so. A stream that the server ends is to be opened again.",
-            query=EventsQuery,
-            answer=str,
-            content_type=EVENT_STREAM,
-            errors=(InvalidRequest, InsufficientScope, TooManyStreams),
-        ),
-        Route(
-            method="GET",
-            path="/numbers/{activation_id}/events",
-            scope="numbers",
-            handler=of_lease,
-            share=None,
-            tag="Events",
-            summary="Follow a lease",
-            description="Server-sent events (`text/event-stream`) of one lease, from its beginning, or from the event "
-            "that `Last-Event-ID` names. The stream ends after the lease's end (`activation.completed`, `.cancelled` "
-            "or `.expired`); whoever comes back with the id of that event gets 204.",
-            query=LeaseEventsQuery,
-            answer=str,
-            content_type=EVENT_STREAM,
-            may_end=True,
-            errors=(NotFound, InvalidRequest, TooManyStreams),
-        ),
-    ]
+    def routes(self) -> list[Route]:
+        """The table's lines for streams."""
+        return [
+            Route(
+                method="GET",
+                path="/events",
+                scope="numbers",
+                handler=self.of_account,
+                share=None,
+                tag="Events",
+                summary="Follow what happens",
+                description="Server-sent events (`text/event-stream`) of the account, in the mode of the key: from "
+                "now on, or from the event that `Last-Event-ID` names. Each has its `id`, its type as `event`, and as "
+                "`data` the JSON that webhooks send. `key.*`, `balance.*`, `deposit.*` and `webhook.*` need the scope "
+                "`webhooks` too. An event may come again: its id says so. A stream that the server ends is to be "
+                "opened again.",
+                query=EventsQuery,
+                answer=str,
+                content_type=EVENT_STREAM,
+                errors=(InvalidRequest, InsufficientScope, TooManyStreams),
+            ),
+            Route(
+                method="GET",
+                path="/numbers/{activation_id}/events",
+                scope="numbers",
+                handler=self.of_lease,
+                share=None,
+                tag="Events",
+                summary="Follow a lease",
+                description="Server-sent events (`text/event-stream`) of one lease, from its beginning, or from the "
+                "event that `Last-Event-ID` names. The stream ends after the lease's end (`activation.completed`, "
+                "`.cancelled` or `.expired`); whoever comes back with the id of that event gets 204.",
+                query=LeaseEventsQuery,
+                answer=str,
+                content_type=EVENT_STREAM,
+                may_end=True,
+                errors=(NotFound, InvalidRequest, TooManyStreams),
+            ),
+        ]
 
 
 def _stream(listener: Listener) -> Stream:

@@ -27,7 +27,12 @@ def encode(data: Any) -> bytes:
 
 
 def success(data: Any) -> bytes:
-    return SUCCESS + encode(data) + b"}"
+    return wrapped(encode(data))
+
+
+def wrapped(data: bytes) -> bytes:
+    """The success of data that is JSON already."""
+    return SUCCESS + data + b"}"
 
 
 def page(data: list[Any], next_cursor: str | None) -> bytes:
