@@ -55,6 +55,19 @@ def buy(server: Server, key: str) -> Any:
     return answer.json()["data"]
 
 
+def test_a_data_directory_of_a_version_that_served_as_root_is_taken_over(
+    serve: Serve, trunkline: Trunkline, embedded: dict[str, str], data_dir: pathlib.Path
+) -> None:
+    customer = Trunkline(trunkline.environment | embedded).customer()
+    files = [data_dir / "postgres" / name for name in ("start.lock", "users.lock")]
+    for file in files:
+        os.chown(file, 0, 0)
+        file.chmod(0o644)
+    server = serve(**embedded)
+    assert buy(server, customer.live_key)["country"] == "us"
+    assert {file.stat().st_uid for file in files} == {(data_dir / "postgres").stat().st_uid}
+
+
 @pytest.mark.parametrize("words", [(), ("--workers", "2")], ids=["one process", "several"])
 def test_it_serves_as_the_user_and_hides_from_what_else_runs_as_that(
     serve: Serve, trunkline: Trunkline, embedded: dict[str, str], data_dir: pathlib.Path, words: tuple[str, ...]

@@ -102,7 +102,22 @@ def give_directory(path: pathlib.Path, own: frozenset[str], user: User) -> None:
             os.fchown(folder, user.uid, user.gid)
     finally:
         os.close(folder)
+    _give_locks(path / "postgres", user)
     open_the_way(path, user)
+
+
+def _give_locks(path: pathlib.Path, user: User) -> None:
+    """Gives away what versions that served as root left of root's beside the database: locks and the log."""
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        for name in ("start.lock", "users.lock", "keeper.lock", "postgres.log", "address"):
+            with contextlib.suppress(FileNotFoundError):
+                _give_file(folder, name, user)
+    finally:
+        os.close(folder)
 
 
 def _give_file(folder: int, name: str, user: User) -> None:
