@@ -31,8 +31,15 @@ async def goes_on(database: Querier, place: Place, after: int) -> bool:
 
     Raises NotFound, also for what belongs to somebody else.
     """
-    whose = (place.activation_id, place.account_id, place.test)
-    more: bool | None = await database.fetchval(SQL.lease_to_follow, *whose, after)
+    more: bool | None = await database.fetchval(
+        *bind(
+            SQL.lease_to_follow,
+            activation=place.activation_id,
+            account=place.account_id,
+            test=place.test,
+            after=after,
+        )
+    )
     if more is None:
         raise NotFound("There is no such activation.")
     return more
