@@ -12,10 +12,10 @@ Fields = list[tuple[bytes, bytes]]  # names in lower case, values without the bl
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")  # RFC 3986 §3.2.2
 _ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
 
-# Fields that are no lists (RFC 9110 §5.3): of two, it cannot be told which one counts.
+# Fields that are no lists (RFC 9110 §5.3), as no signature is: of two, it cannot be told which one counts.
 _SINGLE = frozenset(
     b"authorization content-length content-type date expect from host idempotency-key if-modified-since if-range"
-    b" if-unmodified-since last-event-id max-forwards origin proxy-authorization referer stripe-signature"
+    b" if-unmodified-since last-event-id max-forwards origin proxy-authorization referer"
     b" user-agent".split()
 )
 
@@ -29,7 +29,7 @@ def together(fields: Fields) -> Fields:
     for name, value in fields:
         lines.setdefault(name, []).append(value)
     for name, values in lines.items():
-        if len(values) > 1 and name in _SINGLE:
+        if len(values) > 1 and (name in _SINGLE or name.endswith(b"-signature")):
             raise MalformedRequest(f"The header {name.decode('ascii')!r} is given twice.", field=name.decode("ascii"))
     return [(name, (b"; " if name == b"cookie" else b", ").join(values)) for name, values in lines.items()]
 

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from trunkline.errors import TrunklineError
+from trunkline.surfaces.api.openapi.words import Schema
 from trunkline.surfaces.http import wire
 
-Schema = dict[str, Any]
 _REQUEST_ID = "Names this request in the operator's log, as `X-Request-Id` does."
 REQUEST_ID = "req_6f1d2c9be07a43d58e10"
 

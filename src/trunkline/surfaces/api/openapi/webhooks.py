@@ -1,7 +1,6 @@
 """The ``webhooks`` of OpenAPI 3.1: what is posted to a customer's URL, one operation for each type of event."""
 
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -9,8 +8,7 @@ from trunkline.events.told import DATA
 from trunkline.events.types import TYPES
 from trunkline.events.webhooks import samples
 from trunkline.surfaces.api.openapi.schemas import REF, Shapes, pascal
-
-Schema = dict[str, Any]
+from trunkline.surfaces.api.openapi.words import Schema
 
 _AT = "2026-04-19T14:35:22Z"
 _PARAMETERS = ("WebhookId", "WebhookTimestamp", "WebhookSignature")
