@@ -39,7 +39,7 @@ format: $(VENV)/.development  ## writes the code in the style that `make check` 
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-snapshot: $(VENV)/.development  ## writes storage/schema.sql anew, after a migration or a change of routines
+snapshot: $(VENV)/.development  ## writes tests/storage/schema.sql anew, after a migration or a change of routines
 	@$(BIN)/python -m tests.storage.snapshot
 
 bench: $(VENV)/.development .cache/node/.installed  ## figures, as ratios measured in one run (QUICK=1)

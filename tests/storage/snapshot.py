@@ -1,4 +1,7 @@
-"""The schema as a file, to be read and to be compared: ``python -m tests.storage.snapshot`` writes it."""
+"""The schema as a file, to be read and compared: ``python -m tests.storage.snapshot`` writes it (``make snapshot``).
+
+Of functions it has the signatures: their bodies stand in the slices' routines.
+"""
 
 import asyncio
 import os
@@ -12,7 +15,7 @@ import pytest
 from trunkline.storage import embedded
 from trunkline.storage.migrate import migrate
 
-FILE = pathlib.Path(__file__).parents[2] / "src" / "trunkline" / "storage" / "schema.sql"
+FILE = pathlib.Path(__file__).with_name("schema.sql")
 
 embedded_only = pytest.mark.skipif(
     "TRUNKLINE_TEST_DATABASE_URL" in os.environ, reason="pg_dump must be of the server's version"
@@ -28,7 +31,8 @@ def dump(url: str) -> str:
         capture_output=True, text=True, check=True, env=os.environ | {"PGTZ": "UTC"},
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if not re.match(r"--|SET |SELECT pg_catalog|\\", line)]
-    return HEADER + re.sub(r"\n{2,}", "\n\n", "\n".join(lines)).strip() + "\n"
+    whole = re.sub(r"\n    AS (\$\w*\$).*?\1;", ";", "\n".join(lines), flags=re.DOTALL)
+    return HEADER + re.sub(r"\n{2,}", "\n\n", whole).strip() + "\n"
 
 
 def main() -> None:

@@ -32,15 +32,15 @@ async def test_the_migrations_make_what_the_snapshot_says(postgres: str) -> None
     assert snapshot.dump(url) == snapshot.FILE.read_text(), "run: python -m tests.storage.snapshot"
 
 
-@embedded_only
 @pytest.mark.asyncio
-async def test_the_snapshot_makes_what_the_migrations_make(postgres: str) -> None:
-    url = await _fresh(postgres, "schema_snapshot")
+async def test_every_table_says_what_it_is(url: str) -> None:
     connection = await asyncpg.connect(url)
-    await connection.execute("SET check_function_bodies = off")  # functions stand before the tables that they use
-    await connection.execute(snapshot.FILE.read_text())
+    silent = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+        " AND NOT relispartition AND obj_description(oid) IS NULL ORDER BY 1"
+    )
     await connection.close()
-    assert snapshot.dump(url) == snapshot.FILE.read_text()
+    assert [row["relname"] for row in silent] == []
 
 
 @pytest.mark.asyncio

@@ -13,3 +13,13 @@ END $$;
 
 CREATE OR REPLACE TRIGGER audit_entry_awaits_link AFTER INSERT ON audit_entry
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION await_link();
+
+-- What the tables are, for whoever reads the database (psql: \d+).
+COMMENT ON TABLE audit_entry IS
+    'An act: who did what to what, written in the transaction in which it happened.';
+COMMENT ON TABLE audit_pending IS
+    'Acts without a link yet.';
+COMMENT ON TABLE audit_link IS
+    'The hash chain over the acts: each link covers its act and the link before.';
+COMMENT ON TABLE audit_head IS
+    'The end of the chain, signed with a key that the database does not have.';

@@ -148,3 +148,11 @@ BEGIN
     UPDATE tail_position SET seen = place.seen, upto = NULL, moved_at = now() WHERE consumer = place.consumer;
     RETURN place;
 END $$;
+
+-- What the tables are, for whoever reads the database (psql: \d+).
+COMMENT ON TABLE event IS
+    'The transactional outbox, partitioned by day: what happened, written in the transaction in which it happened.';
+COMMENT ON TABLE event_rest IS
+    'The partition of days that have none of their own.';
+COMMENT ON TABLE tail_position IS
+    'How far the durable reader of the outbox has come, as a snapshot and not as an id.';

@@ -28,3 +28,11 @@ CREATE OR REPLACE TRIGGER transfer_keeps_balance AFTER INSERT ON transfer
 
 CREATE OR REPLACE TRIGGER transfer_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transfer
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- What the tables are, for whoever reads the database (psql: \d+).
+COMMENT ON TABLE transfer IS
+    'Double entry, append-only: a row has both sides, so that none is unbalanced.';
+COMMENT ON TABLE balance IS
+    'What a customer can spend and what is held, kept by the trigger on transfer; the row to lock before spending.';
+COMMENT ON TABLE deposit IS
+    'A payment through Stripe. pending → paid or expired.';

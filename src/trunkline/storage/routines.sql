@@ -32,3 +32,9 @@ CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $
 BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
 END $$;
+
+-- What the tables are, for whoever reads the database (psql: \d+).
+COMMENT ON TABLE schema_version IS
+    'The scripts that were applied, and what they said.';
+COMMENT ON TABLE text_key IS
+    'A key for texts by day and days of retention; thrown away with them (crypto-shredding).';

@@ -17,3 +17,7 @@ LANGUAGE sql AS $$
      WHERE service = p_service
      ORDER BY after_seconds
 $$;
+
+-- What the tables are, for whoever reads the database (psql: \d+).
+COMMENT ON TABLE simulated_text IS
+    'A text that the simulated network will send of itself to a lease of a magic service.';

@@ -122,3 +122,13 @@ BEGIN
             jsonb_build_object('webhook_id', hook.endpoint_id::text, 'url', hook.url, 'reason', p_reason));
     RETURN true;
 END $$;
+
+-- What the tables are, for whoever reads the database (psql: \d+).
+COMMENT ON TABLE webhook_endpoint IS
+    'A customer''s URL and what it wants to hear; disabled by its owner, the operator, or by failing.';
+COMMENT ON TABLE webhook_secret IS
+    'What signs deliveries (HMAC-SHA256); several while one takes the place of another.';
+COMMENT ON TABLE webhook_delivery IS
+    'An event on its way to an endpoint. pending → delivered or failed; lease is the fencing token of who tries it.';
+COMMENT ON TABLE webhook_attempt IS
+    'One try of a delivery: what was answered, how long it took.';
