@@ -48,7 +48,7 @@ async def freeze_number(house: House, e164: str) -> int:
 
 
 async def unfreeze_number(house: House, e164: str) -> None:
-    await numbers.unfreeze(house.platform.database, e164)
+    await numbers.unfreeze(house.platform.database, Actor("operator:test"), e164)
 
 
 async def live_leases(house: House) -> int:
@@ -67,7 +67,7 @@ async def after_a_moment(house: House, action: Awaitable[Result]) -> Result:
 
 async def test_freezing_an_account_ends_its_leases_with_a_full_refund_and_keeps_those_with_a_text(url: str) -> None:
     async with opened(url, **NORTH, TRUNKLINE_MONEY__CANCEL_FEE="0.05") as house:
-        await services.switch(house.platform.database, "whatsapp", None, enabled=True)
+        await services.switch(house.platform.database, Actor("operator:test"), "whatsapp", None, enabled=True)
         buyer, other = await house.buyer(), await house.buyer()
         await house.stock(3, carrier="north")
         waiting, texted, others = await buyer.lease(), await buyer.lease(), await other.lease()
@@ -206,7 +206,7 @@ async def test_a_text_to_a_frozen_number_is_nobodys_and_says_why(house: House) -
 
 async def test_a_number_that_rested_when_it_was_frozen_goes_to_nobody_before_its_rest_is_over(url: str) -> None:
     async with opened(url, **NORTH) as house:
-        await services.switch(house.platform.database, "whatsapp", None, enabled=True)
+        await services.switch(house.platform.database, Actor("operator:test"), "whatsapp", None, enabled=True)
         buyer, other = await house.buyer(), await house.buyer()
         [number] = await house.stock(1, carrier="north")
         lease = await buyer.lease()

@@ -28,6 +28,7 @@ from trunkline.activations import lifecycle, sweeper, views
 from trunkline.activations.inbox import Outcome
 from trunkline.activations.lifecycle import Order, Policy
 from trunkline.activations.problems import NoNumbersAvailable, PriceAboveMax
+from trunkline.audit.acts import Actor
 from trunkline.carriers.carrier import SIMULATED
 from trunkline.carriers.registry import Terms
 from trunkline.carriers.simulated import carrier as simulator
@@ -328,7 +329,7 @@ def test_leases_texts_and_money_agree_with_the_model_whatever_happens(url: str) 
         stack = contextlib.AsyncExitStack()
         house = runner.run(stack.enter_async_context(opened(url)))
         for service, micros in COSTS.items():
-            runner.run(prices.set_price(house.platform.database, service, "ad", "USD", micros))
+            runner.run(prices.set_price(house.platform.database, Actor("operator:test"), service, "ad", "USD", micros))
         LeaseMachine.house, LeaseMachine.runner = house, runner
         try:
             run_state_machine_as_test(

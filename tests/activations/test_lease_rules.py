@@ -13,6 +13,7 @@ from trunkline.activations import lifecycle
 from trunkline.activations.lifecycle import Order
 from trunkline.activations.problems import NoNumbersAvailable
 from trunkline.activations.views import Lease
+from trunkline.audit.acts import Actor
 from trunkline.carriers.carrier import SIMULATED
 from trunkline.carriers.registry import Terms
 from trunkline.catalog import services
@@ -29,7 +30,7 @@ TTL = 60
 async def north(url: str) -> AsyncIterator[House]:
     """With a carrier that charges, on which WhatsApp is open."""
     async with opened(url, **NORTH) as house:
-        await services.switch(house.platform.database, "whatsapp", None, enabled=True)
+        await services.switch(house.platform.database, Actor("operator:test"), "whatsapp", None, enabled=True)
         yield house
         await house.books_balance()
 
@@ -455,11 +456,13 @@ async def test_a_real_carriers_service_is_closed_until_the_operator_opens_it_the
     database = north.platform.database
     problem(await buyer.order("telegram"), 403, "service_not_enabled")
     problem(await buyer.order("any"), 403, "service_not_enabled")
-    await services.switch(database, "telegram", "us", enabled=True)
+    await services.switch(database, Actor("operator:test"), "telegram", "us", enabled=True)
     problem(await buyer.order("telegram"), 403, "service_not_enabled")
-    await services.switch(database, "telegram", "ad", enabled=True)
+    await services.switch(database, Actor("operator:test"), "telegram", "ad", enabled=True)
     await buyer.lease("telegram")
-    await services.switch(database, "whatsapp", "ad", enabled=False)  # a country's rule outweighs the one for all
+    await services.switch(
+        database, Actor("operator:test"), "whatsapp", "ad", enabled=False
+    )  # a country's rule outweighs the one for all
     problem(await buyer.order("whatsapp"), 403, "service_not_enabled")
     await north.stock(1)
     simulated = await buyer.lease("whatsapp")  # the simulated network is open

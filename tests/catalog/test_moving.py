@@ -12,6 +12,7 @@ import pytest_asyncio
 from tests.conftest import Trunkline
 from tests.house import NORTH, Buyer, House, data, problem
 
+from trunkline.audit.acts import Actor
 from trunkline.catalog import moving, numbers
 from trunkline.catalog.numbers import Row
 from trunkline.cli.operator.moving_numbers import bring
@@ -116,13 +117,13 @@ async def test_a_retired_number_is_leased_no_more_and_its_lease_gets_its_text(ho
     e164 = await house.stock(3, carrier="north")
     buyer = await house.buyer("50.00")
     lease = await buyer.lease()
-    assert await moving.retire(house.platform.database, e164, "returned to the carrier") == 3
-    assert await moving.retire(house.platform.database, e164, "again") == 0
+    assert await moving.retire(house.platform.database, Actor("operator:test"), e164, "returned to the carrier") == 3
+    assert await moving.retire(house.platform.database, Actor("operator:test"), e164, "again") == 0
     problem(await buyer.order("telegram"), 404, "no_numbers_available")
     await house.text(lease["phone_number"], "Your WhatsApp code: 847291", carrier="north")
     assert (await buyer.status(lease))["sms"]["code"] == "847291"
     async with house.platform.database.transaction() as connection:
-        await numbers.unfreeze(connection, e164[0])
+        await numbers.unfreeze(connection, Actor("operator:test"), e164[0])
     assert (await buyer.lease("telegram"))["phone_number"] == e164[0]
 
 
@@ -133,13 +134,18 @@ async def test_a_number_is_removed_once_nothing_hangs_on_it(house: House) -> Non
     lease = await buyer.lease()
     [other] = set(e164) - {lease["phone_number"]}
     database = house.platform.database
-    assert await moving.remove(database, e164) == {lease["phone_number"]: "is leased at the moment", other: None}
+    assert await moving.remove(database, Actor("operator:test"), e164) == {
+        lease["phone_number"]: "is leased at the moment",
+        other: None,
+    }
     await house.text(lease["phone_number"], "Your WhatsApp code: 847291", carrier="north")
     await buyer.complete(lease)
-    stays = await moving.remove(database, [lease["phone_number"]])
+    stays = await moving.remove(database, Actor("operator:test"), [lease["phone_number"]])
     assert stays == {lease["phone_number"]: "rests after a lease, whose texts could still come"}
     await house.later(3_600)
-    assert await moving.remove(database, [lease["phone_number"]]) == {lease["phone_number"]: None}
+    assert await moving.remove(database, Actor("operator:test"), [lease["phone_number"]]) == {
+        lease["phone_number"]: None
+    }
     assert (await house.text(other, "Your code: 123456", carrier="north")).what == "unmatched"
     problem(await buyer.order(), 404, "no_numbers_available")
     [again] = await house.stock(1, carrier="north")

@@ -11,6 +11,7 @@ from tests.catalog import crowd
 from tests.house import House, data, problem
 
 from trunkline import money
+from trunkline.audit.acts import Actor
 from trunkline.catalog import prices, services
 from trunkline.catalog.countries import countries
 from trunkline.catalog.rules import Rule, Rules
@@ -85,7 +86,7 @@ async def test_a_change_of_the_catalog_is_shown_and_the_etag_tells(home: House) 
     before = await caller.get("/services")
     assert (await caller.ask("GET", "/services", headers={"If-None-Match": before.headers["etag"]})).status_code == 304
     await services.put(database, [{"slug": "new-one", "name": "New One", "domain": "", "senders": "", "aliases": ""}])
-    await prices.set_price(database, "new-one", "de", "USD", money.parse("0.05"))
+    await prices.set_price(database, Actor("operator:test"), "new-one", "de", "USD", money.parse("0.05"))
     async with asyncio.timeout(60):
         while not data(await caller.get("/services", q="new-one")):
             await asyncio.sleep(0.1)
@@ -101,7 +102,7 @@ async def test_a_change_of_the_catalog_is_shown_and_the_etag_tells(home: House) 
 async def test_a_price_alone_does_not_make_the_services_anew(home: House) -> None:
     catalog = home.platform.catalog
     before = await catalog.snapshot()
-    await prices.set_price(home.platform.database, None, "de", "USD", money.parse("0.05"))
+    await prices.set_price(home.platform.database, Actor("operator:test"), None, "de", "USD", money.parse("0.05"))
     async with asyncio.timeout(60):
         while (after := await catalog.snapshot()).version == before.version:
             await asyncio.sleep(0.1)

@@ -24,8 +24,8 @@ async def house(house: House) -> House:
 @pytest.mark.asyncio
 async def test_with_so_many_completed_leases_in_the_month_the_next_one_costs_less(house: House) -> None:
     database = house.platform.database
-    await prices.set_tier(database, 2, "12.5")
-    await prices.set_tier(database, 3, "50")
+    await prices.set_tier(database, Actor("operator:test"), 2, "12.5")
+    await prices.set_tier(database, Actor("operator:test"), 3, "50")
     buyer, other = await house.buyer(), await house.buyer()
     await house.stock(10)
     costs = []
@@ -54,9 +54,9 @@ async def test_a_tier_that_cannot_be_is_refused(house: House) -> None:
         (1, "Infinity"), (1, "much"), (1, "1e400"), (1, "1e-400"),
     ):  # fmt: skip
         with pytest.raises(InvalidRequest):
-            await prices.set_tier(database, from_completed, percent)
+            await prices.set_tier(database, Actor("operator:test"), from_completed, percent)
     with pytest.raises(InvalidRequest, match="no tier"):
-        await prices.remove_tier(database, 1)
+        await prices.remove_tier(database, Actor("operator:test"), 1)
     assert await prices.tiers(database) == []
 
 
@@ -70,7 +70,7 @@ async def test_an_account_in_another_currency_pays_that_currencys_prices_alone(h
     await pay_in(database, made.account_id, "1000")
     buyer = Buyer(made, made.live_key, house.api)
     problem(await buyer.order(), 404, "no_numbers_available")  # a price in dollars is none in yen
-    await prices.set_price(database, "whatsapp", "ad", "JPY", money.parse("150"))
+    await prices.set_price(database, Actor("operator:test"), "whatsapp", "ad", "JPY", money.parse("150"))
     assert (await buyer.lease())["cost"] == 150
     account = data(await buyer.get("/account"))
     assert (account["balance"], account["held"], account["currency"]) == (850, 150, "JPY")

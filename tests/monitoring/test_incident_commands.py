@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from tests.cli.refusing import refused
 from tests.conftest import Trunkline
 
+from trunkline.audit.acts import Actor
 from trunkline.cli import trunkline as command
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.monitoring import incidents
@@ -50,22 +51,22 @@ async def test_what_cannot_be_told_is_refused_and_changes_nothing(database: Data
         ({"title": "\udcff"}, "title is 1 to 200"),
     ):
         with pytest.raises(InvalidRequest, match=saying):
-            await incidents.begin(database, **good | wrong, known=known)
-    number = await incidents.begin(database, **good, known=known)
+            await incidents.begin(database, Actor("operator:test"), **good | wrong, known=known)
+    number = (await incidents.begin(database, Actor("operator:test"), **good, known=known)).incident_id
     with pytest.raises(InvalidRequest):
-        await incidents.tell(database, number, "", None)
-    await incidents.tell(database, number, "Watched.", "monitoring")
-    await incidents.tell(database, number, "Still watched.", None)
-    await incidents.close(database, number, "Fast again.")
+        await incidents.tell(database, Actor("operator:test"), number, "", None)
+    await incidents.tell(database, Actor("operator:test"), number, "Watched.", "monitoring")
+    await incidents.tell(database, Actor("operator:test"), number, "Still watched.", None)
+    await incidents.close(database, Actor("operator:test"), number, "Fast again.")
     before = await incidents.find_one(database, number)
     assert [each.state for each in before.updates] == ["resolved", "monitoring", "monitoring", "investigating"]
     with pytest.raises(OperatorError, match="closed already"):
-        await incidents.tell(database, number, "More.", None)
+        await incidents.tell(database, Actor("operator:test"), number, "More.", None)
     with pytest.raises(OperatorError, match="closed already"):
-        await incidents.close(database, number, "Again.")
+        await incidents.close(database, Actor("operator:test"), number, "Again.")
     for nobodys in (999, 2**63 - 1):
         with pytest.raises(OperatorError, match=f"no incident {nobodys}"):
-            await incidents.close(database, nobodys, "Over.")
+            await incidents.close(database, Actor("operator:test"), nobodys, "Over.")
     assert await incidents.find(database, closed_since=incidents.EVER, most=10) == [before]
 
 

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from trunkline import egress
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.catalog.problems import ControlNotProved, UnknownService
 from trunkline.egress import Network
 from trunkline.egress.names import Names
 from trunkline.egress.shares import Shares
 from trunkline.errors import InvalidRequest, NotFound
-from trunkline.storage.database import Querier
+from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
@@ -65,7 +67,7 @@ class Control:
         return f"https://{self.domain}/.well-known/trunkline-control.txt"
 
 
-async def ask(connection: Querier, account_id: int, slug: str, method: Method) -> Control:
+async def ask(connection: Querier, actor: Actor, account_id: int, slug: str, method: Method) -> Control:
     """What is to be put where. Asked again, the token and an earlier proof stay.
 
     Raises UnknownService, and InvalidRequest where the catalog knows no domain of the service.
@@ -77,7 +79,10 @@ async def ask(connection: Querier, account_id: int, slug: str, method: Method) -
         raise UnknownService(f"There is no service {slug!r}.")
     if row["account_id"] is None:
         raise InvalidRequest(f"No domain is known for {slug!r} that could be proved; ask the operator to enable it.")
-    return _control(row)
+    asked = _control(row)
+    data = {"method": asked.method, "domain": asked.domain}
+    await acts.record(connection, actor, "control.asked", f"service:{asked.service}", data)
+    return asked
 
 
 async def find(connection: Querier, account_id: int, slug: str) -> Control:
@@ -111,7 +116,7 @@ async def look(control: Control, turns: Shares, *, names: Names, records: Names,
         raise ControlNotProved(missing, found=[each[:LONGEST_SHOWN] for each in found[:MOST_SHOWN]])
 
 
-async def prove(connection: Querier, control: Control) -> Control:
+async def prove(connection: Querier, actor: Actor, control: Control) -> Control:
     """Writes down that the token was found. Raises ControlNotProved where something else is asked for by now."""
     row = await connection.fetchrow(
         *bind(
@@ -124,11 +129,32 @@ async def prove(connection: Querier, control: Control) -> Control:
     )
     if row is None:
         raise ControlNotProved("The proof was given up, or its domain changed, while it was looked for.")
-    return _control(row)
+    proved = _control(row)
+    data = {"method": proved.method, "domain": proved.domain}
+    await acts.record(connection, actor, "control.proved", f"service:{proved.service}", data)
+    return proved
 
 
-async def give_up(connection: Querier, account_id: int, slug: str) -> Control:
-    """Ends a proof; leases that run go on. Raises NotFound."""
+async def give_up(connection: Querier, actor: Actor, account_id: int, slug: str) -> Control:
+    """Its owner ends a proof; leases that run go on. Raises NotFound."""
+    ended = await _end(connection, account_id, slug)
+    await acts.record(connection, actor, "control.given_up", f"service:{ended.service}")
+    return ended
+
+
+async def revoke(connection: Querier, actor: Actor, account_id: int, slug: str) -> None:
+    """The operator ends a proof, which may be made again; leases that run go on. Raises NotFound."""
+    await _end(connection, account_id, slug)
+    whose = {"account_id": str(account_id)}
+    await acts.record(connection, actor, "control.revoked", f"service:{slug}", whose, account_id=account_id)
+
+
+async def every(connection: Querier, limit: int) -> Sequence[Row]:
+    """Proofs and what is asked for one, of all accounts: email, slug, domain, method, created_at, proved_at."""
+    return await connection.fetch(SQL.all_controls, limit)
+
+
+async def _end(connection: Querier, account_id: int, slug: str) -> Control:
     row = await connection.fetchrow(SQL.give_up_control, account_id, slug)
     if row is None:
         raise NotFound(f"No proof of control of {slug!r} has been asked for.")

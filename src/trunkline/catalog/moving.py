@@ -1,11 +1,17 @@
 """Numbers change their carrier, are retired, or leave the pool; and what hangs on carriers that are gone."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.catalog.numbers import SIMULATED, SQL, Row
 from trunkline.errors import OperatorError
 from trunkline.storage.database import Querier
 from trunkline.storage.database import Row as Record
 from trunkline.storage.queries import bind
 
+SHOWN = 50  # numbers that an act names
 CHUNK = 200  # in one transaction: each holds a lock for every number, and purchases pass those by
 
 
@@ -34,7 +40,7 @@ async def of_carrier(connection: Querier, carrier: str) -> list[str]:
     return found
 
 
-async def move(connection: Querier, rows: list[Row], carrier: str) -> list[str]:
+async def move(connection: Querier, actor: Actor, rows: list[Row], carrier: str) -> list[str]:
     """Brings numbers to a carrier, with the leases that run on them; those that went. An empty country leaves country
     and operator as they are. In one transaction, of at most ``CHUNK``."""
     answer = await connection.fetch(
@@ -46,17 +52,33 @@ async def move(connection: Querier, rows: list[Row], carrier: str) -> list[str]:
             operators=[row.operator if row.country else None for row in rows],
         ),
     )
-    return [row[0] for row in answer]
+    went = [row[0] for row in answer]
+    if went:
+        await acts.record(connection, actor, "numbers.moved", f"carrier:{carrier}", _facts(went))
+    return went
 
 
-async def retire(connection: Querier, e164: list[str], reason: str) -> int:
+async def retire(connection: Querier, actor: Actor, e164: list[str], reason: str) -> int:
     """Nobody leases them from now on; leases that run get their texts to the end. How many were not away before."""
-    return len(await connection.fetch(*bind(SQL.retire, number=e164, reason=reason)))
+    retired = len(await connection.fetch(*bind(SQL.retire, number=e164, reason=reason)))
+    if retired:
+        facts = {**_facts(e164), "numbers": retired, "reason": reason}
+        await acts.record(connection, actor, "numbers.retired", "numbers", facts)
+    return retired
 
 
-async def remove(connection: Querier, e164: list[str]) -> dict[str, str | None]:
+async def remove(connection: Querier, actor: Actor, e164: list[str]) -> dict[str, str | None]:
     """Takes numbers out of the pool; for each why it has to stay, or None where it is gone."""
-    return {row["the_number"]: row["stays"] for row in await connection.fetch(SQL.remove, e164)}
+    found: dict[str, str | None] = {row["the_number"]: row["stays"] for row in await connection.fetch(SQL.remove, e164)}
+    gone = [number for number, why in found.items() if why is None]
+    if gone:
+        await acts.record(connection, actor, "numbers.removed", "numbers", _facts(gone))
+    return found
+
+
+def _facts(e164: Sequence[str]) -> dict[str, Any]:
+    """How many, and for the audit which, where they are few."""
+    return {"numbers": len(e164)} | ({"e164": list(e164)} if len(e164) <= SHOWN else {})
 
 
 async def stranded(connection: Querier, carriers: list[str]) -> list[Record]:

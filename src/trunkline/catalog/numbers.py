@@ -7,6 +7,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 import asyncpg
 
 from trunkline import tables
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.phone import calling_code_fits, parse_e164
 from trunkline.storage import database as storage
@@ -125,7 +127,8 @@ def _known(line: int, e164: str, has: str, carrier: str) -> BadRow:
 
 async def import_rows(
     connection: "asyncpg.Connection[asyncpg.Record]",
-    rows: Iterable[Row],
+    actor: Actor,
+    rows: Sequence[Row],
     *,
     carrier: str,
     skip_known: bool,
@@ -141,6 +144,9 @@ async def import_rows(
             known = await stock(connection, rows, carrier=carrier, progress=progress)
             if not skip_known and any(row.carrier is None or not skip_moving for row in known):
                 raise _Known(known)
+            if len(known) < len(rows):
+                what = {"numbers": len(rows) - len(known)}
+                await acts.record(connection, actor, "numbers.imported", f"carrier:{carrier}", what)
     except _Known as refused:
         return refused.rows
     return known
@@ -156,10 +162,10 @@ async def freeze(connection: Querier, e164: str, reason: str) -> int:
     return _moved(rows, e164, "is frozen already")
 
 
-async def unfreeze(connection: Querier, e164: str) -> int:
+async def unfreeze(connection: Querier, actor: Actor, e164: str) -> None:
     """Raises OperatorError where the pool has no such number, or it is not frozen."""
-    rows = await connection.fetch(SQL.unfreeze, e164)
-    return _moved(rows, e164, "is not frozen")
+    _moved(await connection.fetch(SQL.unfreeze, e164), e164, "is not frozen")
+    await acts.record(connection, actor, "number.unfrozen", f"number:{e164}")
 
 
 def _moved(rows: Sequence[storage.Row], e164: str, otherwise: str) -> int:

@@ -6,6 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
+from trunkline import money
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.catalog import services
 from trunkline.catalog.problems import UnknownService
 from trunkline.catalog.rules import Rule, Rules
@@ -20,11 +23,15 @@ FRESH_SECONDS = 1.0  # how long a process may show an old catalog
 BUSY_FRESH_SECONDS = 10.0
 
 
-async def set_price(connection: Querier, slug: str | None, country: str | None, currency: str, micros: int) -> None:
+async def set_price(
+    connection: Querier, actor: Actor, slug: str | None, country: str | None, currency: str, micros: int
+) -> None:
     """Sets a rule; leases that run keep the price they were bought at. Raises UnknownService."""
     if slug is not None and not await connection.fetchval(SQL.is_service, slug):
         raise UnknownService(f"There is no service {slug!r}.")
     await connection.execute(*bind(SQL.put_price, service=slug, country=country, currency=currency, micros=micros))
+    rule = {"country": country, "currency": currency, "price": money.show(micros)}
+    await acts.record(connection, actor, "price.set", f"service:{slug}" if slug else "every service", rule)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Tier:
     percent_off: Decimal
 
 
-async def set_tier(connection: Querier, from_completed: int, percent_off: str) -> Tier:
+async def set_tier(connection: Querier, actor: Actor, from_completed: int, percent_off: str) -> Tier:
     """Makes or replaces a tier. Raises InvalidRequest for one from 0, and for no percentage of two decimals at most."""
     if not 1 <= from_completed < 2**31:
         raise InvalidRequest("A tier begins from 1 completed lease or more.", field="from_completed")
@@ -48,6 +55,7 @@ async def set_tier(connection: Querier, from_completed: int, percent_off: str) -
             "A tier takes off more than 0 to 100 percent, with two decimals at most.", field="percent_off"
         )
     await connection.execute(SQL.put_tier, from_completed, percent)
+    await acts.record(connection, actor, "price.tier_set", f"tier:{from_completed}", {"percent_off": percent})
     return Tier(from_completed, percent)
 
 
@@ -56,10 +64,11 @@ async def tiers(connection: Querier) -> list[Tier]:
     return [Tier(row["from_completed"], row["percent_off"]) for row in await connection.fetch(SQL.tiers)]
 
 
-async def remove_tier(connection: Querier, from_completed: int) -> None:
+async def remove_tier(connection: Querier, actor: Actor, from_completed: int) -> None:
     """Raises InvalidRequest where there is none."""
     if await connection.fetchval(SQL.drop_tier, from_completed) is None:
         raise InvalidRequest(f"There is no tier from {from_completed}.", field="from_completed")
+    await acts.record(connection, actor, "price.tier_removed", f"tier:{from_completed}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from trunkline import tables
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.catalog.problems import UnknownService
 from trunkline.egress import UrlRefused, urls
 from trunkline.errors import InvalidRequest
@@ -85,10 +87,19 @@ async def put(connection: Querier, rows: Sequence[dict[str, str]]) -> int:
     return len(rows)
 
 
-async def switch(connection: Querier, slug: str, country: str | None, *, enabled: bool) -> None:
+async def bring_in(connection: Querier, actor: Actor, rows: Sequence[dict[str, str]]) -> int:
+    """The operator's own catalog, as ``put`` takes it; how many."""
+    count = await put(connection, rows)
+    await acts.record(connection, actor, "catalog.imported", "catalog", {"services": count})
+    return count
+
+
+async def switch(connection: Querier, actor: Actor, slug: str, country: str | None, *, enabled: bool) -> None:
     """Opens or closes a service on real carriers, everywhere or in one country. Raises UnknownService."""
     if await connection.fetchval(*bind(SQL.switch, service=slug, country=country, enabled=enabled)) is None:
         raise UnknownService(f"There is no service {slug!r}.")
+    action = "service.enabled" if enabled else "service.disabled"
+    await acts.record(connection, actor, action, f"service:{slug}", {"country": country})
 
 
 async def load(connection: Querier) -> list[Service]:

@@ -3,9 +3,11 @@
 import dataclasses
 import datetime
 import unicodedata
-from collections.abc import Sequence
-from typing import Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
+from trunkline.audit import acts
+from trunkline.audit.acts import Actor
 from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.monitoring.components import Impact
 from trunkline.storage.database import Querier, Row
@@ -70,48 +72,56 @@ async def find_one(connection: Querier, incident_id: int) -> Incident:
 
 async def begin(
     connection: Querier,
+    actor: Actor,
     title: str,
     text: str,
     *,
     components: Sequence[str],
     known: Sequence[str],
     impact: Impact,
-) -> int:
-    """An operator's incident; its id. Raises InvalidRequest, also for a component that is not ``known``."""
+) -> Incident:
+    """The operator tells of one. Raises InvalidRequest, also for a component that is not ``known``."""
     _check(title, "title", LONGEST_TITLE)
     _check(text, "text", LONGEST_TEXT, lines=True)
     for name in components:
         if name not in known:
             raise InvalidRequest(f"There is no component {name!r}; there are: {', '.join(known)}.", field="component")
     chosen = list(dict.fromkeys(components))
-    return cast(
-        int,
-        await connection.fetchval(
-            *bind(
-                SQL.open_incident,
-                title=title,
-                impact=impact,
-                components=chosen,
-                opened_by="operator",
-                opened_at=None,
-                text=text,
-            )
-        ),
+    number: int = await connection.fetchval(
+        *bind(
+            SQL.open_incident,
+            title=title,
+            impact=impact,
+            components=chosen,
+            opened_by="operator",
+            opened_at=None,
+            text=text,
+        )
     )
+    what = {"title": title, "impact": impact, "components": chosen}
+    return await _told(connection, actor, "incident.opened", number, what)
 
 
-async def tell(connection: Querier, incident_id: int, text: str, state: Stage | None) -> None:
+async def tell(connection: Querier, actor: Actor, incident_id: int, text: str, state: Stage | None) -> Incident:
     """An update; without a state, the last one stays. Raises InvalidRequest, and OperatorError once it is closed."""
     _check(text, "text", LONGEST_TEXT, lines=True)
     if await connection.fetchval(*bind(SQL.update_incident, incident=incident_id, state=state, text=text)) is None:
         await _not_open(connection, incident_id)
+    told = await find_one(connection, incident_id)
+    return await _told(connection, actor, "incident.updated", incident_id, {"state": told.state, "text": text})
 
 
-async def close(connection: Querier, incident_id: int, text: str) -> None:
+async def close(connection: Querier, actor: Actor, incident_id: int, text: str) -> Incident:
     """Resolves it. Raises InvalidRequest, and OperatorError where it is closed already."""
     _check(text, "text", LONGEST_TEXT, lines=True)
     if await connection.fetchval(SQL.close_incident, incident_id, text) is None:
         await _not_open(connection, incident_id)
+    return await _told(connection, actor, "incident.closed", incident_id, {"text": text})
+
+
+async def _told(connection: Querier, actor: Actor, action: str, incident_id: int, what: Mapping[str, Any]) -> Incident:
+    await acts.record(connection, actor, action, f"incident:{incident_id}", what)
+    return await find_one(connection, incident_id)
 
 
 async def _not_open(connection: Querier, incident_id: int) -> None:

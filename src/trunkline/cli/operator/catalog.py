@@ -7,7 +7,6 @@ from typing import BinaryIO
 import click
 
 from trunkline import money, tables
-from trunkline.audit import acts
 from trunkline.catalog import prices, services
 from trunkline.catalog.countries import countries
 from trunkline.catalog.problems import UnknownCountry
@@ -54,9 +53,7 @@ async def disable(slug: str, country: str | None, as_json: bool, data_dir: pathl
 async def _switch(slug: str, country: str | None, enabled: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
     where = _country(country)
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        await services.switch(connection, slug, where, enabled=enabled)
-        action = "service.enabled" if enabled else "service.disabled"
-        await acts.record(connection, operator(), action, f"service:{slug}", {"country": where})
+        await services.switch(connection, operator(), slug, where, enabled=enabled)
     answer(
         as_json,
         {"service": slug, "country": where, "enabled": enabled},
@@ -77,8 +74,7 @@ async def import_(file: BinaryIO, as_json: bool, data_dir: pathlib.Path | None) 
     """Import a CSV of slug,name[,domain,senders,aliases]; a service of the same slug is replaced."""
     rows = services.read_csv(tables.lines(file.read()))
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        count = await services.put(connection, rows)
-        await acts.record(connection, operator(), "catalog.imported", "catalog", {"services": count})
+        count = await services.bring_in(connection, operator(), rows)
     answer(as_json, {"imported": count}, f"{count} services imported")
 
 
@@ -106,9 +102,7 @@ async def set_(
     micros, where = money.parse(amount), _country(country)
     async with opened(data_dir) as (settings, built), built.database.transaction() as connection:
         unit = money.currency(currency or settings.money.currency)
-        await prices.set_price(connection, slug, where, unit, micros)
-        rule = {"country": where, "currency": unit, "price": money.show(micros)}
-        await acts.record(connection, operator(), "price.set", f"service:{slug}" if slug else "every service", rule)
+        await prices.set_price(connection, operator(), slug, where, unit, micros)
     answer(
         as_json,
         {"service": slug, "country": where, "currency": unit, "price": money.show(micros)},
@@ -129,9 +123,7 @@ def tier() -> None:
 async def set_tier(from_completed: int, percent: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """From the FROM-th completed lease of a month on, the next ones cost PERCENT less."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        made = await prices.set_tier(connection, from_completed, percent)
-        facts = {"percent_off": made.percent_off}
-        await acts.record(connection, operator(), "price.tier_set", f"tier:{made.from_completed}", facts)
+        made = await prices.set_tier(connection, operator(), from_completed, percent)
     answer(
         as_json,
         dataclasses.asdict(made),
@@ -157,6 +149,5 @@ async def list_tiers(as_json: bool, data_dir: pathlib.Path | None) -> None:
 async def remove_tier(from_completed: int, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Take a tier away."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        await prices.remove_tier(connection, from_completed)
-        await acts.record(connection, operator(), "price.tier_removed", f"tier:{from_completed}")
+        await prices.remove_tier(connection, operator(), from_completed)
     answer(as_json, {"from_completed": from_completed, "removed": True}, f"the tier from {from_completed} is gone")

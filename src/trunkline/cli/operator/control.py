@@ -6,7 +6,6 @@ import click
 
 from trunkline import clock
 from trunkline.accounts import accounts
-from trunkline.audit import acts
 from trunkline.catalog import control as proofs
 from trunkline.cli.command import answer, common, opened, operator, run
 
@@ -23,7 +22,7 @@ def control() -> None:
 async def list_(limit: int, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Who has proved what, and who has only asked."""
     async with opened(data_dir) as (_, built):
-        rows = await built.database.fetch(proofs.SQL.all_controls, limit)
+        rows = await proofs.every(built.database, limit)
     shown = [
         {
             "email": row["email"],
@@ -51,9 +50,5 @@ async def revoke(email: str, slug: str, as_json: bool, data_dir: pathlib.Path | 
     """End a customer's proof; leases that run go on. The customer may prove it again: to keep them out, freeze them."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         account_id = (await accounts.find(connection, email))["account_id"]
-        await proofs.give_up(connection, account_id, slug)
-        await acts.record(
-            connection, operator(), "control.revoked", f"service:{slug}", {"account_id": str(account_id)},
-            account_id=account_id,
-        )  # fmt: skip
+        await proofs.revoke(connection, operator(), account_id, slug)
     answer(as_json, {"email": email, "service": slug}, f"{email} has no proof for {slug} any more")

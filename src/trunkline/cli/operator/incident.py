@@ -6,7 +6,6 @@ from typing import Literal
 import click
 from msgspec.structs import asdict
 
-from trunkline.audit import acts
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.monitoring import components, incidents
 from trunkline.monitoring.views import Incident
@@ -36,10 +35,9 @@ async def open_(
     """Tell of an outage; health checks never close what you have opened."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
         known = components.names(built.registry)
-        number = await incidents.begin(connection, title, text, components=names, known=known, impact=impact)
-        told = shown(await incidents.find_one(connection, number))
-        what = {"title": told.title, "impact": told.impact, "components": told.components}
-        await acts.record(connection, operator(), "incident.opened", f"incident:{number}", what)
+        told = shown(
+            await incidents.begin(connection, operator(), title, text, components=names, known=known, impact=impact)
+        )
     answer(as_json, asdict(told), _line(told))
 
 
@@ -58,10 +56,7 @@ async def update(
 ) -> None:
     """Say more about an incident that is open."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        await incidents.tell(connection, incident_id, text, state)
-        told = shown(await incidents.find_one(connection, incident_id))
-        what = {"state": told.state, "text": text}
-        await acts.record(connection, operator(), "incident.updated", f"incident:{incident_id}", what)
+        told = shown(await incidents.tell(connection, operator(), incident_id, text, state))
     answer(as_json, asdict(told), _line(told))
 
 
@@ -73,9 +68,7 @@ async def update(
 async def close(incident_id: int, text: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Say that it is over."""
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        await incidents.close(connection, incident_id, text)
-        told = shown(await incidents.find_one(connection, incident_id))
-        await acts.record(connection, operator(), "incident.closed", f"incident:{incident_id}", {"text": text})
+        told = shown(await incidents.close(connection, operator(), incident_id, text))
     answer(as_json, asdict(told), _line(told))
 
 

@@ -9,7 +9,6 @@ import click
 
 from trunkline import tables
 from trunkline.accounts.policy import check_reason
-from trunkline.audit import acts
 from trunkline.catalog import moving
 from trunkline.catalog import numbers as pool
 from trunkline.catalog.numbers import Row
@@ -73,10 +72,7 @@ async def retire(
     async with opened(data_dir) as (_, built):
         chosen = await _chosen(built.database, numbers, file, carrier)
         async with built.database.transaction() as connection:
-            retired = await moving.retire(connection, chosen, reason)
-            if retired:
-                told = {"numbers": retired, "reason": reason} | _named(chosen)
-                await acts.record(connection, operator(), "numbers.retired", "numbers", told)
+            retired = await moving.retire(connection, operator(), chosen, reason)
     answer(as_json, {"retired": retired}, f"{retired} numbers retired")
 
 
@@ -99,12 +95,7 @@ async def remove(
         for chunk in _chunks(chosen):
 
             async def whole(connection: Querier, chunk: list[str] = chunk) -> dict[str, str | None]:
-                found = await moving.remove(connection, chunk)
-                gone = [e164 for e164, why in found.items() if why is None]
-                if gone:
-                    told = {"numbers": len(gone)} | _named(gone)
-                    await acts.record(connection, operator(), "numbers.removed", "numbers", told)
-                return found
+                return await moving.remove(connection, operator(), chunk)
 
             found = await built.database.transact(whole)
             stay |= {e164: why for e164, why in found.items() if why is not None}
@@ -124,11 +115,7 @@ async def bring(database: Database, rows: Sequence[Row], carrier: str) -> int:
     for chunk in _chunks(list(by_number)):
 
         async def whole(connection: Querier, chunk: list[str] = chunk) -> int:
-            went = await moving.move(connection, [by_number[e164] for e164 in chunk], carrier)
-            if went:
-                told = {"numbers": len(went)} | _named(went)
-                await acts.record(connection, operator(), "numbers.moved", f"carrier:{carrier}", told)
-            return len(went)
+            return len(await moving.move(connection, operator(), [by_number[e164] for e164 in chunk], carrier))
 
         moved += await database.transact(whole)
     return moved
@@ -160,8 +147,3 @@ def _of_file(file: BinaryIO) -> list[str]:
 
 def _chunks(numbers: list[str]) -> list[list[str]]:
     return [numbers[at : at + moving.CHUNK] for at in range(0, len(numbers), moving.CHUNK)]
-
-
-def _named(numbers: Sequence[str]) -> dict[str, list[str]]:
-    """The numbers for the audit, where they are few."""
-    return {"e164": list(numbers)} if len(numbers) <= SHOWN else {}

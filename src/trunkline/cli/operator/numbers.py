@@ -8,8 +8,7 @@ import click
 
 from trunkline import tables
 from trunkline.accounts.policy import check_reason
-from trunkline.activations import lifecycle
-from trunkline.audit import acts
+from trunkline.activations import freezing
 from trunkline.catalog import numbers as pool
 from trunkline.catalog.countries import countries
 from trunkline.catalog.numbers import BadRow, Row
@@ -18,7 +17,6 @@ from trunkline.cli.operator import moving_numbers
 from trunkline.cli.terminal import say
 from trunkline.errors import OperatorError
 from trunkline.phone import parse_e164
-from trunkline.storage.database import Querier
 from trunkline.storage.queries import bind
 
 SHOWN_BAD_ROWS = 50
@@ -56,14 +54,17 @@ async def import_(
             with click.progressbar(length=len(good), label="importing", file=sys.stderr) as bar:
                 async with built.database.transaction() as connection:
                     known = await pool.import_rows(
-                        connection, good, carrier=carrier, skip_known=skip_bad, skip_moving=move, progress=bar.update
+                        connection,
+                        operator(),
+                        good,
+                        carrier=carrier,
+                        skip_known=skip_bad,
+                        skip_moving=move,
+                        progress=bar.update,
                     )
                     moving = {row.line for row in known if move and row.carrier}
                     known_bad = [row for row in known if row.line not in moving]
                     imported = 0 if known_bad and not skip_bad else len(good) - len(known)
-                    if imported:
-                        what = {"numbers": imported}
-                        await acts.record(connection, operator(), "numbers.imported", f"carrier:{carrier}", what)
             if skip_bad or not known_bad:
                 moved = await moving_numbers.bring(built.database, [row for row in good if row.line in moving], carrier)
             bad += known_bad
@@ -121,16 +122,10 @@ async def freeze(number: str, reason: str, as_json: bool, data_dir: pathlib.Path
     """Take a number off the shelf, and end its leases now: those without a text are refunded in full."""
     e164 = parse_e164(number)
     check_reason(reason)
-
-    async def whole(connection: Querier) -> int:
-        number_id = await pool.freeze(connection, e164, reason)
-        ended: int = await connection.fetchval(lifecycle.SQL.end_all_on, number_id)
-        told = {"reason": reason, "leases_ended": ended}
-        await acts.record(connection, operator(), "number.frozen", f"number:{e164}", told)
-        return ended
-
     async with opened(data_dir) as (_, built):
-        ended = await built.database.transact(whole)
+        ended = await built.database.transact(
+            lambda connection: freezing.freeze_number(connection, operator(), e164, reason)
+        )
     answer(
         as_json,
         {"e164": e164, "frozen": reason, "leases_ended": ended},
@@ -146,6 +141,5 @@ async def unfreeze(number: str, as_json: bool, data_dir: pathlib.Path | None) ->
     """Put a frozen or retired number back."""
     e164 = parse_e164(number)
     async with opened(data_dir) as (_, built), built.database.transaction() as connection:
-        await pool.unfreeze(connection, e164)
-        await acts.record(connection, operator(), "number.unfrozen", f"number:{e164}")
+        await pool.unfreeze(connection, operator(), e164)
     answer(as_json, {"e164": e164, "frozen": None}, f"{e164} is not frozen any more")

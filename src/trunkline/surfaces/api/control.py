@@ -7,7 +7,6 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from trunkline import fields
-from trunkline.audit import acts
 from trunkline.catalog import control as proofs
 from trunkline.catalog.problems import ControlNotProved, UnknownService
 from trunkline.clock import iso
@@ -70,10 +69,9 @@ def shown(found: proofs.Control) -> Control:
 
 
 async def ask(call: Call) -> Control:
-    asked = await proofs.ask(call.connection, call.key.account_id, call.path["slug"], call.body.method)
-    data = {"method": asked.method, "domain": asked.domain}
-    await acts.record(call.connection, call.actor, "control.asked", f"service:{asked.service}", data)
-    return shown(asked)
+    return shown(
+        await proofs.ask(call.connection, call.actor, call.key.account_id, call.path["slug"], call.body.method)
+    )
 
 
 async def page(call: Call) -> Page[Control]:
@@ -82,9 +80,7 @@ async def page(call: Call) -> Page[Control]:
 
 
 async def give_up(call: Call) -> Control:
-    ended = await proofs.give_up(call.connection, call.key.account_id, call.path["slug"])
-    await acts.record(call.connection, call.actor, "control.given_up", f"service:{ended.service}")
-    return shown(ended)
+    return shown(await proofs.give_up(call.connection, call.actor, call.key.account_id, call.path["slug"]))
 
 
 def routes(*, database: Database, names: Names, records: Names, allow: Sequence[Network]) -> list[Route]:
@@ -96,10 +92,7 @@ def routes(*, database: Database, names: Names, records: Names, allow: Sequence[
         await proofs.look(asked, turns, names=names, records=records, allow=allow)  # seconds: in no transaction
 
         async def whole(connection: Querier) -> Control:
-            proved = await proofs.prove(connection, asked)
-            data = {"method": proved.method, "domain": proved.domain}
-            await acts.record(connection, call.actor, "control.proved", f"service:{proved.service}", data)
-            return shown(proved)
+            return shown(await proofs.prove(connection, call.actor, asked))
 
         return await database.transact(whole)
 
