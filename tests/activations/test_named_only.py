@@ -94,6 +94,8 @@ BRANDS = Brands(
         ("WhаtsАpp: 482913 is your code", "whatsapp"),
         ("Your Τelegram code 482913", "telegram"),  # Greek tau
         ("Ѕignаl: 482913 is your code", "signal"),
+        ("Your Ѕignаl code: 482913", "signal"),  # what follows the last look-alike is no word of its own
+        ("Votre code Теlеgrаm est 482913", "telegram"),
         ("whats app code 482913", "whatsapp"),
         ("482913 is your Tik Tok code", "tiktok"),
         ("pay pal: your code is 482913", "paypal"),

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Sequence
 from importlib.resources import files
 from typing import NamedTuple
 
-from trunkline.codes.cues import Cue
+from trunkline.codes.cues import Cue, find_cues
 from trunkline.codes.lexicon import CODE, OTP, VERIFY
 from trunkline.codes.memory import Memory
 from trunkline.codes.spelling import fold, in_one_script, plain
@@ -152,10 +152,11 @@ class Brands:
         a link's host, any other mention.
         """
         best, named = 0.0, None
-        mentions = self._mentions(text, folded)
-        if not mentions and (spelt := in_one_script(text)) is not text:
+        mentions = []
+        if (spelt := in_one_script(text)) is not text and (mentions := self._mentions(spelt, fold(spelt))):
             text, folded = spelt, fold(spelt)
-            mentions = self._mentions(text, folded)
+            cues = find_cues(folded)  # a word of two scripts had been two, the second beside what follows
+        mentions = mentions or self._mentions(text, folded)
         if mentions:
             brackets = [match.span(1) for match in _BRACKET.finditer(text) if _encloses_a_sender(text, match)]
             askers = [cue for cue in cues if cue.kinds & (OTP | CODE)]
