@@ -141,9 +141,7 @@ async def serve(
     server. ``still_root``: why this process is.
     """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    end_on_signals(stop)
     bounds = _bounds(config, raise_file_limit())
     async with app.platform(config, data_dir) as built:
         warn_of_root(still_root)
@@ -202,9 +200,23 @@ async def serve(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    for number in SIGNALS:  # whoever is impatient now does not change how it ends
-        loop.remove_signal_handler(number)
+    ignore_signals()  # whoever is impatient now does not change how it ends
+
+
+def end_on_signals(stop: asyncio.Event) -> None:
+    """Sets ``stop`` when the process is told to end.
+
+    Not by ``add_signal_handler``: what takes that back restores the default action for a moment, in which being told
+    again kills the process.
+    """
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+def ignore_signals() -> None:
+    """From here on being told again to end changes nothing: not the exit code either."""
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -258,11 +270,11 @@ async def listen(
         most_of_address=connections_of_address,
         proxies=proxies or Addresses([]),
         refusals=application.refusals,
+        stop=stop,
     )
     door.open(listener)
     print(ready, flush=True)  # noqa: T201
     await stop.wait()
-    door.is_leaving = True
     await asyncio.sleep(lame_duck_seconds)
     pushed.drain()
     await door.close(seconds=DRAIN_SECONDS)

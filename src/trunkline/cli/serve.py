@@ -119,13 +119,10 @@ def _run(
 
 
 async def _to_its_end(serving: Coroutine[Any, Any, None]) -> None:
-    """Once it has come to its end, being told again to end changes nothing: not the exit code either."""
     try:
         await serving
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
+        roles.ignore_signals()
 
 
 def _end_with_parent() -> None:
@@ -178,7 +175,6 @@ async def _supervised(
     still_root: str | None,
 ) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     async with app.platform(settings, directory):  # so that the children find the database up to date
         roles.warn_of_root(still_root)
         command = [sys.executable, "-m", "trunkline", "serve", *words, "--role"]
@@ -186,8 +182,7 @@ async def _supervised(
         commands: list[tuple[list[str], list[int]]] = [(api, [bound.fileno()])] * workers
         if role == "all":
             commands += [([*command, "carrier"], []), ([*command, "worker"], [])]
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        roles.end_on_signals(stop)
         started: asyncio.Queue[None] = asyncio.Queue()
         children = [
             asyncio.create_task(_keep_alive(each, handles, started, metrics_folder)) for each, handles in commands

@@ -63,15 +63,26 @@ def raise_file_limit() -> int | None:
 
 
 class Door:
-    """``most`` connections in all, and ``most_of_address`` of one address (0: as many), proxies not counted."""
+    """``most`` connections in all, and ``most_of_address`` of one address (0: as many), proxies not counted.
+
+    Once ``stop`` is set, every answer is the last one of its connection: from the same moment on from which probes say
+    that the process is being stopped.
+    """
 
     def __init__(
-        self, application: Application, *, most: int, most_of_address: int, proxies: Addresses, refusals: Refusals
+        self,
+        application: Application,
+        *,
+        most: int,
+        most_of_address: int,
+        proxies: Addresses,
+        refusals: Refusals,
+        stop: asyncio.Event | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.cached = getattr(application, "cached", None)
         self.date = b""
-        self.is_leaving = False  # every answer is the last one of its connection
+        self._stop = stop or asyncio.Event()
         self._application = application
         self._most = most
         self._most_of_address = min(most_of_address or most, most)
@@ -86,6 +97,10 @@ class Door:
         self._listener: socket.socket | None = None
         self._keeping: asyncio.Task[None] | None = None
 
+    @property
+    def is_leaving(self) -> bool:
+        return self._stop.is_set()
+
     def open(self, listener: socket.socket) -> None:
         listener.setblocking(False)
         self._listener = listener
@@ -96,7 +111,7 @@ class Door:
 
     async def close(self, *, seconds: float) -> None:
         """Lets nobody in any more, and waits for those inside; after so many seconds they are sent away."""
-        self.is_leaving = True
+        self._stop.set()
         if self._listener is not None:
             self.loop.remove_reader(self._listener.fileno())
             _turn_deaf(self._listener)
@@ -223,6 +238,7 @@ class Door:
 
     def entered(self, connection: HttpProtocol) -> None:
         self._connections.add(connection)
+        metrics.HTTP_CONNECTIONS.set(len(self._connections))
 
     def left(self, connection: HttpProtocol) -> None:
         """Does nothing for one who has left before."""
@@ -230,6 +246,7 @@ class Door:
             return
         connection.has_left = True
         self._connections.discard(connection)
+        metrics.HTTP_CONNECTIONS.set(len(self._connections))
         self._inside -= 1
         self._of_address[connection.counted] -= 1
         if not self._of_address[connection.counted]:
@@ -254,7 +271,6 @@ class Door:
             now = self.loop.time()
             for connection in [each for each in self._connections if each.due <= now]:
                 connection.overdue(now)
-            metrics.HTTP_CONNECTIONS.set(len(self._connections))
 
     def _tell_date(self) -> None:
         self.date = b"date: " + formatdate(time.time(), usegmt=True).encode() + b"\r\n"
