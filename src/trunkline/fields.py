@@ -11,7 +11,7 @@ MOMENT = "2026-04-19T14:30:00Z"
 
 AccountId = Annotated[str, Meta(description="The account's id.", examples=["7"])]
 ActivationId = Annotated[str, Meta(description="The lease's id.", examples=["10000001"])]
-At = Annotated[str, Meta(description="When it happened.", examples=["2026-04-19T14:30:00Z"])]
+At = Annotated[str, Meta(description="When it happened.", examples=[MOMENT])]
 Country = Annotated[str, Meta(description="ISO 3166-1 alpha-2, in lower case.", examples=["us"])]
 CreatedAt = Annotated[str, Meta(description="When it was made.", examples=[MOMENT])]
 Currency = Annotated[str, Meta(description="ISO 4217.", examples=["USD"])]

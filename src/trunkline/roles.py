@@ -200,7 +200,6 @@ async def serve(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    ignore_signals()  # whoever is impatient now does not change how it ends
 
 
 def end_on_signals(stop: asyncio.Event) -> None:
@@ -215,7 +214,7 @@ def end_on_signals(stop: asyncio.Event) -> None:
 
 
 def ignore_signals() -> None:
-    """From here on being told again to end changes nothing: not the exit code either."""
+    """Once a process has come to its end: being told again changes nothing, not the exit code either."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

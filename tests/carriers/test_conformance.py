@@ -168,5 +168,7 @@ def test_values_come_from_variables_as_well_as_from_a_file(kind: str) -> None:
 def test_a_kind_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(OperatorError, match=r"its kind is .*smpp.*, not 'pigeon'"):
         made("smpp", {"kind": "pigeon"})
+    with pytest.raises(OperatorError, match=r"its kind is .*smpp.*, not \['smpp'\]"):
+        made("smpp", {"kind": ["smpp"]})
     with pytest.raises(OperatorError, match="lacks a kind"):
         made("smpp", {"url": "x"})

@@ -8,9 +8,8 @@ import pytest
 from tests.carriers.smpp_peer import Inbox, Smsc, needs_node, running
 from tests.database_line import Line
 from tests.house import NORTH, House, opened
-from tests.monitoring.watching import later, link, look, watched
+from tests.monitoring.watching import OPERATOR, announced, later, link, look, watched
 
-from trunkline.audit.acts import Actor
 from trunkline.carriers import links
 from trunkline.carriers.carrier import Carrier
 from trunkline.carriers.smpp.carrier import SmppCarrier
@@ -304,25 +303,13 @@ async def test_what_the_operator_closed_stays_closed_while_the_same_outage_lasts
         await look(house)
         await watched(house, 70)
         [incident] = await told(house)
-        await incidents.close(
-            house.platform.database, Actor("operator:test"), incident.incident_id, "Known: north is being moved."
-        )
+        await incidents.close(house.platform.database, OPERATOR, incident.incident_id, "Known: north is being moved.")
         await watched(house, 100)
         assert len(await told(house)) == 1
 
 
 async def test_the_operators_incident_is_not_closed_when_all_is_well(house: House) -> None:
-    number = (
-        await incidents.begin(
-            house.platform.database,
-            Actor("operator:test"),
-            "Slow",
-            "We look.",
-            components=["api"],
-            known=["api"],
-            impact="minor",
-        )
-    ).incident_id
+    number = await announced(house)
     await look(house)
     await watched(house, 100)
     assert (await incidents.find_one(house.platform.database, number)).closed_at is None

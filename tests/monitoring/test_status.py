@@ -12,9 +12,8 @@ import pytest_asyncio
 from tests.conftest import Serve
 from tests.database_line import Line
 from tests.house import NORTH, House, data, opened
-from tests.monitoring.watching import later, link, look, watched
+from tests.monitoring.watching import OPERATOR, announced, later, link, look, watched
 
-from trunkline.audit.acts import Actor
 from trunkline.monitoring import incidents, page
 from trunkline.storage.database import SERVING
 from trunkline.surfaces import BASE
@@ -166,15 +165,7 @@ async def test_what_is_out_decides_the_indicator(house: House) -> None:
     await watched(house, 10)
     await house.platform.database.execute("UPDATE component SET state = 'degraded_performance' WHERE name = 'webhooks'")
     assert await everybody.status(lambda status: status["status"]["indicator"] == "minor")
-    await incidents.begin(
-        house.platform.database,
-        Actor("operator:test"),
-        "All slow",
-        "We look.",
-        components=["api"],
-        known=["api"],
-        impact="critical",
-    )
+    await announced(house, "All slow", impact="critical")
     status = await everybody.status(lambda status: status["status"]["indicator"] == "critical")
     assert status["incidents"][0]["title"] == "All slow"
 
@@ -183,14 +174,10 @@ async def test_open_incidents_come_first_and_old_ones_not_at_all(house: House) -
     database = house.platform.database
     numbers = {}
     for title in ("old", "recent", "open"):
-        numbers[title] = (
-            await incidents.begin(
-                database, Actor("operator:test"), title, "First.", components=["api"], known=["api"], impact="minor"
-            )
-        ).incident_id
-        await incidents.tell(database, Actor("operator:test"), numbers[title], "Second.", "identified")
+        numbers[title] = await announced(house, title, "First.")
+        await incidents.tell(database, OPERATOR, numbers[title], "Second.", "identified")
         if title != "open":
-            await incidents.close(database, Actor("operator:test"), numbers[title], "Third.")
+            await incidents.close(database, OPERATOR, numbers[title], "Third.")
     await database.execute("UPDATE incident SET closed_at = now() - interval '15 days' WHERE title = 'old'")
     await database.execute("UPDATE incident SET opened_at = now() - interval '3 days' WHERE title = 'open'")
     told = (await Public(house).status())["incidents"]
@@ -232,30 +219,10 @@ async def test_the_summary_is_what_a_monitor_of_statuspage_expects(house: House)
     await link(house, "up", "simulated")
     await look(house)
     await watched(house, 70)
-    number = (
-        await incidents.begin(
-            house.platform.database,
-            Actor("operator:test"),
-            "Slow",
-            "We look.",
-            components=["api"],
-            known=["api"],
-            impact="minor",
-        )
-    ).incident_id
-    await incidents.tell(house.platform.database, Actor("operator:test"), number, "Mended.", "monitoring")
-    closed = (
-        await incidents.begin(
-            house.platform.database,
-            Actor("operator:test"),
-            "Over",
-            "We look.",
-            components=["api"],
-            known=["api"],
-            impact="minor",
-        )
-    ).incident_id
-    await incidents.close(house.platform.database, Actor("operator:test"), closed, "Over.")
+    number = await announced(house)
+    await incidents.tell(house.platform.database, OPERATOR, number, "Mended.", "monitoring")
+    closed = await announced(house, "Over")
+    await incidents.close(house.platform.database, OPERATOR, closed, "Over.")
     answer = await Public(house).get("/status/summary.json")
     assert answer.headers["content-type"] == "application/json"
     summary = answer.json()

@@ -6,9 +6,13 @@ from typing import Any
 
 from tests.house import House
 
+from trunkline.audit.acts import Actor
 from trunkline.carriers import links
-from trunkline.monitoring import health
+from trunkline.monitoring import health, incidents
+from trunkline.monitoring.components import Impact
 from trunkline.storage.queries import bind
+
+OPERATOR = Actor("operator:test")
 
 
 async def look(house: House, **more: Any) -> bool:
@@ -31,6 +35,14 @@ async def watched(house: House, seconds: float) -> None:
     for _ in range(steps):
         await later(house, seconds / steps)
         assert await look(house)
+
+
+async def announced(house: House, title: str = "Slow", text: str = "We look.", impact: Impact = "minor") -> int:
+    """An incident of the operator's; its id."""
+    begun = await incidents.begin(
+        house.platform.database, OPERATOR, title, text, components=["api"], known=["api"], impact=impact
+    )
+    return begun.incident_id
 
 
 async def link(house: House, state: str, carrier: str = "north") -> None:

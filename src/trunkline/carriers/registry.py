@@ -79,7 +79,7 @@ def _made(name: str, table: dict[str, Any], usual: Terms) -> tuple[Carrier, Term
     kind = table.pop("kind", None)
     if SIMULATED in (name, kind):
         raise _refused(name, "the simulated network is always there, as 'simulated' alone")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise _refused(name, f"its kind is {', '.join(KINDS)}, not {kind!r}" if kind else "it lacks a kind")
     options = KINDS[kind].options
     known = (*options.__struct_fields__, *_Lease.__struct_fields__)

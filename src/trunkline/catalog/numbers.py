@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from typing import Any
 
 import asyncpg
 
@@ -150,6 +151,12 @@ async def import_rows(
     except _Known as refused:
         return refused.rows
     return known
+
+
+async def listing(connection: Querier, *, carrier: str | None, country: str | None, limit: int) -> list[dict[str, Any]]:
+    """Numbers in the order of their import, each with its live leases, and with the reason where it is frozen."""
+    where = {"carrier": carrier, "country": country.lower() if country else None}
+    return [dict(row) for row in await connection.fetch(*bind(SQL.numbers, after=0, limit=limit, **where))]
 
 
 async def freeze(connection: Querier, e164: str, reason: str) -> int:

@@ -74,7 +74,7 @@ def _run_and_read(settings: Config) -> Iterator[tuple[pathlib.Path, int]]:
         yield folder, os.R_OK | os.X_OK
     yield pathlib.Path(str(trunkline.__file__)), os.R_OK
     for carrier in settings.carriers.values():
-        if "tls_ca" in carrier:
+        if carrier.get("tls_ca"):
             yield pathlib.Path(str(carrier["tls_ca"])), os.R_OK
 
 

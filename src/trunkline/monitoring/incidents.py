@@ -3,8 +3,8 @@
 import dataclasses
 import datetime
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from trunkline.audit import acts
 from trunkline.audit.acts import Actor
@@ -98,8 +98,10 @@ async def begin(
             text=text,
         )
     )
+    begun = await find_one(connection, number)
     what = {"title": title, "impact": impact, "components": chosen}
-    return await _told(connection, actor, "incident.opened", number, what)
+    await acts.record(connection, actor, "incident.opened", f"incident:{number}", what)
+    return begun
 
 
 async def tell(connection: Querier, actor: Actor, incident_id: int, text: str, state: Stage | None) -> Incident:
@@ -108,7 +110,9 @@ async def tell(connection: Querier, actor: Actor, incident_id: int, text: str, s
     if await connection.fetchval(*bind(SQL.update_incident, incident=incident_id, state=state, text=text)) is None:
         await _not_open(connection, incident_id)
     told = await find_one(connection, incident_id)
-    return await _told(connection, actor, "incident.updated", incident_id, {"state": told.state, "text": text})
+    what = {"state": told.state, "text": text}
+    await acts.record(connection, actor, "incident.updated", f"incident:{incident_id}", what)
+    return told
 
 
 async def close(connection: Querier, actor: Actor, incident_id: int, text: str) -> Incident:
@@ -116,11 +120,7 @@ async def close(connection: Querier, actor: Actor, incident_id: int, text: str) 
     _check(text, "text", LONGEST_TEXT, lines=True)
     if await connection.fetchval(SQL.close_incident, incident_id, text) is None:
         await _not_open(connection, incident_id)
-    return await _told(connection, actor, "incident.closed", incident_id, {"text": text})
-
-
-async def _told(connection: Querier, actor: Actor, action: str, incident_id: int, what: Mapping[str, Any]) -> Incident:
-    await acts.record(connection, actor, action, f"incident:{incident_id}", what)
+    await acts.record(connection, actor, "incident.closed", f"incident:{incident_id}", {"text": text})
     return await find_one(connection, incident_id)
 
 

@@ -39,11 +39,11 @@ class SmppOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froz
 
     def __post_init__(self) -> None:
         try:
-            known = self.host and self.port
+            leads_somewhere = bool(self.host and self.port)
             self.host.encode("idna")
         except (ValueError, KeyError):  # whose words may hold the secret
-            known = ""
-        if not known:
+            leads_somewhere = False
+        if not leads_somewhere:
             raise ValueError("the url of an SMPP link is smpp://user:secret@host:port or smpps://…")
         _data_codings(self.alphabets)
         for name in ("system_id", "password", "system_type", "address_range"):

@@ -7,7 +7,6 @@ from typing import BinaryIO
 import click
 
 from trunkline import tables
-from trunkline.accounts.policy import check_reason
 from trunkline.activations import freezing
 from trunkline.catalog import numbers as pool
 from trunkline.catalog.countries import countries
@@ -17,7 +16,6 @@ from trunkline.cli.operator import moving_numbers
 from trunkline.cli.terminal import say
 from trunkline.errors import OperatorError
 from trunkline.phone import parse_e164
-from trunkline.storage.queries import bind
 
 SHOWN_BAD_ROWS = 50
 
@@ -95,12 +93,10 @@ async def list_(
 ) -> None:
     """Show numbers with the leases that are live on each."""
     async with opened(data_dir) as (_, built):
-        rows = await built.database.fetch(
-            *bind(pool.SQL.numbers, after=0, carrier=carrier, country=country.lower() if country else None, limit=limit)
-        )
+        rows = await pool.listing(built.database, carrier=carrier, country=country, limit=limit)
         configured = set(built.registry.carriers)
     if as_json:
-        answer(True, {"numbers": [dict(row) | {"configured": row["carrier"] in configured} for row in rows]}, "")
+        answer(True, {"numbers": [row | {"configured": row["carrier"] in configured} for row in rows]}, "")
         return
     if not rows:
         say("no numbers; import some with: trunkline numbers import FILE.csv --carrier NAME")
@@ -121,7 +117,6 @@ async def list_(
 async def freeze(number: str, reason: str, as_json: bool, data_dir: pathlib.Path | None) -> None:
     """Take a number off the shelf, and end its leases now: those without a text are refunded in full."""
     e164 = parse_e164(number)
-    check_reason(reason)
     async with opened(data_dir) as (_, built):
         ended = await built.database.transact(
             lambda connection: freezing.freeze_number(connection, operator(), e164, reason)
