@@ -33,6 +33,8 @@ from trunkline.surfaces.http.application import Application
 from trunkline.surfaces.http.route import Route
 from trunkline.surfaces.http.strangers import Strangers
 from trunkline.surfaces.http.surface import Surface
+from trunkline.verify import checking
+from trunkline.verify.sender import Sender
 
 UNLIMITED = 10_000_000
 NORTH = {
@@ -149,6 +151,7 @@ class House:
     api: Application
     surfaces: Sequence[Surface]
     pushed: Push
+    sender: Sender
 
     @property
     def routes(self) -> list[Route]:
@@ -188,6 +191,25 @@ class House:
         """Lets the simulated network send what is due to leases of magic services; how many texts that was."""
         return await simulator.send_due(self.platform.database, self.platform.inbox.put)
 
+    async def codes_go_out(self) -> int:
+        """Lets the codes that wait be sent, and their receipts come; how many texts were submitted."""
+        sent = 0
+        while claimed := await self.sender.claim():
+            sent += claimed
+            await self.sender.settle()
+        await self.receipts_come()
+        return sent
+
+    async def receipts_come(self) -> None:
+        """Lets the simulated network tell its receipts, whenever they are due."""
+        database = self.platform.database
+        await database.execute("UPDATE simulated_receipt SET due_at = least(due_at, now())")
+        told = asyncio.ensure_future(simulator.report_due(database, self.sender.report))
+        while not told.done():
+            await self.sender.write()
+            await asyncio.sleep(0)
+        await told
+
     async def later(self, seconds: float) -> None:
         """Lets time pass for leases, planned texts and resting numbers; what is due by then expires."""
         database = self.platform.database
@@ -213,9 +235,21 @@ class House:
         await database.execute(
             "UPDATE finished_part SET finished_at = finished_at - $1::interval", datetime.timedelta(seconds=seconds)
         )
+        await database.execute(
+            "UPDATE verification SET created_at = created_at - $1::interval, expires_at = expires_at - $1,"
+            " resend_at = resend_at - $1, failed_at = failed_at - $1",
+            datetime.timedelta(seconds=seconds),
+        )
+        await database.execute(
+            "UPDATE verification_send SET created_at = created_at - $1::interval, next_at = next_at - $1,"
+            " deadline = deadline - $1, submitted_at = submitted_at - $1",
+            datetime.timedelta(seconds=seconds),
+        )
+        await database.execute("UPDATE verify_traffic SET began = began - $1::interval", datetime.timedelta(seconds=seconds))
         await database.execute("UPDATE text_key SET day = day - $1::integer", int(seconds // 86_400))
         await self.platform.inbox.give_incomplete()
         await sweeper.expire_due(database)
+        await checking.expire_due(database)
         await erasure.erase_due(database, self.platform.inbox.secret)
         self.pushed.live.told(None)  # no event tells of time that is set back
 
@@ -258,7 +292,15 @@ async def _house(loaded: config.Config, data_dir: pathlib.Path, strangers: Stran
         )
         tail = asyncio.create_task(pushed.tail.run())
         try:
-            yield House(platform, api, surfaces, pushed)
+            carriers = platform.registry.carriers
+            sender = Sender(
+                platform.database,
+                carriers,
+                lambda name: carriers[name].health(),
+                platform.verify.seals,
+                route_seconds=platform.verify.options.route_seconds,
+            )
+            yield House(platform, api, surfaces, pushed, sender)
         finally:
             tail.cancel()
             await asyncio.gather(tail, return_exceptions=True)

@@ -23,6 +23,10 @@ from trunkline.events import tail as outbox
 from trunkline.storage import embedded, first_contact
 from trunkline.storage.database import SERVING, Budget, Database
 from trunkline.storage.migrate import migrate
+from trunkline.verify import passcodes
+from trunkline.verify.passcodes import Seals
+from trunkline.verify.policy import VerifyPolicy
+from trunkline.verify.routes import Routes
 
 VERSION = "0.1.0"
 SEED_LOCK = 0x73656564
@@ -37,6 +41,7 @@ class Platform:
     catalog: Catalog
     registry: Registry
     inbox: Inbox
+    verify: VerifyPolicy
 
 
 @contextlib.asynccontextmanager
@@ -75,7 +80,13 @@ async def platform(
                 part_wait_seconds=config.inbox.part_wait_seconds,
                 secret=await asyncio.to_thread(repeats.read_secret, config.inbox.secret_path(data_dir)),
             )
-            yield Platform(database, catalog, everyone, inbox)
+            everyone.simulated.connect(database, inbox.put)
+            verifying = VerifyPolicy(
+                config.verify,
+                Seals(await asyncio.to_thread(passcodes.read_secret, config.verify.secret_path(data_dir))),
+                Routes(config.verify.routes, everyone.carriers, config.verify.sender),
+            )
+            yield Platform(database, catalog, everyone, inbox, verifying)
         except asyncpg.InsufficientPrivilegeError as error:
             raise OperatorError(f"The role of the database URL lacks rights: {error}. {first_contact.OWN}") from error
         finally:

@@ -36,6 +36,8 @@ from trunkline.surfaces.api import statement as statement_api
 from trunkline.surfaces.api import stats as stats_api
 from trunkline.surfaces.api import status as status_api
 from trunkline.surfaces.api import usage as usage_api
+from trunkline.surfaces.api import verifications as verifications_api
+from trunkline.surfaces.api import verify_profiles as verify_profiles_api
 from trunkline.surfaces.api import webhooks as webhooks_api
 from trunkline.surfaces.api.openapi import document as openapi
 from trunkline.surfaces.callbacks import StripeEvents
@@ -153,6 +155,8 @@ def _api(config: Config, built: Platform, pushed: Push, board: Board, checkout: 
         *stats_api.routes(database=built.database, catalog=built.catalog),
         *status_api.Status(board).routes(),
         *usage_api.Usage().routes(),
+        *verifications_api.Verifications(built.verify).routes(),
+        *verify_profiles_api.Profiles().routes(),
     ]
 
 

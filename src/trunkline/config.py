@@ -26,6 +26,7 @@ from trunkline.ledger.options import MoneyOptions, StripeOptions
 from trunkline.logs import LogOptions
 from trunkline.monitoring.options import StatusOptions
 from trunkline.surfaces.http.options import ServerOptions
+from trunkline.verify.options import VerifyOptions
 
 PREFIX = "TRUNKLINE_"
 
@@ -48,6 +49,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     retention: RetentionOptions
     inbox: InboxOptions
     audit: AuditOptions
+    verify: VerifyOptions
     carriers: dict[str, dict[str, Any]]  # as they were read: each kind reads its own
 
     def directory(self, override: str | None = None) -> pathlib.Path:

@@ -31,6 +31,7 @@ LastDay = Annotated[str, Meta(description="The last day. Default: today.")]
 PhoneNumber = Annotated[str, Meta(description="E.164, with `+`.", examples=["+14155550123"])]
 Service = Annotated[str, Meta(description="The service's slug.", examples=["whatsapp"])]
 Slug = Annotated[str, Meta(description="The name to use in requests.", examples=["whatsapp"])]
+VerificationId = Annotated[str, Meta(description="The verification's id.", examples=["ver_20000001"])]
 WebhookId = Annotated[str, Meta(description="The webhook's id.", examples=["1001"])]
 
 IN_PATHS: dict[str, Any] = {  # what stands between braces in the path of a route
@@ -38,5 +39,6 @@ IN_PATHS: dict[str, Any] = {  # what stands between braces in the path of a rout
     "deposit_id": DepositId,
     "key_id": KeyId,
     "slug": Slug,
+    "verification_id": VerificationId,
     "webhook_id": WebhookId,
 }

@@ -7,7 +7,7 @@ import logging
 import pathlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
 from trunkline import app, asgi, egress
@@ -19,13 +19,14 @@ from trunkline.app import VERSION, Platform
 from trunkline.asgi import Push
 from trunkline.audit import chain
 from trunkline.carriers import links
-from trunkline.carriers.carrier import SIMULATED, Carrier, Deliver, DeliveryReceipt
+from trunkline.carriers.carrier import Carrier, Deliver, Report
 from trunkline.carriers.ownership import Ownership
 from trunkline.carriers.simulated import carrier as simulator
 from trunkline.catalog import moving
 from trunkline.config import Config
 from trunkline.errors import OperatorError
 from trunkline.events.fan_out import FanOut
+from trunkline.events.tail import Event, Gap
 from trunkline.events.webhooks.delivery import Dispatcher
 from trunkline.ledger import deposits
 from trunkline.monitoring import health
@@ -37,6 +38,8 @@ from trunkline.surfaces.http.door import Door, raise_file_limit
 from trunkline.surfaces.http.probes import Probes
 from trunkline.surfaces.http.strangers import Strangers
 from trunkline.surfaces.http.surface import Surface
+from trunkline.verify import checking
+from trunkline.verify.sender import Sender
 
 RESTART_SECONDS = 5
 SIGNALS = (signal.SIGTERM, signal.SIGINT)  # that end a process in order
@@ -78,11 +81,10 @@ def probes(
     config: Config,
     built: Platform,
     pushed: Push,
-    role: Role,
     folder: pathlib.Path | None,
     stop: asyncio.Event | None = None,
 ) -> Probes:
-    behind = pushed.tail.behind_seconds if role != "carrier" else None
+    behind = pushed.tail.behind_seconds
     gauges = Gauges(built.database, built.inbox, pushed.live, list(built.registry.carriers.values()), behind)
     return Probes(
         ping=built.database.ping,
@@ -106,6 +108,34 @@ def probes_alone(config: Config, built: Platform, asked: Probes) -> Application:
         files={},
         probes=asked,
     )
+
+
+def carrying(built: Platform, pushed: Push) -> list[asyncio.Task[None]]:
+    """The links of the carriers, and what is sent over them."""
+    carriers, network = built.registry.carriers, built.registry.simulated
+    owners = {name: Ownership(each, built.database.alone) for name, each in carriers.items() if each is not network}
+    sender = Sender(
+        built.database,
+        carriers,
+        lambda name: (owners.get(name) or carriers[name]).health(),
+        built.verify.seals,
+        route_seconds=built.verify.options.route_seconds,
+    )
+
+    def told(news: Sequence[Event] | Gap) -> None:
+        if isinstance(news, Gap) or any(event.type == "verification.started" for event in news):
+            sender.news()
+
+    pushed.tail.follow(told)
+    return [
+        *(
+            asyncio.create_task(_keep_running(owner, carriers[name], built.inbox.put, sender.report))
+            for name, owner in owners.items()
+        ),
+        asyncio.create_task(links.watch(built.database, [network, *owners.values()])),
+        asyncio.create_task(simulator.send(built.database, built.inbox.put, sender.report)),
+        asyncio.create_task(sender.run()),
+    ]
 
 
 def dispatcher(config: Config, built: Platform) -> Dispatcher:
@@ -146,28 +176,18 @@ async def serve(
     async with app.platform(config, data_dir) as built:
         warn_of_root(still_root)
         pushed = asgi.push(config, built)
-        asked = probes(config, built, pushed, role, metrics_folder, stop)
+        asked = probes(config, built, pushed, metrics_folder, stop)
         tasks = [asyncio.create_task(asked.exposition.run())]
         if role in ("all", "carrier"):
-            simulated = built.registry.carriers[SIMULATED]
-            owners = [
-                Ownership(carrier, built.database.alone)
-                for carrier in built.registry.carriers.values()
-                if carrier is not simulated
-            ]
-            tasks += [
-                asyncio.create_task(_keep_running(owner, built.registry.carriers[owner.name], built.inbox.put))
-                for owner in owners
-            ]
-            tasks.append(asyncio.create_task(links.watch(built.database, [simulated, *owners])))
+            tasks += carrying(built, pushed)
             await _name_stranded(built)
-            tasks.append(asyncio.create_task(simulator.send(built.database, built.inbox.put)))
         if role in ("all", "worker"):
             kept = config.retention
             keep = sweeper.Keep(kept.test_days, kept.label_days, kept.warn_gigabytes * 1e9)
             tasks.append(asyncio.create_task(sweeper.sweep(built.database, built.inbox, keep)))
             tasks.append(asyncio.create_task(deposits.sweep(built.database)))
             tasks.append(asyncio.create_task(outcomes.sweep(built.database)))
+            tasks.append(asyncio.create_task(checking.sweep(built.database)))
             tasks.append(asyncio.create_task(health.watch(built.database, built.registry)))
             key_file, heads_file = config.audit.key_path(data_dir), config.audit.heads_path(data_dir)
             linking = chain.keep(built.database, key_file, heads_file, export_seconds=config.audit.export_seconds)
@@ -177,8 +197,7 @@ async def serve(
             fan_out = FanOut(built.database, sending.planned, keep_days=config.events.days)
             pushed.tail.follow(fan_out.told)
             tasks.append(asyncio.create_task(fan_out.run()))
-        if role != "carrier":
-            tasks.append(asyncio.create_task(pushed.tail.run()))
+        tasks.append(asyncio.create_task(pushed.tail.run()))
         try:
             if listener is not None and role in ("carrier", "worker"):
                 _settle_down()
@@ -288,15 +307,8 @@ async def _name_stranded(built: Platform) -> None:
         )
 
 
-async def _keep_running(owner: Ownership, carrier: Carrier, deliver: Deliver) -> None:
+async def _keep_running(owner: Ownership, carrier: Carrier, deliver: Deliver, report: Report) -> None:
     """A carrier that fails is started again; its neighbours do not notice."""
-
-    def report(receipt: DeliveryReceipt) -> "asyncio.Future[None]":
-        log.info("%s: message %s is %s", receipt.carrier, receipt.message_id, receipt.state)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
-
     while True:
         try:
             await owner.run(lambda: carrier.run(deliver, report))

@@ -38,6 +38,17 @@ CREATE TYPE public.key_mode AS ENUM (
     'test'
 );
 
+CREATE TYPE public.send_state AS ENUM (
+    'queued',
+    'submitting',
+    'sent',
+    'delivered',
+    'undelivered',
+    'unknown',
+    'refused',
+    'dropped'
+);
+
 CREATE TYPE public.transfer_kind AS ENUM (
     'credit',
     'hold',
@@ -61,6 +72,15 @@ CREATE TYPE public.used AS (
 	micros bigint
 );
 
+CREATE TYPE public.verification_state AS ENUM (
+    'pending',
+    'approved',
+    'failed',
+    'expired',
+    'cancelled',
+    'blocked'
+);
+
 CREATE FUNCTION public.assemble(p_carrier text, p_sender text, p_recipient text, p_kind text, p_reference integer, p_total smallint, p_number smallint, p_alphabet text, p_payload bytea, p_key bigint, p_telling boolean, p_known bytea[]) RETURNS TABLE(number smallint, alphabet text, payload bytea, key_id bigint, key bytea, began_at timestamp with time zone)
     LANGUAGE plpgsql;
 
@@ -68,6 +88,57 @@ CREATE FUNCTION public.await_link() RETURNS trigger
     LANGUAGE plpgsql;
 
 CREATE FUNCTION public.await_turn(p_countries text[], p_services text[]) RETURNS text[]
+    LANGUAGE plpgsql;
+
+CREATE TABLE public.verification (
+    verification_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    key_id bigint NOT NULL,
+    test boolean NOT NULL,
+    profile text NOT NULL,
+    e164 text NOT NULL,
+    country text NOT NULL,
+    prefix text NOT NULL,
+    address cidr,
+    state public.verification_state DEFAULT 'pending'::public.verification_state NOT NULL,
+    mac bytea,
+    sealed bytea,
+    locale text,
+    template text,
+    digits smallint,
+    bound boolean DEFAULT false NOT NULL,
+    checks_left smallint NOT NULL,
+    sends_left smallint NOT NULL,
+    failed smallint DEFAULT 0 NOT NULL,
+    failed_at timestamp with time zone,
+    charge text NOT NULL,
+    cost_micros bigint NOT NULL,
+    held_micros bigint DEFAULT 0 NOT NULL,
+    captured_micros bigint DEFAULT 0 NOT NULL,
+    released_micros bigint DEFAULT 0 NOT NULL,
+    currency text NOT NULL,
+    metadata jsonb,
+    decisions jsonb,
+    day date DEFAULT ((now() AT TIME ZONE 'UTC'::text))::date NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    resend_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT verification_charge_check CHECK ((charge = ANY (ARRAY['approved'::text, 'sent'::text]))),
+    CONSTRAINT verification_checks_left_check CHECK ((checks_left >= 0)),
+    CONSTRAINT verification_cost_micros_check CHECK ((cost_micros >= 0)),
+    CONSTRAINT verification_e164_check CHECK ((e164 ~ '^\+[1-9][0-9]{6,14}$'::text)),
+    CONSTRAINT verification_ends CHECK (((ended_at IS NOT NULL) = (state <> 'pending'::public.verification_state))),
+    CONSTRAINT verification_mac_check CHECK ((length(mac) = 32)),
+    CONSTRAINT verification_money CHECK (((captured_micros + released_micros) <= held_micros)),
+    CONSTRAINT verification_secret CHECK (((state = 'pending'::public.verification_state) OR ((mac IS NULL) AND (sealed IS NULL)))),
+    CONSTRAINT verification_sends_left_check CHECK ((sends_left >= 0))
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE public.verification IS 'A code sent to a phone number. pending → approved, failed, expired or cancelled; blocked by the guard from the start.';
+
+CREATE FUNCTION public.cancel_verification(p_account bigint, p_test boolean, p_verification bigint, OUT problem text, OUT one public.verification) RETURNS record
     LANGUAGE plpgsql;
 
 CREATE TABLE public.account (
@@ -120,6 +191,12 @@ CREATE FUNCTION public.capped_because(p_account public.account, p_max_active int
 CREATE FUNCTION public.change_of(p_book public.book, p_debit public.book, p_credit public.book, p_micros bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE;
 
+CREATE FUNCTION public.check_verification(p_account bigint, p_test boolean, p_verification bigint, p_mac bytea, p_most_failed integer, OUT problem text, OUT retry_at timestamp with time zone, OUT one public.verification) RETURNS record
+    LANGUAGE plpgsql;
+
+CREATE FUNCTION public.claim_sends(p_carriers text[], p_limit integer) RETURNS TABLE(send_id bigint, lease integer, carrier text, sender text, e164 text, sealed bytea, verification_id bigint, seconds_left double precision, has_others boolean)
+    LANGUAGE sql;
+
 CREATE FUNCTION public.close_assembly(p_assembly bigint) RETURNS void
     LANGUAGE sql;
 
@@ -154,7 +231,13 @@ COMMENT ON TABLE public.event IS 'The transactional outbox, partitioned by day: 
 CREATE FUNCTION public.count_outcomes(p_events public.event[]) RETURNS void
     LANGUAGE sql;
 
+CREATE FUNCTION public.count_traffic(p_verifications bigint[], p_starts integer, p_blocked integer, p_decided integer, p_approved integer, p_micros bigint) RETURNS void
+    LANGUAGE sql;
+
 CREATE FUNCTION public.count_usage(p_used public.used[]) RETURNS void
+    LANGUAGE sql;
+
+CREATE FUNCTION public.count_verify_usage(p_made public.verification, p_micros bigint) RETURNS void
     LANGUAGE sql;
 
 CREATE FUNCTION public.disable_failing(p_endpoint bigint, p_reason text, p_after double precision) RETURNS boolean
@@ -172,13 +255,25 @@ CREATE FUNCTION public.end_at_once(p_activations bigint[]) RETURNS integer
 CREATE FUNCTION public.end_proofs_of_other_domains() RETURNS trigger
     LANGUAGE plpgsql;
 
+CREATE FUNCTION public.end_verifications(p_verifications bigint[], p_state public.verification_state) RETURNS void
+    LANGUAGE plpgsql;
+
 CREATE FUNCTION public.endpoints_waited_for() RETURNS TABLE(endpoint_id bigint, next_at timestamp with time zone)
     LANGUAGE sql STABLE;
 
 CREATE FUNCTION public.expire_due(p_limit integer) RETURNS integer
     LANGUAGE plpgsql;
 
+CREATE FUNCTION public.expire_verifications(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql;
+
 CREATE FUNCTION public.fail_waiting(p_endpoint bigint, p_most integer) RETURNS bigint
+    LANGUAGE sql;
+
+CREATE FUNCTION public.failures_of(p_account bigint, p_test boolean, p_e164 text) RETURNS TABLE(failed smallint, failed_at timestamp with time zone)
+    LANGUAGE sql STABLE;
+
+CREATE FUNCTION public.fall_back(p_sends bigint[]) RETURNS integer
     LANGUAGE sql;
 
 CREATE FUNCTION public.fan_out(p_limit integer, OUT taken integer, OUT endpoints bigint[], OUT more boolean) RETURNS record
@@ -254,7 +349,13 @@ CREATE FUNCTION public.fresh_stripes(p_service integer, p_shelf integer) RETURNS
 CREATE FUNCTION public.has_stock(p_service integer, p_shelves integer[]) RETURNS boolean
     LANGUAGE sql STABLE;
 
+CREATE FUNCTION public.hold_for_verification(p_made public.verification, p_send smallint) RETURNS void
+    LANGUAGE plpgsql;
+
 CREATE FUNCTION public.incomplete_text(p_wait interval) RETURNS TABLE(carrier text, sender text, recipient text, total smallint, number smallint, alphabet text, payload bytea, key_id bigint, key bytea, began_at timestamp with time zone)
+    LANGUAGE plpgsql;
+
+CREATE FUNCTION public.judge_receipts(p_sends bigint[]) RETURNS void
     LANGUAGE plpgsql;
 
 CREATE FUNCTION public.keep_balance() RETURNS trigger
@@ -280,6 +381,9 @@ CREATE FUNCTION public.let_serve(p_role name) RETURNS void
     LANGUAGE plpgsql;
 
 CREATE FUNCTION public.locked_before(p_until timestamp with time zone, p_service integer, p_stripe integer) RETURNS boolean
+    LANGUAGE plpgsql;
+
+CREATE FUNCTION public.look_after_sends(p_claim_seconds double precision, p_route_seconds double precision, p_limit integer) RETURNS integer
     LANGUAGE plpgsql;
 
 CREATE FUNCTION public.move_numbers(p_carrier text, p_e164 text[], p_countries text[], p_operators text[]) RETURNS SETOF text
@@ -321,11 +425,17 @@ CREATE FUNCTION public.price_of(p_service integer, p_country text, p_currency te
 CREATE FUNCTION public.purchase(p_account bigint, p_key bigint, p_test boolean, p_country text, p_service text, p_max_micros bigint, p_operator text, p_ttl_seconds integer, p_sender text, p_contains text, p_labels jsonb, p_dry_run boolean, p_fee_micros bigint, p_carriers text[], p_cancel_waits integer[], p_rests integer[], p_max_active integer, p_per_hour integer, p_floor numeric, p_retain_days integer, p_test_active integer, p_test_any integer, p_test_share numeric, p_test_per_day integer, OUT problem text, OUT facts jsonb, OUT activation_id bigint, OUT e164 text, OUT carrier text, OUT created_at timestamp with time zone, OUT expires_at timestamp with time zone, OUT cancel_after timestamp with time zone, OUT cost_micros bigint) RETURNS record
     LANGUAGE plpgsql;
 
+CREATE FUNCTION public.put_back_sends(p_sends bigint[], p_leases integer[], p_seconds double precision[]) RETURNS void
+    LANGUAGE sql;
+
 CREATE FUNCTION public.receive(p_numbers bigint[], p_activations bigint[], p_carriers text[], p_senders text[], p_recipients text[], p_reasons text[], p_fingerprints bytea[], p_elders bytea[], p_erased bytea[], p_elders_erased bytea[], p_sessions text[], p_identities text[], p_doubtful text[], p_incomplete boolean[], p_sealed bytea[], p_keys bigint[], p_days integer[]) RETURNS TABLE(place bigint, outcome text, activation_id bigint)
     LANGUAGE plpgsql;
 
 CREATE FUNCTION public.record_attempts(p_deliveries bigint[], p_leases integer[], p_succeeded boolean[], p_again_in double precision[], p_pauses double precision[], p_urls text[], p_ages_ms integer[], p_durations_ms integer[], p_statuses smallint[], p_reasons text[], p_addresses text[], p_answers bytea[], p_keys bigint[], p_disable_after double precision, OUT endpoint_id bigint, OUT gone boolean) RETURNS SETOF record
     LANGUAGE sql;
+
+CREATE FUNCTION public.record_sends(p_sends bigint[], p_leases integer[], p_states public.send_state[], p_errors text[], p_names jsonb[]) RETURNS void
+    LANGUAGE plpgsql;
 
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql;
@@ -333,11 +443,20 @@ CREATE FUNCTION public.refuse_change() RETURNS trigger
 CREATE FUNCTION public.remove_numbers(p_e164 text[]) RETURNS TABLE(the_number text, stays text)
     LANGUAGE plpgsql;
 
+CREATE FUNCTION public.resend_verification(p_account bigint, p_test boolean, p_verification bigint, p_pauses integer[], p_in_ten_minutes integer, p_in_a_day integer, OUT problem text, OUT retry_at timestamp with time zone, OUT rule text, OUT recent integer, OUT threshold integer, OUT available_micros bigint, OUT one public.verification) RETURNS record
+    LANGUAGE plpgsql;
+
+CREATE FUNCTION public.sends_to(p_account bigint, p_test boolean, p_e164 text) RETURNS timestamp with time zone[]
+    LANGUAGE sql STABLE;
+
 CREATE FUNCTION public.service_enabled(p_service integer, p_country text) RETURNS boolean
     LANGUAGE sql STABLE;
 
 CREATE FUNCTION public.settle(p_activations bigint[], p_without_text public.activation_state) RETURNS void
     LANGUAGE sql;
+
+CREATE FUNCTION public.settle_verification(p_one public.verification, p_send smallint, p_capture boolean) RETURNS void
+    LANGUAGE plpgsql;
 
 CREATE TABLE public.slot (
     service_id integer NOT NULL,
@@ -358,7 +477,13 @@ CREATE FUNCTION public.slots_of(p_numbers bigint[]) RETURNS SETOF public.slot
 CREATE FUNCTION public.spend_cap_broken(p_account public.account, p_key bigint, p_cost bigint) RETURNS jsonb
     LANGUAGE plpgsql STABLE;
 
+CREATE FUNCTION public.start_verification(p_verification bigint, p_account bigint, p_key bigint, p_test boolean, p_profile text, p_e164 text, p_country text, p_prefix text, p_address cidr, p_blocked boolean, p_mac bytea, p_sealed bytea, p_locale text, p_template text, p_digits smallint, p_bound boolean, p_checks smallint, p_sends smallint, p_charge text, p_cost bigint, p_currency text, p_metadata jsonb, p_decisions jsonb, p_ttl integer, p_resend integer, p_send boolean, p_carrier text, p_sender text, p_others jsonb, p_segments smallint) RETURNS public.verification
+    LANGUAGE plpgsql;
+
 CREATE FUNCTION public.stock_numbers(p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]) RETURNS TABLE(known text, known_carrier text)
+    LANGUAGE plpgsql;
+
+CREATE FUNCTION public.take_early_receipts(p_sends bigint[]) RETURNS void
     LANGUAGE plpgsql;
 
 CREATE FUNCTION public.take_fresh(p_service integer, p_shelf integer, p_stripe integer, p_account bigint, OUT picked public.number, OUT put_aside boolean) RETURNS record
@@ -385,8 +510,14 @@ COMMENT ON TABLE public.assembly_part IS 'A part of it, acknowledged to its carr
 CREATE FUNCTION public.take_parts(p_assembly bigint, p_parts public.assembly_part[]) RETURNS TABLE(number smallint, alphabet text, payload bytea, key_id bigint, key bytea, began_at timestamp with time zone)
     LANGUAGE plpgsql;
 
+CREATE FUNCTION public.take_receipts(p_carriers text[], p_names jsonb[], p_states text[], p_errors text[]) RETURNS void
+    LANGUAGE plpgsql;
+
 CREATE FUNCTION public.take_slots(p_numbers bigint[]) RETURNS public.slot[]
     LANGUAGE plpgsql;
+
+CREATE FUNCTION public.tell_of_verifications(p_verifications bigint[], p_what text) RETURNS void
+    LANGUAGE sql;
 
 CREATE FUNCTION public.test_capped_because(p_account bigint, p_service integer, p_country text, p_stock bigint, p_max_active integer, p_max_any integer, p_share numeric, p_per_day integer, OUT problem text, OUT facts jsonb) RETURNS record
     LANGUAGE plpgsql STABLE;
@@ -400,7 +531,13 @@ CREATE FUNCTION public.texts_of(p_activation bigint) RETURNS jsonb
 CREATE FUNCTION public.too_many_cancels(p_account bigint, p_per_hour integer) RETURNS jsonb
     LANGUAGE sql STABLE;
 
+CREATE FUNCTION public.traffic_of(p_account bigint, p_test boolean, p_profile text, p_country text, p_prefix text) RETURNS jsonb
+    LANGUAGE sql STABLE;
+
 CREATE FUNCTION public.unfreeze_number(p_e164 text) RETURNS SETOF bigint
+    LANGUAGE plpgsql;
+
+CREATE FUNCTION public.verification_facts(p_account bigint, p_key bigint, p_test boolean, p_profile text, p_e164 text, p_country text, p_prefix text, p_address cidr, p_micros bigint, p_address_seconds integer, OUT verification_id bigint, OUT clock timestamp with time zone, OUT frozen_reason text, OUT currency text, OUT available_micros bigint, OUT cost_micros bigint, OUT cap jsonb, OUT is_simulated boolean, OUT sends timestamp with time zone[], OUT failed smallint[], OUT failed_at timestamp with time zone[], OUT starts_of_address timestamp with time zone[], OUT traffic jsonb) RETURNS record
     LANGUAGE plpgsql;
 
 CREATE FUNCTION public.wants(p_types text[], p_type text) RETURNS boolean
@@ -652,6 +789,17 @@ ALTER TABLE public.deposit ALTER COLUMN deposit_id ADD GENERATED ALWAYS AS IDENT
     CACHE 1
 );
 
+CREATE TABLE public.early_receipt (
+    carrier text NOT NULL,
+    name text NOT NULL,
+    names text[] NOT NULL,
+    state text NOT NULL,
+    error text,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.early_receipt IS 'Delivery receipts that came before the answer to their submit.';
+
 CREATE SEQUENCE public.event_number
     START WITH 1
     INCREMENT BY 1
@@ -853,11 +1001,14 @@ CREATE TABLE public.transfer (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     deposit_id bigint,
     act_id bigint,
+    verification_id bigint,
+    send_number smallint,
     CONSTRAINT transfer_act_is_credit CHECK (((act_id IS NULL) OR ((kind = 'credit'::public.transfer_kind) AND (deposit_id IS NULL)))),
     CONSTRAINT transfer_amount_micros_check CHECK ((amount_micros > 0)),
-    CONSTRAINT transfer_cause CHECK (((kind = 'credit'::public.transfer_kind) = (activation_id IS NULL))),
+    CONSTRAINT transfer_cause CHECK ((num_nonnulls(activation_id, verification_id) = ((kind <> 'credit'::public.transfer_kind))::integer)),
     CONSTRAINT transfer_deposit_is_credit CHECK (((deposit_id IS NULL) OR (kind = 'credit'::public.transfer_kind))),
-    CONSTRAINT transfer_moves CHECK ((((kind = 'credit'::public.transfer_kind) AND (debit = 'funding'::public.book) AND (credit = 'available'::public.book)) OR ((kind = 'hold'::public.transfer_kind) AND (debit = 'available'::public.book) AND (credit = 'held'::public.book)) OR ((kind = 'capture'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'revenue'::public.book)) OR ((kind = 'release'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'available'::public.book)) OR ((kind = 'fee'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'revenue'::public.book))))
+    CONSTRAINT transfer_moves CHECK ((((kind = 'credit'::public.transfer_kind) AND (debit = 'funding'::public.book) AND (credit = 'available'::public.book)) OR ((kind = 'hold'::public.transfer_kind) AND (debit = 'available'::public.book) AND (credit = 'held'::public.book)) OR ((kind = 'capture'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'revenue'::public.book)) OR ((kind = 'release'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'available'::public.book)) OR ((kind = 'fee'::public.transfer_kind) AND (debit = 'held'::public.book) AND (credit = 'revenue'::public.book)))),
+    CONSTRAINT transfer_of_a_text CHECK (((send_number IS NULL) OR (verification_id IS NOT NULL)))
 );
 
 COMMENT ON TABLE public.transfer IS 'Double entry, append-only: a row has both sides, so that none is unbalanced.';
@@ -986,6 +1137,15 @@ ALTER TABLE public.shelf ALTER COLUMN shelf_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE public.simulated_receipt (
+    reference text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    state text,
+    told_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.simulated_receipt IS 'The delivery receipt of a text that was sent into the simulated network, until it is told.';
+
 CREATE TABLE public.simulated_text (
     simulated_text_id bigint NOT NULL,
     due_at timestamp with time zone NOT NULL,
@@ -1050,6 +1210,103 @@ CREATE TABLE public.usage (
 WITH (fillfactor='70');
 
 COMMENT ON TABLE public.usage IS 'What was used by day, key, service, country and label, exact to the ledger: written by what moves the money.';
+
+CREATE SEQUENCE public.verification_number
+    START WITH 20000001
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE public.verification_part (
+    carrier text NOT NULL,
+    name text NOT NULL,
+    send_id bigint NOT NULL,
+    parts smallint NOT NULL,
+    state text,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.verification_part IS 'The carrier''s message id of each part that was submitted, by which its delivery receipt is matched.';
+
+CREATE TABLE public.verification_send (
+    send_id bigint NOT NULL,
+    verification_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    e164 text NOT NULL,
+    number smallint NOT NULL,
+    fallback_of bigint,
+    carrier text NOT NULL,
+    sender text NOT NULL,
+    others jsonb DEFAULT '[]'::jsonb NOT NULL,
+    segments smallint NOT NULL,
+    state public.send_state DEFAULT 'queued'::public.send_state NOT NULL,
+    error text,
+    lease integer DEFAULT 0 NOT NULL,
+    attempts smallint DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    deadline timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    submitted_at timestamp with time zone,
+    sent_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT verification_send_ends CHECK (((ended_at IS NOT NULL) = (state = ANY (ARRAY['delivered'::public.send_state, 'undelivered'::public.send_state, 'refused'::public.send_state, 'dropped'::public.send_state]))))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.verification_send IS 'The durable queue of MT texts: a row for each text and route, claimed with a lease.';
+
+ALTER TABLE public.verification_send ALTER COLUMN send_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.verification_send_send_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.verify_profile (
+    profile_id bigint NOT NULL,
+    account_id bigint NOT NULL,
+    slug text NOT NULL,
+    settings jsonb NOT NULL,
+    approved_text text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT verify_profile_slug_check CHECK ((slug ~ '^[a-z0-9][a-z0-9_-]{0,39}$'::text))
+);
+
+COMMENT ON TABLE public.verify_profile IS 'An app''s settings for the codes that it sends, by slug.';
+
+ALTER TABLE public.verify_profile ALTER COLUMN profile_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.verify_profile_profile_id_seq
+    START WITH 1001
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.verify_traffic (
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    dimension text NOT NULL,
+    value text NOT NULL,
+    span text NOT NULL,
+    began timestamp with time zone NOT NULL,
+    starts integer DEFAULT 0 NOT NULL,
+    blocked integer DEFAULT 0 NOT NULL,
+    decided integer DEFAULT 0 NOT NULL,
+    approved integer DEFAULT 0 NOT NULL,
+    micros bigint DEFAULT 0 NOT NULL,
+    busiest integer DEFAULT 0 NOT NULL,
+    CONSTRAINT verify_traffic_dimension_check CHECK ((dimension = ANY (ARRAY['account'::text, 'profile'::text, 'country'::text, 'prefix'::text]))),
+    CONSTRAINT verify_traffic_span_check CHECK ((span = ANY (ARRAY['hour'::text, 'day'::text])))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.verify_traffic IS 'Starts, ends and money by hour and day, of accounts, profiles, countries and prefixes: what the guard judges by.';
 
 CREATE TABLE public.webhook_attempt (
     delivery_id bigint NOT NULL,
@@ -1201,6 +1458,9 @@ ALTER TABLE ONLY public.deposit
 ALTER TABLE ONLY public.deposit
     ADD CONSTRAINT deposit_provider_provider_ref_key UNIQUE (provider, provider_ref);
 
+ALTER TABLE ONLY public.early_receipt
+    ADD CONSTRAINT early_receipt_pkey PRIMARY KEY (carrier, name);
+
 ALTER TABLE ONLY public.exhausted
     ADD CONSTRAINT exhausted_pkey PRIMARY KEY (service_id, shelf_id);
 
@@ -1267,6 +1527,9 @@ ALTER TABLE ONLY public.shelf
 ALTER TABLE ONLY public.shelf
     ADD CONSTRAINT shelf_pkey PRIMARY KEY (shelf_id);
 
+ALTER TABLE ONLY public.simulated_receipt
+    ADD CONSTRAINT simulated_receipt_pkey PRIMARY KEY (reference);
+
 ALTER TABLE ONLY public.simulated_text
     ADD CONSTRAINT simulated_text_pkey PRIMARY KEY (simulated_text_id);
 
@@ -1287,6 +1550,24 @@ ALTER TABLE ONLY public.transfer
 
 ALTER TABLE ONLY public.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (account_id, test, dimension, day, value);
+
+ALTER TABLE ONLY public.verification_part
+    ADD CONSTRAINT verification_part_pkey PRIMARY KEY (carrier, name);
+
+ALTER TABLE ONLY public.verification
+    ADD CONSTRAINT verification_pkey PRIMARY KEY (verification_id);
+
+ALTER TABLE ONLY public.verification_send
+    ADD CONSTRAINT verification_send_pkey PRIMARY KEY (send_id);
+
+ALTER TABLE ONLY public.verify_profile
+    ADD CONSTRAINT verify_profile_account_id_slug_key UNIQUE (account_id, slug);
+
+ALTER TABLE ONLY public.verify_profile
+    ADD CONSTRAINT verify_profile_pkey PRIMARY KEY (profile_id);
+
+ALTER TABLE ONLY public.verify_traffic
+    ADD CONSTRAINT verify_traffic_pkey PRIMARY KEY (account_id, test, dimension, value, span, began);
 
 ALTER TABLE ONLY public.webhook_attempt
     ADD CONSTRAINT webhook_attempt_pkey PRIMARY KEY (delivery_id, number);
@@ -1333,6 +1614,10 @@ CREATE INDEX audit_entry_account ON public.audit_entry USING btree (account_id, 
 
 CREATE INDEX deposit_account ON public.deposit USING btree (account_id, deposit_id);
 
+CREATE INDEX early_receipt_age ON public.early_receipt USING btree (at);
+
+CREATE INDEX early_receipt_names ON public.early_receipt USING gin (names);
+
 CREATE INDEX event_account ON ONLY public.event USING btree (account_id, event_id);
 
 CREATE INDEX event_activation ON ONLY public.event USING btree (activation_id, event_id) WHERE (activation_id IS NOT NULL);
@@ -1371,6 +1656,10 @@ CREATE INDEX message_unmatched ON public.message USING btree (number_id, receive
 
 CREATE INDEX number_ending ON public.number USING btree ("right"(e164, 6));
 
+CREATE INDEX simulated_receipt_age ON public.simulated_receipt USING btree (due_at);
+
+CREATE INDEX simulated_receipt_due ON public.simulated_receipt USING btree (due_at) WHERE (told_at IS NULL);
+
 CREATE INDEX simulated_text_due ON public.simulated_text USING btree (due_at);
 
 CREATE INDEX slot_aside ON public.slot USING btree (number_id) WHERE ((rested_at = 'infinity'::timestamp with time zone) AND (open_at <> 'infinity'::timestamp with time zone));
@@ -1392,9 +1681,43 @@ CASE kind
     ELSE 3
 END)) WHERE (activation_id IS NOT NULL);
 
+CREATE UNIQUE INDEX transfer_verification_once ON public.transfer USING btree (verification_id, COALESCE((send_number)::integer, 0), (
+CASE kind
+    WHEN 'hold'::public.transfer_kind THEN 1
+    ELSE 2
+END)) WHERE (verification_id IS NOT NULL);
+
 CREATE INDEX usage_labels ON public.usage USING btree (day) WHERE ((dimension ~~ 'label.%'::text) AND (value <> 'other'::text));
 
 CREATE INDEX usage_tested ON public.usage USING btree (day) WHERE test;
+
+CREATE INDEX verification_address ON public.verification USING btree (account_id, test, address, created_at) WHERE (address IS NOT NULL);
+
+CREATE INDEX verification_due ON public.verification USING btree (expires_at) WHERE (ended_at IS NULL);
+
+CREATE INDEX verification_failed ON public.verification USING btree (account_id, test, e164, failed_at) WHERE (failed > 0);
+
+CREATE INDEX verification_list ON public.verification USING btree (account_id, test, verification_id);
+
+CREATE INDEX verification_part_age ON public.verification_part USING btree (at);
+
+CREATE INDEX verification_part_send ON public.verification_part USING btree (send_id);
+
+CREATE INDEX verification_pending ON public.verification USING btree (account_id, test, e164, verification_id) WHERE (ended_at IS NULL);
+
+CREATE INDEX verification_send_due ON public.verification_send USING btree (carrier, next_at, send_id) WHERE (state = 'queued'::public.send_state);
+
+CREATE UNIQUE INDEX verification_send_fallback ON public.verification_send USING btree (fallback_of) WHERE (fallback_of IS NOT NULL);
+
+CREATE INDEX verification_send_number ON public.verification_send USING btree (account_id, test, e164, created_at) WHERE (fallback_of IS NULL);
+
+CREATE INDEX verification_send_of ON public.verification_send USING btree (verification_id, send_id);
+
+CREATE INDEX verification_send_open ON public.verification_send USING btree (submitted_at) WHERE (state = ANY (ARRAY['submitting'::public.send_state, 'sent'::public.send_state, 'unknown'::public.send_state]));
+
+CREATE INDEX verification_tested ON public.verification USING btree (ended_at) WHERE (test AND (ended_at IS NOT NULL));
+
+CREATE INDEX verify_traffic_age ON public.verify_traffic USING btree (span, began);
 
 CREATE INDEX webhook_attempt_age ON public.webhook_attempt USING btree (at);
 
@@ -1484,6 +1807,9 @@ ALTER TABLE ONLY public.service_switch
 
 ALTER TABLE ONLY public.transfer
     ADD CONSTRAINT transfer_deposit_id_fkey FOREIGN KEY (deposit_id) REFERENCES public.deposit(deposit_id);
+
+ALTER TABLE ONLY public.verify_profile
+    ADD CONSTRAINT verify_profile_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);
 
 ALTER TABLE ONLY public.webhook_endpoint
     ADD CONSTRAINT webhook_endpoint_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(account_id);

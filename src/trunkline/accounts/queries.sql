@@ -146,7 +146,7 @@ SELECT coalesce(slug, value) AS group, api_key.name, leases, received, cancelled
                sum(expired)::bigint AS expired, sum(micros)::bigint AS micros
           FROM usage WHERE account_id = :account AND test = :test AND dimension = :dimension AND day BETWEEN :first AND :last
          GROUP BY value ORDER BY micros DESC, leases DESC, value LIMIT :limit) AS part
-  LEFT JOIN service ON :dimension = 'service' AND service_id = CASE WHEN :dimension = 'service' THEN value::integer END
+  LEFT JOIN service ON :dimension = 'service' AND service_id = CASE WHEN :dimension = 'service' AND value ~ '^\d+$' THEN value::integer END
   LEFT JOIN api_key ON :dimension = 'key' AND key_id = CASE WHEN :dimension = 'key' THEN value::bigint END
  ORDER BY micros DESC, leases DESC, 1
 

@@ -5,7 +5,6 @@ fingerprint of a text that is kept is made with a key of the database, which sev
 erased it is hashed once more with a secret that is not in the database (docs/decisions/0024).
 """
 
-import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -13,10 +12,9 @@ import logging
 import os
 import pathlib
 import secrets
-import tempfile
 import time
 
-from trunkline.storage import unprivileged
+from trunkline.storage import secret_file
 from trunkline.storage.database import Querier
 from trunkline.storage.queries import queries
 from trunkline.storage.vault import REMEMBERED_SECONDS, TextKey
@@ -25,7 +23,6 @@ SQL = queries(__package__)
 log = logging.getLogger("trunkline.inbox")
 
 DAYS = 4  # for which a key is used; it is looked at for as many more, which is longer than carriers repeat
-SECRET_OCTETS = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,29 +78,13 @@ class Repeats:
 
 
 def read_secret(file: pathlib.Path) -> bytes:
-    """The secret of a file, which is made where there is none; of two who make it at once one is first.
+    """The secret of a file, which is made where there is none.
 
     Where it cannot be kept this process has one of its own: what is erased is then known again until it ends.
     """
     try:
-        with contextlib.suppress(FileNotFoundError):
-            return _checked(file.read_bytes(), file)
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=file.parent) as fresh:  # only its owner may read it
-            unprivileged.give(fresh.fileno(), file.parent)
-            fresh.write(secrets.token_bytes(SECRET_OCTETS))
-            fresh.flush()
-            os.fsync(fresh.fileno())
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh.name, file)
-        return _checked(file.read_bytes(), file)
+        return secret_file.read(file)
     except OSError as error:
         log.warning("the secret %s cannot be kept: %s; repetitions of erased texts are not known again after a restart",
                     file, error.strerror)  # fmt: skip
-        return secrets.token_bytes(SECRET_OCTETS)
-
-
-def _checked(secret: bytes, file: pathlib.Path) -> bytes:
-    if len(secret) != SECRET_OCTETS:
-        raise OSError(None, f"it is not {SECRET_OCTETS} octets", str(file))
-    return secret
+        return secrets.token_bytes(secret_file.OCTETS)

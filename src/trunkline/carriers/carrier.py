@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import datetime
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from trunkline.errors import TrunklineError
@@ -88,6 +88,8 @@ class OutboundText:
     sender: str
     recipient: str  # E.164 with +
     text: str
+    validity_seconds: int | None = None  # after which it is not to be delivered any more
+    reference: str = ""  # names this send: a carrier that can tells the same one sent again
 
 
 class LinkState(enum.StrEnum):
@@ -114,10 +116,27 @@ class StoreAway(TrunklineError):
 
 
 class SubmitRefused(TrunklineError):
-    """The carrier's peer refused a text that we sent, or did not answer in time."""
+    """The carrier's peer said no to a text: nothing of it went out."""
 
     code = "submit_refused"
     status = 502
+    throttled = False  # it asks for less; the same text may be sent later
+
+
+class SubmitThrottled(SubmitRefused):
+    throttled = True
+
+
+class LinkDown(SubmitRefused):
+    """Nothing was written: there is no link that takes texts. The same text may be sent later, or over another link."""
+
+
+class SubmitUnknown(TrunklineError):
+    """The text was written, and no answer came: it may have gone out, in part or as a whole."""
+
+    code = "submit_unknown"
+    status = 502
+    message_ids: Sequence[str] = ()  # of the parts that were taken
 
 
 Deliver = Callable[[InboundText], "asyncio.Future[None]"]
@@ -141,3 +160,18 @@ class Carrier(Protocol):
 
     def health(self) -> Health:
         """How the link stands, without asking the peer."""
+
+
+def receipt_names(message_id: str) -> tuple[str, ...]:
+    """Every form in which a carrier may write the same message id, the likeliest first: submit answers in hexadecimal
+    where receipts are decimal, or the other way round (SMPP 3.4 §2.7 leaves it open)."""
+    plain = message_id.strip().lower()
+    bare = plain.lstrip("0") or plain
+    names = [bare]
+    if bare.isascii() and bare.isdigit():
+        names.append(f"{int(bare):x}")
+    try:
+        names.append(str(int(bare, 16)))
+    except ValueError:
+        pass
+    return tuple(dict.fromkeys(names))

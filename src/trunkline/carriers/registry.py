@@ -48,6 +48,7 @@ class Terms:
 class Registry:
     """Every carrier by name with its terms, the simulated one included; and whether live keys see that one."""
 
+    simulated: SimulatedCarrier
     carriers: Mapping[str, Carrier]
     terms: Mapping[str, Terms]
     simulated_is_live: bool
@@ -65,14 +66,15 @@ def registry(tables: Mapping[str, Mapping[str, Any]], usual: Terms, *, simulated
     ``simulated``: "auto" shows live keys the simulated network while no real carrier is configured. Raises
     OperatorError, naming carrier and setting.
     """
-    carriers: dict[str, Carrier] = {SIMULATED: SimulatedCarrier()}
+    network = SimulatedCarrier()
+    carriers: dict[str, Carrier] = {SIMULATED: network}
     terms = {SIMULATED: Terms(cancel_wait_seconds=0, rest_seconds=0)}
     for name, table in tables.items():
         if name == table.get("kind") == SIMULATED:
             continue  # it is always there, named or not
         carriers[name], terms[name] = _made(name, dict(table), usual)
     is_live = simulated == "always" or (simulated == "auto" and len(carriers) == 1)
-    return Registry(carriers, terms, is_live)
+    return Registry(network, carriers, terms, is_live)
 
 
 def _made(name: str, table: dict[str, Any], usual: Terms) -> tuple[Carrier, Terms]:

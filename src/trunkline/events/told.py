@@ -80,6 +80,23 @@ class KeyRotated(KeyEvent, frozen=True, kw_only=True):
     rotated_from: Annotated[str, Meta(description="The key in whose place it came.", examples=["1042"])]
 
 
+class VerificationEvent(Told, frozen=True, kw_only=True):
+    """A verification, as it was after what the event's type names. The code is never told."""
+
+    cost: Annotated[Decimal, Meta(description="What it has cost so far.", examples=[0.05])]
+    sample: Sample | UnsetType = UNSET
+    status: Annotated[
+        Literal["pending", "approved", "failed", "expired", "cancelled", "blocked"],
+        Meta(description="The state that it had come to.", examples=["approved"]),
+    ]
+    country: fields.Country
+    profile: Annotated[str, Meta(description="The slug of the app's settings.", examples=["default"])]
+    currency: fields.Currency
+    metadata: Annotated[dict[str, str], Meta(description="What the start brought.", examples=[{"user": "1042"}])]
+    phone_number: fields.PhoneNumber
+    verification_id: fields.VerificationId
+
+
 class DisabledWebhook(Told, frozen=True, kw_only=True):
     url: Annotated[
         str,
@@ -109,6 +126,15 @@ DATA: dict[str, type[Told]] = {
     "key.created": KeyEvent,
     "key.rotated": KeyRotated,
     "key.revoked": KeyEvent,
+    "verification.started": VerificationEvent,
+    "verification.sent": VerificationEvent,
+    "verification.delivered": VerificationEvent,
+    "verification.undelivered": VerificationEvent,
+    "verification.approved": VerificationEvent,
+    "verification.failed": VerificationEvent,
+    "verification.expired": VerificationEvent,
+    "verification.cancelled": VerificationEvent,
+    "verification.blocked": VerificationEvent,
     "webhook.disabled": DisabledWebhook,
     "webhook.test": WebhookTested,
 }

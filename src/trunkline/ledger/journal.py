@@ -1,4 +1,6 @@
-"""The books: double entry in whole micros. What a lease moves is moved by the statement that changes the lease."""
+"""The books: double entry in whole micros. What a lease or a verification moves is moved by the statement that changes
+it.
+"""
 
 import dataclasses
 import math
@@ -91,7 +93,8 @@ async def verify(database: Database, progress: Callable[[int, int], object] = la
 
     ``currency_unbalanced``: the postings of a currency do not sum to zero. ``balance_wrong``: a balance is not the sum
     of its postings, or below zero. ``lease_wrong``: a lease was not held once and ended once, as its state says.
-    ``usage_wrong``: what was used on a day is not what its leases cost. ``deposit_wrong``: a paid deposit without its
+    ``verification_wrong``: the same of a verification. ``usage_wrong``: what was used on a day is not what its leases
+    and verifications cost. ``deposit_wrong``: a paid deposit without its
     one credit, or a credit without its deposit. ``credit_wrong``: a credit without the operator's act of its amount, or
     an act without its credit.
 
@@ -107,10 +110,15 @@ async def verify(database: Database, progress: Callable[[int, int], object] = la
         extent = (await ask(SQL.extent))[0]
         transfers = list(_ranges(extent["first_transfer"], extent["last_transfer"]))
         leases = list(_ranges(extent["first_lease"], extent["last_lease"]))
-        rows = sum(last - first + 1 for first, last in transfers + leases)
+        verifications = list(_ranges(extent["first_verification"], extent["last_verification"]))
+        rows = sum(last - first + 1 for first, last in transfers + leases + verifications)
         done = 0
         books = _Books()
-        for query, take, chunks in ((SQL.moved, books.take_moved, transfers), (SQL.leases, books.take_leases, leases)):
+        for query, take, chunks in (
+            (SQL.moved, books.take_moved, transfers),
+            (SQL.leases, books.take_leases, leases),
+            (SQL.verifications, books.take_verifications, verifications),
+        ):
             for first, last in chunks:
                 take(await ask(query, first, last))
                 done += last - first + 1
@@ -155,9 +163,15 @@ class _Books:
             self._booked[own] = available + row["available"], held + row["held"]
 
     def take_leases(self, rows: list[Row]) -> None:
+        self._take("lease_wrong", rows)
+
+    def take_verifications(self, rows: list[Row]) -> None:
+        self._take("verification_wrong", rows)
+
+    def _take(self, wrong: str, rows: list[Row]) -> None:
         for row in rows:
             for facts in msgspec.json.decode(row["wrong"]) if row["wrong"] else ():
-                self.note("lease_wrong", **facts)
+                self.note(wrong, **facts)
             if row["day"] is not None:  # transfers without a lease have none, and stand among the wrong
                 own = row["account_id"], row["day"]
                 micros, completed = self._used.get(own, (0, 0))

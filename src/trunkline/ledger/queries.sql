@@ -99,7 +99,9 @@ SELECT * FROM deposit WHERE account_id = :account AND deposit_id < :before ORDER
 SELECT coalesce((SELECT min(transfer_id) FROM transfer), 0) AS first_transfer,
        coalesce((SELECT max(transfer_id) FROM transfer), -1) AS last_transfer,
        coalesce(least((SELECT min(activation_id) FROM activation), (SELECT min(activation_id) FROM transfer)), 0) AS first_lease,
-       coalesce(greatest((SELECT max(activation_id) FROM activation), (SELECT max(activation_id) FROM transfer)), -1) AS last_lease
+       coalesce(greatest((SELECT max(activation_id) FROM activation), (SELECT max(activation_id) FROM transfer)), -1) AS last_lease,
+       coalesce(least((SELECT min(verification_id) FROM verification), (SELECT min(verification_id) FROM transfer)), 0) AS first_verification,
+       coalesce(greatest((SELECT max(verification_id) FROM verification), (SELECT max(verification_id) FROM transfer)), -1) AS last_verification
 
 -- What the transfers of a range of ids did to each book, by account.
 
@@ -140,6 +142,37 @@ SELECT account_id, day, coalesce(sum(held - released) FILTER (WHERE NOT test), 0
                             sum(amount_micros) FILTER (WHERE kind = 'release') AS released,
                             sum(amount_micros) FILTER (WHERE kind = 'fee') AS fee
                        FROM transfer WHERE activation_id BETWEEN :first AND :last GROUP BY activation_id) AS moved USING (activation_id)
+       ) AS seen
+ WHERE NOT coalesce(test, false) OR wrong
+ GROUP BY account_id, day
+
+-- The verifications of a range of ids against their transfers, in the same way.
+
+-- name: verifications
+SELECT account_id, day, coalesce(sum(held - released) FILTER (WHERE NOT test), 0)::bigint AS micros, 0::bigint AS completed,
+       jsonb_agg(jsonb_build_object(
+           'verification_id', verification_id, 'account_id', account_id, 'state', state, 'cost_micros', cost_micros,
+           'held_micros', held, 'captured_micros', captured, 'released_micros', released)) FILTER (WHERE wrong) AS wrong
+  FROM (SELECT verification_id, coalesce(one.account_id, moved.account_id) AS account_id, test, day, state, cost_micros,
+               coalesce(held, 0) AS held, coalesce(captured, 0) AS captured, coalesce(released, 0) AS released,
+               one.verification_id IS NULL
+               OR (coalesce(held, 0), coalesce(captured, 0), coalesce(released, 0))
+                  IS DISTINCT FROM (held_micros, captured_micros, released_micros)
+               OR charge = 'approved' AND (
+                   held_micros <> CASE WHEN state = 'blocked' THEN 0 ELSE cost_micros END
+                   OR captured_micros <> CASE WHEN state = 'approved' THEN cost_micros ELSE 0 END
+                   OR released_micros <> CASE WHEN state IN ('failed', 'expired', 'cancelled') THEN cost_micros ELSE 0 END)
+               OR test AND moved.account_id IS NOT NULL
+               OR moved.account_id <> one.account_id OR moved.last_account <> one.account_id
+               OR moved.currency <> one.currency OR moved.last_currency <> one.currency AS wrong
+          FROM (SELECT * FROM verification WHERE verification_id BETWEEN :first AND :last) AS one
+          FULL JOIN (SELECT verification_id, min(account_id) AS account_id, max(account_id) AS last_account,
+                            min(currency) AS currency, max(currency) AS last_currency,
+                            sum(amount_micros) FILTER (WHERE kind = 'hold') AS held,
+                            sum(amount_micros) FILTER (WHERE kind = 'capture') AS captured,
+                            sum(amount_micros) FILTER (WHERE kind = 'release') AS released
+                       FROM transfer WHERE verification_id BETWEEN :first AND :last GROUP BY verification_id) AS moved
+               USING (verification_id)
        ) AS seen
  WHERE NOT coalesce(test, false) OR wrong
  GROUP BY account_id, day

@@ -9,22 +9,26 @@ import asyncio
 import itertools
 import logging
 import uuid
+import zlib
+from collections.abc import Mapping
 
 from trunkline.carriers.carrier import (
     SIMULATED,
     Alphabet,
     Deliver,
+    DeliveryReceipt,
     Health,
     Identity,
     InboundText,
     LinkState,
     OutboundText,
     Report,
+    SubmitRefused,
 )
 from trunkline.carriers.ranges import SimulatedNumber, simulated_numbers
 from trunkline.errors import Unavailable
 from trunkline.storage.database import Database
-from trunkline.storage.queries import queries
+from trunkline.storage.queries import bind, queries
 
 SQL = queries(__package__)
 log = logging.getLogger("trunkline.simulator")
@@ -35,17 +39,48 @@ GROUP = 100
 SENDING_LOCK = 0x73656E64
 
 
+# Numbers of the network that nobody leases, and what becomes of a text to each: its receipt, and seconds until that.
+MAGIC: Mapping[str, tuple[str | None, float]] = {
+    "+443069990001": ("undeliverable", 0.2),
+    "+443069990002": ("delivered", 5.0),
+    "+443069990003": ("refused", 0.0),  # by the carrier, at once
+    "+443069990004": (None, 0.0),  # no receipt ever
+}
+RECEIPT_SECONDS = (0.05, 0.35)  # between them, as the text's reference decides
+
+
 class SimulatedCarrier:
-    """A carrier without a peer."""
+    """A carrier without a peer. A text that is sent into it comes in again, for whoever leases the number."""
 
     name = kind = SIMULATED
+
+    def __init__(self) -> None:
+        self._database: Database
+        self._deliver: Deliver
+
+    def connect(self, database: Database, deliver: Deliver) -> None:
+        """What a text needs to arrive, and its receipt to be kept."""
+        self._database, self._deliver = database, deliver
 
     async def run(self, deliver: Deliver, report: Report) -> None:  # noqa: ARG002 - nobody calls from outside
         await asyncio.Event().wait()
 
-    async def send(self, text: OutboundText) -> list[str]:  # noqa: ARG002
-        """Accepts everything: what is sent into the network can be answered with ``simulate sms``."""
-        return ["simulated"]
+    async def send(self, text: OutboundText) -> list[str]:
+        """Lets the text arrive, and plans its receipt; the same again under the same reference changes nothing.
+
+        Raises SubmitRefused for the magic number that is refused, and Unavailable.
+        """
+        state, after = MAGIC.get(text.recipient, ("delivered", None))
+        if state == "refused":
+            raise SubmitRefused(f"{self.name}: {text.recipient} is the number to which every text is refused")
+        reference = text.reference or uuid.uuid4().hex
+        if text.recipient not in MAGIC:
+            await self._deliver(inbound(text.sender, text.recipient, text.text, name=f"sent {reference}"))
+        if after is None:
+            least, most = RECEIPT_SECONDS
+            after = least + (most - least) * (zlib.crc32(reference.encode()) / 0xFFFFFFFF)
+        await self._database.execute(*bind(SQL.plan_receipt, reference=reference, after_seconds=after, state=state))
+        return [reference]
 
     def health(self) -> Health:
         return Health(LinkState.UP, "in this process")
@@ -99,11 +134,23 @@ async def send_due(database: Database, deliver: Deliver) -> int:
     return sent
 
 
-async def send(database: Database, deliver: Deliver) -> None:
-    """Sends what becomes due, until cancelled; a database that is away is tried again."""
+async def report_due(database: Database, report: Report) -> int:
+    """Tells the receipts that are due of texts that were sent into the network; how many. Raises Unavailable."""
+    rows = await database.fetch(SQL.due_receipts, GROUP)
+    receipts = (DeliveryReceipt(SIMULATED, row["reference"], row["state"], None) for row in rows if row["state"])
+    await asyncio.gather(*(report(receipt) for receipt in receipts))
+    if rows:
+        await database.execute(SQL.told_receipts, [row["reference"] for row in rows])
+    return len(rows)
+
+
+async def send(database: Database, deliver: Deliver, report: Report) -> None:
+    """Sends and reports what becomes due, until cancelled; a database that is away is tried again."""
     while True:
         try:
             await send_due(database, deliver)
+            while await report_due(database, report) == GROUP:
+                pass
         except Unavailable as error:
             log.warning("the simulated network's texts are put off: %s", error.detail)
         except Exception:

@@ -19,5 +19,7 @@ LANGUAGE sql AS $$
 $$;
 
 -- What the tables are, for whoever reads the database (psql: \d+).
+COMMENT ON TABLE simulated_receipt IS
+    'The delivery receipt of a text that was sent into the simulated network, until it is told.';
 COMMENT ON TABLE simulated_text IS
     'A text that the simulated network will send of itself to a lease of a magic service.';

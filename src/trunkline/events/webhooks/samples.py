@@ -18,6 +18,7 @@ from trunkline.events.told import (
     KeyRotated,
     SmsReceived,
     Told,
+    VerificationEvent,
     WebhookTested,
 )
 from trunkline.events.types import TYPES
@@ -51,6 +52,12 @@ def sample(type_: str, *, webhook_id: str, at: str) -> Told:
             return KeyEvent(key_id="1042")
         case "key.rotated":
             return KeyRotated(key_id="1043", rotated_from="1042")
+        case "verification.approved" | "verification.failed" | "verification.expired":
+            return _verified(type_.partition(".")[2])
+        case "verification.cancelled" | "verification.blocked":
+            return _verified(type_.partition(".")[2])
+        case "verification.started" | "verification.sent" | "verification.delivered" | "verification.undelivered":
+            return _verified("pending")
         case "webhook.disabled":
             return DisabledWebhook(
                 webhook_id=webhook_id, url=urls.discreet("https://example.com/hooks"), reason="It answered 410 Gone."
@@ -66,6 +73,13 @@ def stored(data: Told) -> dict[str, Any]:
     amounts = {name for name, value in told.items() if isinstance(value, Decimal)}
     micros = {f"{name}_micros": money.parse(told[name]) for name in amounts}
     return {name: value for name, value in told.items() if name not in amounts} | micros | {"sample": True}
+
+
+def _verified(status: Any) -> VerificationEvent:
+    return VerificationEvent(
+        verification_id="ver_20000001", phone_number="+12025550123", country="us", profile="default", status=status,
+        cost=money.show(50_000 if status == "approved" else 0), currency="USD", metadata={"user": "1042"},
+    )  # fmt: skip
 
 
 def _ended(status: Literal["waiting", "completed", "cancelled", "expired"], refund: Decimal) -> ActivationEvent:

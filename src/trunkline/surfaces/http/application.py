@@ -265,6 +265,7 @@ class Application:
         assert route.scope is not None
         if route.live_only and call.key.test:
             raise Forbidden("A test key cannot change this: it is for live leases. Use a live key.")
+        answer: Response | TrunklineError
         if claim is not None:
             answer = await (self._once_outside if route.asks_outside else self._once)(surface, route, call, claim)
         elif route.transacts:
@@ -274,6 +275,10 @@ class Application:
                 answer = await self._handle(surface, route, call, self._database)
         else:
             answer = await self._handle(surface, route, call, self._database)
+        if isinstance(answer, TrunklineError):
+            if call.after_commit is not None:
+                call.after_commit()
+            raise answer
         if isinstance(answer.body, Stream):
             answer = answer._replace(body=self._holds.follow(call.key, route.scope, call.address, answer.body))
         if call.after_commit is not None:
@@ -290,9 +295,14 @@ class Application:
         again = [responses.soon()] if status == 503 else []
         return Response(status, content_type, body, [*responses.PRIVATE, *again])
 
-    async def _handle(self, surface: Surface, route: Route, call: Call, connection: Querier) -> Response:
+    async def _handle(
+        self, surface: Surface, route: Route, call: Call, connection: Querier
+    ) -> Response | TrunklineError:
+        """An error that a handler returns, instead of raising it, has an effect that is to be kept."""
         call.connection = connection
         answer = await route.handler(call)
+        if isinstance(answer, TrunklineError):
+            return answer
         if isinstance(answer, Stream):
             return Response(200, answer.content_type.encode(), answer, responses.PRIVATE)
         if answer is END_OF_STREAM:
@@ -317,10 +327,12 @@ class Application:
         caching = [(b"cache-control", b"public, max-age=%d" % found.max_age_seconds), responses.NOSNIFF]
         return responses.unless_known(surface.media, found, came.asked, caching)
 
-    async def _once(self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim) -> Response:
+    async def _once(
+        self, surface: Surface, route: Route, call: Call, claim: idempotency.Claim
+    ) -> Response | TrunklineError:
         """The effect and the record of its answer, in one transaction; or the first answer again."""
 
-        async def once(connection: Querier) -> Response:
+        async def once(connection: Querier) -> Response | TrunklineError:
             call.after_commit = None  # of an attempt that lost a race
             earlier = await idempotency.take(connection, claim)
             replayed = (
@@ -329,7 +341,10 @@ class Application:
             if earlier is not None and not route.repeatable:
                 return Response(200, surface.media, earlier, replayed)
             call.connection = connection
-            rendered = surface.rendered(route, await route.handler(call))
+            result = await route.handler(call)
+            if isinstance(result, TrunklineError):
+                return result
+            rendered = surface.rendered(route, result)
             if earlier is None:
                 await idempotency.record(connection, claim, b"" if route.repeatable else rendered)
             return Response(200, surface.media, rendered, replayed)

@@ -107,7 +107,9 @@ END_OF_STREAM = EndOfStream()
 
 
 Handler = Callable[[Any], Awaitable[Any]]
-"""Takes a Call; on a public route its query struct, and answers with a Document; on a signed surface a Callback."""
+"""Takes a Call; on a public route its query struct, and answers with a Document; on a signed surface a Callback.
+
+An error that it raises takes back what it did; one that it returns is told once that is committed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ PROBLEM = b"application/problem+json"
 JSON = b"application/json"
 SUCCESS = b'{"success":true,"data":'  # what every success begins with
 
+_GROUPS = {"label": "labels", "metadata": "metadata"}  # parameters with a dot in their names, by what they become
+
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
@@ -97,7 +99,8 @@ def check_escapes(raw: bytes) -> None:
 
 
 def read_query(raw: bytes, shape: Any) -> Any:
-    """The struct that a query string holds; ``label.NAME=`` parameters become its ``labels``."""
+    """The struct that a query string holds; ``label.NAME=`` parameters become its ``labels``, ``metadata.NAME=`` its
+    ``metadata``."""
     if not raw and shape is None:
         return None
     try:
@@ -110,7 +113,7 @@ def read_query(raw: bytes, shape: Any) -> Any:
             raise InvalidRequest("A parameter holds a NUL character.", field=name)
         if value == "null":  # msgspec would take it for "not given"
             raise InvalidRequest(f"{name}: not a value.", field=name)
-        target, name = (values.setdefault("labels", {}), name[6:]) if name.startswith("label.") else (values, name)
+        target, name = _place(values, name)
         if name in target:
             raise InvalidRequest(f"The parameter {name!r} is given twice.", field=name)
         target[name] = value
@@ -123,6 +126,14 @@ def read_query(raw: bytes, shape: Any) -> Any:
         return msgspec.convert(values, shape, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
+
+
+def _place(values: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
+    """Where a parameter goes, and under which name."""
+    group, dot, inner = name.partition(".")
+    if dot and group in _GROUPS:
+        return values.setdefault(_GROUPS[group], {}), inner
+    return values, name
 
 
 def _invalid(error: msgspec.ValidationError) -> InvalidRequest:

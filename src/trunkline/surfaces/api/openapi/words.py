@@ -4,7 +4,7 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-SUMMARY = "Lease phone numbers, receive the codes that are sent to them."
+SUMMARY = "Lease phone numbers and receive the codes that are sent to them; send codes to your users, and check them."
 DESCRIPTION = """\
 Keys travel as `Authorization: Bearer KEY`. A success is `{"success": true, "data": …}`, lists add `next_cursor`. Every
 error is `application/problem+json` (RFC 9457) with a stable `code`; a path that does not exist is 404 `not_found`, a
@@ -19,6 +19,7 @@ TAGS = {
     "Keys": "Your API keys: make them, limit them, rotate and revoke them.",
     "Statistics": "How many texts come and how fast, each figure with how sure it is. Public, as the catalog is.",
     "Status": "How the platform is, and was. Public: no key, no limit.",
+    "Verify": "Send a code to a phone number of your own user, and check what they typed.",
     "Webhooks": "Your endpoints: events are sent to them as they happen, signed as Standard Webhooks 1.0 says.",
 }
 

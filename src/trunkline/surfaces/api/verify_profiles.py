@@ -1,0 +1,134 @@
+"""Handlers of /verify/profiles: the settings of apps that send codes."""
+
+import dataclasses
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from trunkline.errors import (
+    Conflict,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    InvalidRequest,
+)
+from trunkline.paging import Page
+from trunkline.surfaces.http.route import Call, PageQuery, Route
+from trunkline.verify import profiles, views
+from trunkline.verify.problems import ProfileExists, UnknownProfile, UnknownTemplate
+from trunkline.verify.views import NamedProfile
+
+TAG = "Verify"
+
+
+class ChangeProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What is left out stays."""
+
+    brand: str | UnsetType = UNSET
+    code_length: Annotated[int, Meta(ge=4, le=10)] | UnsetType = UNSET
+    alphabet: views.Alphabet | UnsetType = UNSET
+    ttl: Annotated[int, Meta(ge=60, le=600)] | UnsetType = UNSET
+    checks: Annotated[int, Meta(ge=1, le=5)] | UnsetType = UNSET
+    sends: Annotated[int, Meta(ge=1, le=5)] | UnsetType = UNSET
+    locale: str | UnsetType | None = UNSET
+    template: str | UnsetType = UNSET
+    text: str | UnsetType | None = UNSET
+    sender: str | UnsetType = UNSET
+    senders: dict[str, str] | UnsetType = UNSET
+    countries: list[str] | UnsetType | None = UNSET
+    channels: list[str] | UnsetType = UNSET
+    test_numbers: dict[str, str] | UnsetType = UNSET
+
+
+class CreateProfile(ChangeProfile, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    slug: views.ProfileName
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Profiles:
+    async def create(self, call: Call) -> NamedProfile:
+        given = views.given(call.body)
+        return await profiles.create(call.connection, call.actor, call.key.account_id, given.pop("slug"), given)
+
+    async def change(self, call: Call) -> NamedProfile:
+        return await profiles.change(
+            call.connection, call.actor, call.key.account_id, call.path["slug"], views.given(call.body)
+        )
+
+    async def delete(self, call: Call) -> NamedProfile:
+        return await profiles.delete(call.connection, call.actor, call.key.account_id, call.path["slug"])
+
+    async def show(self, call: Call) -> NamedProfile:
+        return await profiles.show(call.connection, call.key.account_id, call.path["slug"])
+
+    async def listing(self, call: Call) -> Page[NamedProfile]:
+        return await profiles.page(
+            call.connection, call.key.account_id, before=call.query.before, limit=call.query.limit
+        )
+
+    def routes(self) -> list[Route]:
+        """The table's lines for profiles."""
+        errors = (InvalidRequest, UnknownTemplate)
+        return [
+            Route(
+                method="POST",
+                path="/verify/profiles",
+                scope="verify",
+                handler=self.create,
+                transacts=True,
+                tag=TAG,
+                summary="Make a profile",
+                description="Both modes of an account share its profiles.",
+                body=CreateProfile,
+                answer=NamedProfile,
+                idempotent=True,
+                errors=(*errors, ProfileExists, Conflict, IdempotencyKeyReused, IdempotencyInFlight),
+            ),
+            Route(
+                method="GET",
+                path="/verify/profiles",
+                scope="verify",
+                handler=self.listing,
+                tag=TAG,
+                summary="List your profiles",
+                query=PageQuery,
+                answer=list[NamedProfile],
+                is_list=True,
+                errors=(InvalidRequest,),
+            ),
+            Route(
+                method="GET",
+                path="/verify/profiles/{slug}",
+                scope="verify",
+                handler=self.show,
+                tag=TAG,
+                summary="A profile",
+                answer=NamedProfile,
+                errors=(UnknownProfile,),
+            ),
+            Route(
+                method="PATCH",
+                path="/verify/profiles/{slug}",
+                scope="verify",
+                handler=self.change,
+                transacts=True,
+                tag=TAG,
+                summary="Change a profile",
+                description="`default` is there without having been made.",
+                body=ChangeProfile,
+                answer=NamedProfile,
+                errors=(*errors, UnknownProfile),
+            ),
+            Route(
+                method="DELETE",
+                path="/verify/profiles/{slug}",
+                scope="verify",
+                handler=self.delete,
+                transacts=True,
+                tag=TAG,
+                summary="Delete a profile",
+                description="What was started with it goes on. `default` is as if it had never been changed.",
+                answer=NamedProfile,
+                errors=(UnknownProfile,),
+            ),
+        ]

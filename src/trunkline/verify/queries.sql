@@ -1,0 +1,106 @@
+-- name: profile
+SELECT * FROM verify_profile WHERE account_id = :account AND slug = :slug
+
+-- name: profiles
+SELECT * FROM verify_profile WHERE account_id = :account AND profile_id < :before ORDER BY profile_id DESC LIMIT :limit
+
+-- name: hold_profiles
+SELECT pg_advisory_xact_lock(:account::bigint # 8246746800000000)
+
+-- name: count_profiles
+SELECT count(*) FROM verify_profile WHERE account_id = :account
+
+-- name: make_profile
+INSERT INTO verify_profile (account_id, slug, settings) VALUES (:account, :slug, :settings::text::jsonb)
+ON CONFLICT (account_id, slug) DO NOTHING RETURNING *
+
+-- name: put_profile
+INSERT INTO verify_profile (account_id, slug, settings) VALUES (:account, :slug, :settings::text::jsonb)
+ON CONFLICT (account_id, slug) DO UPDATE SET settings = excluded.settings, updated_at = now() RETURNING *
+
+-- name: delete_profile
+DELETE FROM verify_profile WHERE account_id = :account AND slug = :slug RETURNING *
+
+-- name: approve_text
+UPDATE verify_profile SET approved_text = settings ->> 'text', updated_at = now()
+ WHERE account_id = :account AND slug = :slug AND settings ->> 'text' IS NOT NULL RETURNING *
+
+-- name: facts
+-- What a start is judged by, with the settings of its profile. The rest is read under the lock of the account's balance.
+SELECT * FROM verification_facts(:account, :key, :test, :profile, :e164, :country, :prefix, :address::cidr, :micros,
+                                 :address_seconds)
+
+-- name: start
+SELECT * FROM start_verification(
+    :verification, :account, :key, :test, :profile, :e164, :country, :prefix, :address::cidr, :blocked, :mac, :sealed, :locale,
+    :template, :digits::smallint, :bound, :checks::smallint, :sends::smallint, :charge, :cost, :currency,
+    :metadata::text::jsonb, :decisions::text::jsonb, :ttl, :resend, :send, :carrier, :sender, :others::text::jsonb,
+    :segments::smallint)
+
+-- name: identity
+-- What the mac of a check covers: none of it ever changes.
+SELECT verification_id, e164, bound, digits FROM verification
+ WHERE verification_id = :verification AND account_id = :account AND test = :test
+
+-- name: newest_pending
+SELECT verification_id, e164, bound, digits FROM verification
+ WHERE account_id = :account AND test = :test AND e164 = :e164 AND ended_at IS NULL
+   AND (:profile::text IS NULL OR profile = :profile)
+ ORDER BY verification_id DESC LIMIT 1
+
+-- name: check
+SELECT problem, retry_at, (one).* FROM check_verification(:account, :test, :verification, :mac, :most_failed)
+
+-- name: resend
+SELECT problem, retry_at, rule, recent, threshold, available_micros, (one).*
+  FROM resend_verification(:account, :test, :verification, :pauses::integer[], :in_ten_minutes, :in_a_day)
+
+-- name: cancel
+SELECT problem, (one).* FROM cancel_verification(:account, :test, :verification)
+
+-- name: one
+SELECT * FROM verification WHERE verification_id = :verification AND account_id = :account AND test = :test
+
+-- name: sends_of
+SELECT * FROM verification_send WHERE verification_id = :verification ORDER BY send_id
+
+-- name: page
+SELECT * FROM verification
+ WHERE account_id = :account AND test = :test AND verification_id < :before
+   AND (:state::verification_state IS NULL OR state = :state) AND (:profile::text IS NULL OR profile = :profile)
+   AND (:country::text IS NULL OR country = :country) AND (:e164::text IS NULL OR e164 = :e164)
+   AND (:metadata::text IS NULL OR metadata @> :metadata::text::jsonb)
+ ORDER BY verification_id DESC LIMIT :limit
+
+-- name: expire
+SELECT expire_verifications(:limit)
+
+-- name: claim
+SELECT * FROM claim_sends(:carriers, :limit)
+
+-- name: put_back
+SELECT put_back_sends(:sends, :leases, :seconds)
+
+-- name: record
+SELECT record_sends(:sends, :leases, :states::text[]::send_state[], :errors, :names::text[]::jsonb[])
+
+-- name: receipts
+SELECT take_receipts(:carriers, :names::text[]::jsonb[], :states, :errors)
+
+-- name: look_after
+SELECT look_after_sends(:claim_seconds, :route_seconds, :limit)
+
+-- name: next_due
+SELECT min(next_at) <= now() FROM verification_send WHERE state = 'queued' AND carrier = ANY (:carriers::text[])
+
+-- name: trim_parts
+WITH gone AS (DELETE FROM verification_part WHERE at < now() - interval '4 days' RETURNING 1) SELECT count(*) FROM gone
+
+-- name: trim_receipts
+WITH gone AS (DELETE FROM early_receipt WHERE at < now() - interval '1 day' RETURNING 1) SELECT count(*) FROM gone
+
+-- name: trim_traffic
+WITH gone AS (
+    DELETE FROM verify_traffic
+     WHERE span = 'hour' AND began < now() - interval '26 hours' OR span = 'day' AND began < now() - interval '35 days' RETURNING 1)
+SELECT count(*) FROM gone
