@@ -43,7 +43,7 @@ async def main(secret: str) -> None:
         tail = asyncio.create_task(pushed.tail.run())
         limiter = Limiter(account_per_minute=settings.server.account_requests_per_minute)
         application = asgi.application(
-            settings, built, pushed, keyring, limiter, roles.probes(settings, built, pushed, "api", None)
+            settings, built, pushed, keyring, limiter, roles.probes(settings, built, pushed, None)
         )
         application._callers = cast("Callers", _Trusting(await keyring.find(secret)))
         listener = roles.bind("127.0.0.1", 0)

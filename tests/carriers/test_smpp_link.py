@@ -21,7 +21,7 @@ from tests.carriers.smpp_peer import (
 )
 from tests.outside import nobody
 
-from trunkline.carriers.carrier import Health, InboundText, LinkState, OutboundText, StoreAway, SubmitRefused
+from trunkline.carriers.carrier import Health, InboundText, LinkState, OutboundText, StoreAway, SubmitRefused, SubmitUnknown
 from trunkline.carriers.smpp import session
 from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.carriers.smpp.options import SmppOptions
@@ -207,7 +207,7 @@ async def test_a_peer_is_not_blamed_for_silence_while_we_do_not_listen() -> None
         assert link.health().state is LinkState.UP
         answers_within(link, PATIENCE_SECONDS)  # whatever else is asked
         inbox.commit_all()
-        with pytest.raises(SubmitRefused, match="no answer within"):
+        with pytest.raises(SubmitUnknown, match="no answer within"):
             await sending
         await inbox.text()
         assert len(inbox.held) == 1

@@ -7,7 +7,16 @@ import pytest
 from tests.carriers.smpp_peer import PATIENCE_SECONDS, Inbox, answers_within, bound, needs_node, only
 
 from trunkline.carriers.alphabets import decode
-from trunkline.carriers.carrier import Alphabet, DeliveryReceipt, InboundText, OutboundText, Part, SubmitRefused
+from trunkline.carriers.carrier import (
+    Alphabet,
+    DeliveryReceipt,
+    InboundText,
+    LinkDown,
+    OutboundText,
+    Part,
+    SubmitRefused,
+    SubmitUnknown,
+)
 
 pytestmark = [needs_node, pytest.mark.asyncio]
 
@@ -198,31 +207,31 @@ async def test_sending_waits_while_the_window_is_full() -> None:
         assert [len(message_ids) for message_ids in await asyncio.gather(*sends)] == [1] * 5
 
 
-async def test_a_text_that_the_peer_refuses_or_does_not_answer_is_refused() -> None:
+async def test_a_text_that_the_peer_refuses_is_refused_and_of_one_without_an_answer_nobody_knows() -> None:
     async with bound(Inbox()) as (smsc, link):
-        await smsc.behave("on_submit", status=0x58)
-        with pytest.raises(SubmitRefused, match=r"acme: submit_sm refused: ESME_RTHROTTLED \(0x58\)"):
+        await smsc.behave("on_submit", status=0x0B)
+        with pytest.raises(SubmitRefused, match=r"acme: submit_sm refused: ESME_RINVDSTADR \(0x0B\)"):
             await link.send(OutboundText("Acme", f"+{NUMBER}", "Hallo"))
         await smsc.behave("on_submit", mute=True)
         answers_within(link, 0.3)
-        with pytest.raises(SubmitRefused, match=r"submit_sm: no answer within 0\.3 s"):
+        with pytest.raises(SubmitUnknown, match=r"submit_sm: no answer within 0\.3 s"):
             await link.send(OutboundText("Acme", f"+{NUMBER}", "Hallo"))
         await smsc.event("submit")
         await smsc.event("submit")
         answers_within(link, PATIENCE_SECONDS)
         await smsc.behave("on_submit")
-        assert await link.send(OutboundText("Acme", f"+{NUMBER}", "Hallo")) == ["m2"]
+        assert await link.send(OutboundText("Acme", f"+{NUMBER}", "Hallo")) == ["m3"]
 
 
-async def test_a_text_on_its_way_when_the_link_is_lost_is_refused_and_so_is_one_that_waits() -> None:
+async def test_of_a_text_on_its_way_when_the_link_is_lost_nobody_knows_and_one_that_waits_was_not_sent() -> None:
     async with bound(Inbox(), window=1) as (smsc, link):
         await smsc.behave("on_submit", mute=True)
         sends = [asyncio.create_task(link.send(OutboundText("Acme", f"+{NUMBER}", "Hallo"))) for _ in range(3)]
         await smsc.event("submit")
         smsc.order("drop")
-        for outcome in await asyncio.gather(*sends, return_exceptions=True):
-            assert isinstance(outcome, SubmitRefused)
-            assert "the link is gone" in str(outcome)
+        outcomes = await asyncio.gather(*sends, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [SubmitUnknown, LinkDown, LinkDown]
+        assert all("the link is gone" in str(outcome) for outcome in outcomes)
 
 
 async def test_a_text_that_cannot_be_sent_is_refused_at_once() -> None:

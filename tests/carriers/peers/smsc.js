@@ -14,6 +14,8 @@
 //   {"do":"on_bind","status":N}     answers binds with it
 //   {"do":"on_enquire","mute":true} does not answer enquire_link
 //   {"do":"on_submit", …}           "status":N answers with it; "mute":true does not answer; "hold":true answers later,
+//                                   "times":N does so for the next N alone; "ids":"hex" answers with hexadecimal ids;
+//                                   "receipt":"before" or "after" the answer sends one, with the id as a decimal number
 //   {"do":"release"}                namely now, newest first
 // The on_ commands are answered with the event ready.
 // Events: bind, answer (command, status, sequence), submit, enquire, unbind, close, error. Each has the number of its
@@ -30,7 +32,8 @@ let newest = null;
 let messages = 0;
 const onBind = {status: 0};
 const onEnquire = {mute: false};
-const onSubmit = {status: 0, mute: false, hold: false};
+const USUAL = {status: 0, mute: false, hold: false, times: 0, ids: '', receipt: '', stat: 'DELIVRD'};
+const onSubmit = Object.assign({}, USUAL);
 let held = [];
 
 function tell(event) {
@@ -67,14 +70,27 @@ function serve(session) {
       source_addr: pdu.source_addr, source_addr_ton: pdu.source_addr_ton, source_addr_npi: pdu.source_addr_npi,
       destination_addr: pdu.destination_addr, dest_addr_ton: pdu.dest_addr_ton, dest_addr_npi: pdu.dest_addr_npi,
       esm_class: pdu.esm_class, data_coding: pdu.data_coding, registered_delivery: pdu.registered_delivery,
+      validity_period: pdu.validity_period, sar_total_segments: pdu.sar_total_segments,
+      sar_segment_seqnum: pdu.sar_segment_seqnum, sar_msg_ref_num: pdu.sar_msg_ref_num,
+      payload: pdu.message_payload ? pdu.message_payload.message : null,
       udh: pdu.short_message.udh ? Buffer.concat(pdu.short_message.udh).toString('hex') : null,
       text: Buffer.isBuffer(message) ? null : message,
     });
-    const response = onSubmit.status
-      ? pdu.response({command_status: onSubmit.status})
-      : pdu.response({message_id: 'm' + ++messages});
+    const status = onSubmit.status;
+    const id = ++messages;
+    const response = status
+      ? pdu.response({command_status: status})
+      : pdu.response({message_id: onSubmit.ids === 'hex' ? (id + 0xabc000).toString(16).toUpperCase() : 'm' + id});
+    const receipt = () => session.deliver_sm({
+      source_addr: pdu.destination_addr, destination_addr: pdu.source_addr, esm_class: 4,
+      short_message: `id:${id + 0xabc000} sub:001 dlvrd:001 submit date:2604191430 done date:2604191431 ` +
+        `stat:${onSubmit.stat} err:000 text:`,
+    });
+    if (onSubmit.receipt === 'before' && !status) receipt();
     if (onSubmit.hold) held.push(() => session.send(response));
     else if (!onSubmit.mute) session.send(response);
+    if (onSubmit.receipt === 'after' && !status) receipt();
+    if (onSubmit.times && --onSubmit.times === 0) orders.on_submit({});
   });
   session.on('pdu', (pdu) => {
     if (!pdu.isResponse()) return;
@@ -113,7 +129,7 @@ const orders = {
   enquire: () => newest.enquire_link(),
   on_bind: (order) => Object.assign(onBind, {status: 0}, order),
   on_enquire: (order) => Object.assign(onEnquire, {mute: false}, order),
-  on_submit: (order) => Object.assign(onSubmit, {status: 0, mute: false, hold: false}, order),
+  on_submit: (order) => Object.assign(onSubmit, USUAL, order),
   release: () => {
     for (const answer of held.reverse()) answer();
     held = [];

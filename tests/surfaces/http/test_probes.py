@@ -78,7 +78,7 @@ def until(met: Callable[[], Any], seconds: float = 60) -> Any:
 def probing(house: House, **settings: str) -> Application:
     """The application over a house, with its probes, as other settings would have it."""
     loaded = config.load(settings)
-    asked = roles.probes(loaded, house.platform, house.pushed, "api", None)
+    asked = roles.probes(loaded, house.platform, house.pushed, None)
     keyring, limiter = Keyring(house.platform.database), Limiter(account_per_minute=600)
     return asgi.application(loaded, house.platform, house.pushed, keyring, limiter, asked)
 

@@ -20,6 +20,7 @@ from trunkline.carriers.carrier import (
     Health,
     Identity,
     InboundText,
+    LinkDown,
     LinkState,
     OutboundText,
     Report,
@@ -55,7 +56,7 @@ class SimulatedCarrier:
     name = kind = SIMULATED
 
     def __init__(self) -> None:
-        self._database: Database
+        self._database: Database | None = None
         self._deliver: Deliver
 
     def connect(self, database: Database, deliver: Deliver) -> None:
@@ -70,6 +71,8 @@ class SimulatedCarrier:
 
         Raises SubmitRefused for the magic number that is refused, and Unavailable.
         """
+        if self._database is None:
+            raise LinkDown(f"{self.name} is not open")
         state, after = MAGIC.get(text.recipient, ("delivered", None))
         if state == "refused":
             raise SubmitRefused(f"{self.name}: {text.recipient} is the number to which every text is refused")

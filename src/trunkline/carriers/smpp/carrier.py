@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import Mapping, Sequence
 
 from trunkline.carriers import alphabets
 from trunkline.carriers.carrier import (
@@ -11,11 +12,14 @@ from trunkline.carriers.carrier import (
     Health,
     Identity,
     InboundText,
+    LinkDown,
     LinkState,
     OutboundText,
     Part,
     Report,
     SubmitRefused,
+    SubmitThrottled,
+    SubmitUnknown,
 )
 from trunkline.carriers.smpp import addresses, machines
 from trunkline.carriers.smpp.backoff import Backoff
@@ -23,18 +27,22 @@ from trunkline.carriers.smpp.data_coding import alphabet_table
 from trunkline.carriers.smpp.identities import Identities
 from trunkline.carriers.smpp.message import ESM_UDHI, TON_SUBSCRIBER, ShortMessage
 from trunkline.carriers.smpp.options import SmppOptions
-from trunkline.carriers.smpp.parts import concatenation_header, cut_header, sar_part
+from trunkline.carriers.smpp.pacing import Pacer
+from trunkline.carriers.smpp.parts import concatenation_header, cut_header, sar_part, sar_tlvs
+from trunkline.carriers.smpp.pdu import ESME_RMSGQFUL, ESME_RTHROTTLED, TLV_MESSAGE_PAYLOAD
 from trunkline.carriers.smpp.receipts import read_receipt
-from trunkline.carriers.smpp.requests import RequestFailed
+from trunkline.carriers.smpp.requests import NotWritten, Refused, RequestFailed
 from trunkline.carriers.smpp.session import Receive, Session
 from trunkline.egress import NoAnswer, dialling, names
+from trunkline.errors import TrunklineError
 
 log = logging.getLogger("trunkline.smpp")
 
 _LONGEST_ADDRESS = 20  # SMPP 3.4 §4.4.1, without the NUL
 _MOST_PARTS = 255
 _DATA_CODING = {Alphabet.GSM7: 0, Alphabet.UCS2: 8}
-_NO_TLVS: dict[int, bytes] = {}
+_NO_TLVS: Mapping[int, bytes] = {}
+THROTTLED = (ESME_RTHROTTLED, ESME_RMSGQFUL)
 
 
 class SmppCarrier:
@@ -51,6 +59,7 @@ class SmppCarrier:
         self._health = Health(LinkState.DOWN, "not started")
         self._reference = random.randrange(256)  # noqa: S311
         self._identities = Identities()
+        self._pacer = Pacer(options.tps)
 
     async def run(self, deliver: Deliver, report: Report) -> None:
         """Keeps the link up until cancelled; then waits for texts in hand, unbinds and closes."""
@@ -72,25 +81,55 @@ class SmppCarrier:
             self._health = Health(LinkState.DOWN, "stopped")
 
     async def send(self, text: OutboundText) -> list[str]:
-        """Submits a text and asks for receipts; the peer's message id for each part. Raises SubmitRefused.
+        """Submits a text and asks for receipts; the peer's message id for each part.
 
-        Waits while the window is full. Where one part of several fails the others may have gone out.
+        Waits while the window is full, and for its turn where the link has a rate. Raises LinkDown, SubmitThrottled,
+        SubmitRefused: nothing went out; SubmitUnknown: some of it may have.
         """
         session = self._session
         if session is None:
-            raise SubmitRefused(f"{self.name} is down: {self._health.detail}")
+            raise LinkDown(f"{self.name} is down: {self._health.detail}")
         if self._options.bind == "receiver":
             raise SubmitRefused(f"{self.name} is bound as a receiver")
-        submits = (session.submit(message) for message in self._messages(text))
+        submits = (self._submit(session, message) for message in self._messages(text))
         outcomes = await asyncio.gather(*submits, return_exceptions=True)
-        message_ids = []
         for outcome in outcomes:
-            if isinstance(outcome, RequestFailed):
-                raise SubmitRefused(f"{self.name}: {outcome.detail}") from outcome
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, RequestFailed | SubmitThrottled):
                 raise outcome
-            message_ids.append(outcome)
-        return message_ids
+        taken = [outcome for outcome in outcomes if isinstance(outcome, str)]
+        failed = [outcome for outcome in outcomes if isinstance(outcome, TrunklineError)]
+        if not failed:
+            return taken
+        if taken or any(not isinstance(each, Refused | NotWritten | SubmitThrottled) for each in failed):
+            unknown = SubmitUnknown(f"{self.name}: {failed[0].detail}")
+            unknown.message_ids = taken
+            raise unknown from failed[0]
+        raise self._refusal(failed) from failed[0]
+
+    async def _submit(self, session: Session, message: ShortMessage) -> str:
+        try:
+            async with asyncio.timeout(self._options.submit_wait_seconds):
+                await self._pacer.turn()
+                await session.room()
+        except TimeoutError:
+            raise SubmitThrottled(f"{self.name} has had no room for it") from None
+        try:
+            message_id = await session.submit(message)
+        except Refused as error:
+            if error.command_status in THROTTLED:
+                self._pacer.throttled()
+            raise
+        self._pacer.taken()
+        return message_id
+
+    def _refusal(self, failed: Sequence[TrunklineError]) -> SubmitRefused:
+        """Of parts of which none went out."""
+        detail = f"{self.name}: {failed[0].detail}"
+        if all(isinstance(each, NotWritten) for each in failed):
+            return LinkDown(detail)
+        if any(isinstance(each, Refused) and each.command_status not in THROTTLED for each in failed):
+            return SubmitRefused(detail)
+        return SubmitThrottled(detail)
 
     def health(self) -> Health:
         """How the link stands, without asking the peer."""
@@ -198,17 +237,25 @@ class SmppCarrier:
         return receive
 
     def _messages(self, text: OutboundText) -> list[ShortMessage]:
+        """One, or one for each part, as the link is set. Raises SubmitRefused for what does not fit."""
         payloads, alphabet = alphabets.split(text.text)
         if len(payloads) > _MOST_PARTS:
             raise SubmitRefused(f"the text needs {len(payloads)} parts, and {_MOST_PARTS} is the most")
-        esm_class = 0
+        forms = [(payload, 0, _NO_TLVS) for payload in payloads]
         if len(payloads) > 1:
-            esm_class = ESM_UDHI
             self._reference = (self._reference + 1) % 256
-            payloads = [
-                concatenation_header(Part(self._reference, len(payloads), number)) + payload
-                for number, payload in enumerate(payloads, 1)
-            ]
+            parts = [Part(self._reference, len(payloads), number) for number in range(1, len(payloads) + 1)]
+            match self._options.long_texts:
+                case "udh":
+                    forms = [
+                        (concatenation_header(part) + payload, ESM_UDHI, _NO_TLVS)
+                        for part, payload in zip(parts, payloads, strict=True)
+                    ]
+                case "sar":
+                    forms = [(payload, 0, sar_tlvs(part)) for part, payload in zip(parts, payloads, strict=True)]
+                case "payload":
+                    whole = b"".join(payloads)
+                    forms = [(b"", 0, {TLV_MESSAGE_PAYLOAD: whole})]
         source_ton, source_npi, source = addresses.as_sender(text.sender)
         ton, npi, destination = addresses.as_recipient(text.recipient)
         return [
@@ -223,9 +270,10 @@ class SmppCarrier:
                 1,  # registered_delivery: a receipt, whatever becomes of the text (§5.2.17)
                 _DATA_CODING[alphabet],
                 payload,
-                _NO_TLVS,
+                tlvs,
+                validity_seconds=text.validity_seconds,
             )
-            for payload in payloads
+            for payload, esm_class, tlvs in forms
         ]
 
 

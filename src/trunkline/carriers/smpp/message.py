@@ -46,6 +46,15 @@ class ShortMessage:
     payload: bytes
     tlvs: Mapping[int, bytes]
     protocol_id: int = 0
+    validity_seconds: int | None = None  # of a text that we send; None: the peer's default
+
+
+def validity_period(seconds: int) -> bytes:
+    """A time from now in the relative format of SMPP 3.4 §7.1.1.2, without the NUL: ``000000000500000R``."""
+    minutes, second = divmod(min(seconds, 30 * 86_400), 60)
+    hours, minute = divmod(minutes, 60)
+    day, hour = divmod(hours, 24)
+    return f"0000{day:02}{hour:02}{minute:02}{second:02}000R".encode()
 
 
 def read_short_message(pdu: bytes) -> ShortMessage:
@@ -134,7 +143,9 @@ def short_message_body(message: ShortMessage) -> bytes:
             message.destination,
             b"\0",
             bytes((message.esm_class, 0, 0)),  # protocol_id, priority_flag
-            b"\0\0",  # schedule_delivery_time, validity_period
+            b"\0",  # schedule_delivery_time: at once
+            b"" if message.validity_seconds is None else validity_period(message.validity_seconds),
+            b"\0",
             bytes((message.registered_delivery, 0, message.data_coding, 0, len(short_message))),
             short_message,
             write_tlvs(tlvs),

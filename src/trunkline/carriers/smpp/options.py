@@ -26,6 +26,9 @@ class SmppOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froz
     url: str = ""  # smpp:// or smpps://user:secret@host:port, percent-encoded
     bind: Literal["transceiver", "receiver", "transmitter"] = "transceiver"
     window: int = 64  # requests without an answer, in either direction
+    tps: float | None = None  # submit_sm a second that were agreed with the peer; None: as many as it takes
+    long_texts: Literal["udh", "sar", "payload"] = "udh"  # how a text is sent that does not fit into one message
+    submit_wait_seconds: float = 20  # that a text waits for room on the link
     system_type: str = ""
     address_range: str = ""
     enquire_link_seconds: float = 30
@@ -59,6 +62,10 @@ class SmppOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, froz
         for name in self.__struct_fields__:
             if name.endswith("_seconds") and getattr(self, name) <= 0:
                 raise ValueError(f"{name} of an SMPP link is above 0")
+        if self.tps is not None and self.tps <= 0:
+            raise ValueError("the tps of an SMPP link is above 0")
+        if self.long_texts not in ("udh", "sar", "payload"):
+            raise ValueError(f"long_texts of an SMPP link is udh, sar or payload, not {self.long_texts!r}")
         if self.window < 1:
             raise ValueError("the window of an SMPP link is 1 or more")
 

@@ -57,6 +57,15 @@ def concatenation_header(part: Part) -> bytes:
     return bytes((5, _CONCATENATED_8_BIT, 3, part.reference & 0xFF, part.total, part.number))
 
 
+def sar_tlvs(part: Part) -> dict[int, bytes]:
+    """The sar_* parameters of one part of a text that we send."""
+    return {
+        TLV_SAR_MSG_REF_NUM: part.reference.to_bytes(2),
+        TLV_SAR_TOTAL_SEGMENTS: bytes((part.total,)),
+        TLV_SAR_SEGMENT_SEQNUM: bytes((part.number,)),
+    }
+
+
 def _part(reference: int, total: int, number: int, kind: str) -> Part | None:
     # A total or number out of range means that the element is to be ignored (§9.2.3.24.1); one of one is no long text.
     if reference <= 0xFFFF and 2 <= total <= 255 and 1 <= number <= total:

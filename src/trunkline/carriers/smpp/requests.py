@@ -22,8 +22,21 @@ class RequestFailed(TrunklineError):
     status = 502
 
 
+class Refused(RequestFailed):
+    """The peer answered with another status than ESME_ROK."""
+
+    code = "smpp_refused"
+    command_status = 0
+
+
+class NotWritten(RequestFailed):
+    """The link was gone before the request was written."""
+
+    code = "smpp_not_written"
+
+
 class NoAnswer(RequestFailed):
-    """The peer did not answer in time; what became of the request is not known."""
+    """The peer did not answer in time, or the link was gone before it did; what became of the request is not known."""
 
     code = "smpp_no_answer"
 
@@ -87,7 +100,7 @@ class Requests:
     async def ask(self, command_id: int, body: bytes = b"") -> bytes:
         """Sends a request; the whole response, whose status is ESME_ROK. Raises RequestFailed."""
         if self._gone:
-            raise RequestFailed(f"the link is gone: {self._gone}")
+            raise NotWritten(f"the link is gone: {self._gone}")
         sequence = self._sequence = self._sequence % _LAST_SEQUENCE + 1
         answer: asyncio.Future[bytes] = self._loop.create_future()
         timer = self._loop.call_later(self._timeout_seconds, self._expire, sequence)
@@ -107,7 +120,9 @@ class Requests:
             return None
         if command_status or command_id == pdu.GENERIC_NACK:
             name = pdu.command_name(request.command_id)
-            request.answer.set_exception(RequestFailed(f"{name} refused: {pdu.status_name(command_status)}"))
+            refused = Refused(f"{name} refused: {pdu.status_name(command_status)}")
+            refused.command_status = command_status
+            request.answer.set_exception(refused)
             return None
         request.answer.set_result(octets)
         return request.command_id
@@ -118,7 +133,7 @@ class Requests:
         for request in self._waiting.values():
             request.timer.cancel()
             if not request.answer.done():
-                request.answer.set_exception(RequestFailed(f"the link is gone: {reason}"))
+                request.answer.set_exception(NoAnswer(f"the link is gone: {reason}"))
         self._waiting.clear()
 
     def _expire(self, sequence: int) -> None:

@@ -82,10 +82,16 @@ class Session(asyncio.Protocol):
         """Binds as receiver, transmitter or transceiver (SMPP 3.4 §4.1). Raises RequestFailed."""
         await self._requests.ask(command_id, pdu.bind_body(system_id, password, system_type, address_range))
 
+    async def room(self) -> None:
+        """Waits for a place in the window, which the next ``submit`` takes."""
+        await self._submits.acquire()
+
     async def submit(self, message: ShortMessage) -> str:
-        """Sends a submit_sm once the window has room; the peer's message id. Raises RequestFailed."""
-        async with self._submits:
+        """Sends a submit_sm in the place that ``room`` gave; the peer's message id. Raises RequestFailed."""
+        try:
             response = await self._requests.ask(pdu.SUBMIT_SM, short_message_body(message))
+        finally:
+            self._submits.release()
         return pdu.readable(response[pdu.HEADER_OCTETS :].partition(b"\0")[0].decode("latin-1"))
 
     async def leave(self) -> None:
