@@ -245,7 +245,8 @@ class House:
             " deadline = deadline - $1, submitted_at = submitted_at - $1",
             datetime.timedelta(seconds=seconds),
         )
-        await database.execute("UPDATE verify_traffic SET began = began - $1::interval", datetime.timedelta(seconds=seconds))
+        if seconds >= 3600:
+            await database.execute("DELETE FROM verify_traffic")  # of hours that are over
         await database.execute("UPDATE text_key SET day = day - $1::integer", int(seconds // 86_400))
         await self.platform.inbox.give_incomplete()
         await sweeper.expire_due(database)

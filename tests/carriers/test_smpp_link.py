@@ -21,7 +21,15 @@ from tests.carriers.smpp_peer import (
 )
 from tests.outside import nobody
 
-from trunkline.carriers.carrier import Health, InboundText, LinkState, OutboundText, StoreAway, SubmitRefused, SubmitUnknown
+from trunkline.carriers.carrier import (
+    Health,
+    InboundText,
+    LinkState,
+    OutboundText,
+    StoreAway,
+    SubmitRefused,
+    SubmitUnknown,
+)
 from trunkline.carriers.smpp import session
 from trunkline.carriers.smpp.carrier import SmppCarrier
 from trunkline.carriers.smpp.options import SmppOptions

@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 import pytest
-
 from tests.house import Buyer, House, data, problem
 
 pytestmark = pytest.mark.asyncio

@@ -5,6 +5,7 @@ A carrier receives texts (MO) and hands each to ``deliver``; it says yes to its 
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import enum
@@ -170,8 +171,6 @@ def receipt_names(message_id: str) -> tuple[str, ...]:
     names = [bare]
     if bare.isascii() and bare.isdigit():
         names.append(f"{int(bare):x}")
-    try:
+    with contextlib.suppress(ValueError):
         names.append(str(int(bare, 16)))
-    except ValueError:
-        pass
     return tuple(dict.fromkeys(names))

@@ -7,6 +7,7 @@ import msgspec
 
 from trunkline import money
 from trunkline.errors import InvalidRequest
+from trunkline.verify.guard import GuardOptions
 
 CHARGES = ("approved", "sent")
 
@@ -45,6 +46,7 @@ class VerifyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     resend_seconds: list[int]
     route_seconds: float
     routes: list[RouteOptions]
+    guard: GuardOptions
 
     def __post_init__(self) -> None:
         _amount(self.price, "price")

@@ -22,7 +22,7 @@ class Routes:
     """The operator's routes by prefix, each list in the order in which they are tried."""
 
     def __init__(self, options: Iterable[RouteOptions], carriers: Iterable[str], sender: str) -> None:
-        """``sender``: where neither profile nor route names one. Raises OperatorError for a carrier that there is not."""
+        """``sender``: where neither profile nor route names one. Raises OperatorError for an unknown carrier."""
         known = set(carriers)
         self._sender = sender
         by_prefix: dict[str, list[RouteOptions]] = {}

@@ -1,8 +1,8 @@
 """The sender: a durable queue's consumer that submits MT texts over the links that this process has.
 
-A claim is committed before anything is submitted, and what came of it after, in groups. Whoever dies in between leaves a
-text of which nobody knows whether it went out: it is never blindly sent again. Receipts are committed before the carrier
-hears yes, also those that come before the answer to their submit.
+A claim is committed before anything is submitted, and what came of it after, in groups. Whoever dies in between leaves
+a text of which nobody knows whether it went out: it is never blindly sent again. Receipts are committed before the
+carrier hears yes, also those that come before the answer to their submit.
 """
 
 import asyncio

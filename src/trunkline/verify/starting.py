@@ -13,6 +13,7 @@ from trunkline.errors import InvalidRequest, PaymentRequired, TrunklineError
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import bind
 from trunkline.verify import budgets, messages, passcodes, profiles, screening, views
+from trunkline.verify.messages.segments import segments
 from trunkline.verify.policy import VerifyPolicy
 from trunkline.verify.problems import BlockedByGuard, InvalidPhoneNumber, NoRoute
 from trunkline.verify.profiles import SQL
@@ -98,8 +99,9 @@ async def start(
     decisions: tuple[Decision, ...] = ()
     if fixed is None:
         is_simulated = test or facts["is_simulated"] or policy.is_reserved(e164)
+        screening.admit(e164, country, profile, policy, is_simulated=is_simulated)
         budgets.check(facts, policy)
-        decisions = screening.decide(e164, country, profile, facts, policy, is_simulated=is_simulated)
+        decisions = screening.decide(e164, facts, policy, is_simulated=is_simulated)
         routes = policy.routes.to(e164, profile.senders.get(country) or profile.sender, simulated=is_simulated)
         if not routes:
             raise NoRoute(
@@ -139,7 +141,7 @@ async def start(
         "carrier": routes[0].carrier if routes else "",
         "sender": routes[0].sender if routes else "",
         "others": msgspec.json.encode(routes[1:]).decode(),
-        "segments": messages.segments(message.text),
+        "segments": segments(message.text).parts,
     }
     if asked.dry_run:
         return _blocked(None, blocked) if blocked else _dry(made, facts["clock"], policy, notes)

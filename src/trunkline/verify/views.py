@@ -131,8 +131,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="Words of your own, with `{code}` and, if you like, `{brand}` and `{minutes}`. With a link in "
-                "them they are used once the operator has approved them.",
+                description="Words of your own, with `{code}` and, if you like, `{brand}` and `{minutes}`. With a link "
+                "in them they are used once the operator has approved them.",
                 examples=["{brand}: {code} is your code."],
             ),
         ]
@@ -152,8 +152,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     test_numbers: Annotated[
         dict[str, str],
         Meta(
-            description="Numbers with a fixed code, to which nothing is sent and for which nothing is limited; for test "
-            "keys.",
+            description="Numbers with a fixed code, to which nothing is sent and for which nothing is limited; for "
+            "test keys.",
             examples=[{"+12025550199": "123456"}],
         ),
     ] = {}

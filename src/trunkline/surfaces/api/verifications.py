@@ -158,8 +158,8 @@ class Verifications:
     async def check_number(self, call: Call) -> Checked | TrunklineError:
         body: CheckNumber = call.body
         return await checking.check_number(
-            call.connection, call.key.account_id, body.phone_number, body.code, profile=body.profile, test=call.key.test,
-            policy=self.policy, amount=_shown(body.amount), payee=body.payee,
+            call.connection, call.key.account_id, body.phone_number, body.code, profile=body.profile,
+            test=call.key.test, policy=self.policy, amount=_shown(body.amount), payee=body.payee,
         )  # fmt: skip
 
     async def resend(self, call: Call) -> Verification:

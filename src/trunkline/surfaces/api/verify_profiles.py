@@ -15,10 +15,11 @@ from trunkline.errors import (
 from trunkline.paging import Page
 from trunkline.surfaces.http.route import Call, PageQuery, Route
 from trunkline.verify import profiles, views
+from trunkline.verify.messages.lint import Report, lint
 from trunkline.verify.problems import ProfileExists, UnknownProfile, UnknownTemplate
 from trunkline.verify.views import NamedProfile
 
-TAG = "Verify"
+TAG = "Profiles"
 
 
 class ChangeProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -44,6 +45,19 @@ class CreateProfile(ChangeProfile, forbid_unknown_fields=True, frozen=True, kw_o
     slug: views.ProfileName
 
 
+class Lint(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    text: Annotated[
+        str,
+        Meta(
+            description="A text as it is, or words with `{code}`, `{brand}` and `{minutes}`.",
+            examples=["{brand}: {code} is your code."],
+        ),
+    ]
+    brand: Annotated[str, Meta(description="The brand to try it with.", examples=["ACME"], max_length=100)] = ""
+    web_otp_domain: Annotated[str, Meta(description="The site of the last line (WebOTP).")] | None = None
+    app_hash: Annotated[str, Meta(description="The app of the last line (SMS Retriever).")] | None = None
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Profiles:
     async def create(self, call: Call) -> NamedProfile:
@@ -60,6 +74,10 @@ class Profiles:
 
     async def show(self, call: Call) -> NamedProfile:
         return await profiles.show(call.connection, call.key.account_id, call.path["slug"])
+
+    async def lint(self, call: Call) -> Report:
+        body: Lint = call.body
+        return lint(body.text, brand=body.brand, web_otp_domain=body.web_otp_domain, app_hash=body.app_hash)
 
     async def listing(self, call: Call) -> Page[NamedProfile]:
         return await profiles.page(
@@ -130,5 +148,17 @@ class Profiles:
                 description="What was started with it goes on. `default` is as if it had never been changed.",
                 answer=NamedProfile,
                 errors=(UnknownProfile,),
+            ),
+            Route(
+                method="POST",
+                path="/verify/lint",
+                scope="verify",
+                handler=self.lint,
+                tag=TAG,
+                summary="Look at a text",
+                description="How many parts it is sent in, what makes it dear, and what keeps phones from reading it.",
+                body=Lint,
+                answer=Report,
+                errors=(InvalidRequest,),
             ),
         ]

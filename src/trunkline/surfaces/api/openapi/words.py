@@ -17,6 +17,7 @@ TAGS = {
     "Deposits": "Money that you pay in.",
     "Events": "What happens, as it happens, on a connection that stays open.",
     "Keys": "Your API keys: make them, limit them, rotate and revoke them.",
+    "Profiles": "Settings of the apps that send codes: brand, texts, senders, countries.",
     "Statistics": "How many texts come and how fast, each figure with how sure it is. Public, as the catalog is.",
     "Status": "How the platform is, and was. Public: no key, no limit.",
     "Verify": "Send a code to a phone number of your own user, and check what they typed.",
