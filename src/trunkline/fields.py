@@ -38,6 +38,7 @@ IN_PATHS: dict[str, Any] = {  # what stands between braces in the path of a rout
     "activation_id": ActivationId,
     "deposit_id": DepositId,
     "key_id": KeyId,
+    "profile": Annotated[str, Meta(description="The profile's slug.", examples=["default"])],
     "slug": Slug,
     "verification_id": VerificationId,
     "webhook_id": WebhookId,

@@ -7,8 +7,10 @@ import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
 import pytest_asyncio
-from tests.house import House, data, opened
+from tests.house import Buyer, House, data, opened
 from tests.surfaces.api.documented import DOCUMENT, check
+from tests.verify.codes import check as check_code
+from tests.verify.codes import code_of, started, wrong
 
 from trunkline.audit.acts import Actor
 from trunkline.events.contents import contents
@@ -67,6 +69,23 @@ def test_an_event_without_one_of_its_fields_is_none(type_: str) -> None:
             check(content["example"] | {"data": less}, content["schema"])
 
 
+async def verify(house: House, buyer: Buyer) -> None:
+    """Verifications that come to every end there is."""
+    approved, failed, cancelled, expired = [
+        await started(buyer, number, metadata={"user": "7"})
+        for number in ("+12025550142", "+12025550143", "+12025550144", "+443069990001")
+    ]
+    await house.codes_go_out()
+    await check_code(buyer, approved, await code_of(house, approved))
+    code = await code_of(house, failed)
+    for _ in range(5):
+        await check_code(buyer, failed, wrong(code))
+    data(await buyer.post(f"/verifications/{cancelled['verification_id']}/cancel", None))
+    await buyer.post("/verifications", {"phone_number": "+443069990005"})  # which the guard blocks
+    await house.later(301)
+    assert data(await buyer.get(f"/verifications/{expired['verification_id']}"))["status"] == "expired"
+
+
 @pytest.mark.asyncio
 async def test_what_happens_is_told_as_documented(house: House) -> None:
     database = house.platform.database
@@ -79,6 +98,7 @@ async def test_what_happens_is_told_as_documented(house: House) -> None:
     await buyer.cancel(cancelled)
     await buyer.complete(completed)
     await house.later(3600)
+    await verify(house, buyer)
     key = await buyer.new_key()
     data(await buyer.post(f"/keys/{key['key_id']}/rotate", {}))
     data(await buyer.ask("DELETE", f"/keys/{key['key_id']}"))

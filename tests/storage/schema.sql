@@ -1269,6 +1269,7 @@ ALTER TABLE public.verification_send ALTER COLUMN send_id ADD GENERATED ALWAYS A
 CREATE TABLE public.verify_profile (
     profile_id bigint NOT NULL,
     account_id bigint NOT NULL,
+    test boolean NOT NULL,
     slug text NOT NULL,
     settings jsonb NOT NULL,
     approved_text text,
@@ -1561,7 +1562,7 @@ ALTER TABLE ONLY public.verification_send
     ADD CONSTRAINT verification_send_pkey PRIMARY KEY (send_id);
 
 ALTER TABLE ONLY public.verify_profile
-    ADD CONSTRAINT verify_profile_account_id_slug_key UNIQUE (account_id, slug);
+    ADD CONSTRAINT verify_profile_account_id_test_slug_key UNIQUE (account_id, test, slug);
 
 ALTER TABLE ONLY public.verify_profile
     ADD CONSTRAINT verify_profile_pkey PRIMARY KEY (profile_id);

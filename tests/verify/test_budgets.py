@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.house import Buyer, House, data, problem
-from tests.verify.test_verifications import NUMBER, check, code_of, started, wrong
+from tests.verify.codes import NUMBER, check, code_of, started, wrong
 
 pytestmark = pytest.mark.asyncio
 
@@ -113,8 +113,8 @@ async def test_two_verifications_of_a_number_share_its_wrong_checks(house: House
 async def test_a_profiles_test_number_has_a_fixed_code_and_no_limits(house: House) -> None:
     buyer = await house.buyer("5")
     number = "+12025550188"
-    data(await buyer.ask("PATCH", "/verify/profiles/default", json={"test_numbers": {number: "123456"}}))
     test = buyer.testing()
+    data(await test.ask("PATCH", "/verify/profiles/default", json={"test_numbers": {number: "123456"}}))
     for _ in range(12):
         verification = await started(test, number)
     assert await house.codes_go_out() == 0

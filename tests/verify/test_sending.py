@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.carriers.smpp_peer import Smsc, needs_node
 from tests.house import Buyer, House, data, opened
-from tests.verify.test_verifications import check, code_of, started
+from tests.verify.codes import check, code_of, started
 
 from trunkline.carriers.carrier import DeliveryReceipt, LinkState
 

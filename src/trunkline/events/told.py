@@ -83,7 +83,6 @@ class KeyRotated(KeyEvent, frozen=True, kw_only=True):
 class VerificationEvent(Told, frozen=True, kw_only=True):
     """A verification, as it was after what the event's type names. The code is never told."""
 
-    cost: Annotated[Decimal, Meta(description="What it has cost so far.", examples=[0.05])]
     sample: Sample | UnsetType = UNSET
     status: Annotated[
         Literal["pending", "approved", "failed", "expired", "cancelled", "blocked"],
@@ -93,6 +92,7 @@ class VerificationEvent(Told, frozen=True, kw_only=True):
     profile: Annotated[str, Meta(description="The slug of the app's settings.", examples=["default"])]
     currency: fields.Currency
     metadata: Annotated[dict[str, str], Meta(description="What the start brought.", examples=[{"user": "1042"}])]
+    cost: Annotated[Decimal, Meta(description="What it has cost so far.", examples=[0.05])]
     phone_number: fields.PhoneNumber
     verification_id: fields.VerificationId
 

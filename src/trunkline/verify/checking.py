@@ -100,9 +100,12 @@ async def _check(
         )
     )
     assert row is not None
-    if row["problem"] == "too_many_checks":
-        return budgets.too_many_checks(most, most, iso(row["retry_at"]))
-    return _refusal(row) if row["problem"] else views.checked(row)
+    match row["problem"]:
+        case None:
+            return views.checked(row)
+        case "too_many_checks":
+            return budgets.too_many_checks(most, most, iso(row["retry_at"]))
+    return _refusal(row)
 
 
 async def resend(
@@ -223,7 +226,9 @@ def _refusal(row: Row) -> TrunklineError:
             return MaxChecksReached("All checks of this verification are used up; start a new one.")
         case "verification_expired":
             return VerificationExpired(f"The code was good until {iso(row['expires_at'])}.")
-    return VerificationFinished(f"The verification is already {row['state']}.")
+        case "verification_finished":
+            return VerificationFinished(f"The verification is already {row['state']}.")
+    raise AssertionError(f"nobody makes an error of {row['problem']}")
 
 
 def _nowhere() -> NotFound:

@@ -1,7 +1,8 @@
 """Why a code is not sent, or not checked."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from trunkline.errors import (
@@ -15,6 +16,15 @@ from trunkline.errors import (
     Unavailable,
     members,
 )
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """A rule of the guard that refuses."""
+
+    rule: Annotated[str, Meta(description="The rule.", examples=["prefix_volume"])]
+    value: Annotated[float | str | None, Meta(description="What it saw.", examples=[61])]
+    threshold: Annotated[float | str | None, Meta(description="What it lets through.", examples=[60])]
+
 
 Rule = Annotated[str, Meta(description="The rule that refuses.", examples=["sends_per_ten_minutes"])]
 Value = Annotated[int, Meta(description="What it counts, as it stands.", examples=[5])]
@@ -59,21 +69,24 @@ class BlockedByGuard(Forbidden):
     code, title = "blocked_by_guard", "Blocked by the guard"
     example = {
         "detail": "Texts to this range of numbers are stopped for now.", "verification_id": "ver_20000001",
-        "reasons": [{"rule": "prefix_volume", "value": 61, "threshold": 60}], "retry_at": "2026-04-19T15:00:00Z",
+        "reasons": [Reason("prefix_volume", 61, 60)], "retry_at": "2026-04-19T15:00:00Z",
     }  # fmt: skip
     verification_id: Annotated[str, Meta(description="The verification's id.", examples=["ver_20000001"])]
-    reasons: Annotated[list[Any], Meta(description="Each rule that refuses, its value and its threshold.")]
+    reasons: Annotated[list[Reason], Meta(description="Each rule that refuses, its value and its threshold.")]
     retry_at: RetryAt | UnsetType = UNSET
 
 
 @members
-class _Budget(RateLimited):
+class BudgetSpent(RateLimited):
+    """A number or an address has had as much as it gets within a time."""
+
+    example = {"detail": "5 may.", "rule": "sends_per_ten_minutes", "value": 5, "threshold": 5}
     rule: Rule
     value: Value
     threshold: Threshold
 
 
-class TooManySends(_Budget):
+class TooManySends(BudgetSpent):
     code, title = "too_many_sends", "Too many texts to this number"
     example = {
         "detail": "5 texts went to this number within 10 minutes.", "rule": "sends_per_ten_minutes", "value": 5,
@@ -81,7 +94,7 @@ class TooManySends(_Budget):
     }  # fmt: skip
 
 
-class TooManyFromAddress(_Budget):
+class TooManyFromAddress(BudgetSpent):
     code, title = "too_many_from_address", "Too many verifications from this address"
     example = {
         "detail": "10 verifications began from this address within 3600 s.", "rule": "starts_per_address", "value": 10,
@@ -89,7 +102,7 @@ class TooManyFromAddress(_Budget):
     }  # fmt: skip
 
 
-class TooManyChecks(_Budget):
+class TooManyChecks(BudgetSpent):
     """Too many wrong codes for this number, over all of its verifications: a fresh code changes nothing."""
 
     code, title = "too_many_checks", "Too many wrong codes for this number"
@@ -129,6 +142,11 @@ class VerificationFinished(Conflict):
 class ProfileExists(Conflict):
     code, title = "profile_exists", "Profile exists"
     example = {"detail": "There is a profile 'shop' already."}
+
+
+class TooManyProfiles(Conflict):
+    code, title = "too_many_profiles", "Too many profiles"
+    example = {"detail": "An account has at most 100 profiles."}
 
 
 class NoRoute(Unavailable):

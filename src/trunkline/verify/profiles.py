@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,11 +11,11 @@ from trunkline.audit import acts
 from trunkline.audit.acts import Actor
 from trunkline.catalog.countries import countries
 from trunkline.clock import iso
-from trunkline.errors import Conflict, InvalidRequest
+from trunkline.errors import InvalidRequest
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import bind, queries
 from trunkline.verify import messages, passcodes
-from trunkline.verify.problems import ProfileExists, UnknownProfile
+from trunkline.verify.problems import ProfileExists, TooManyProfiles, UnknownProfile
 from trunkline.verify.views import Changes, NamedProfile, Profile
 
 SQL = queries(__package__)
@@ -30,12 +30,19 @@ _SENDER = re.compile(r"[A-Za-z0-9 ._&-]{1,11}|\+?[0-9]{3,15}")
 UNTOUCHED = Profile()
 
 
-async def find(connection: Querier, account_id: int, slug: str) -> Profile:
+class Whose(NamedTuple):
+    """The account and mode that a profile belongs to."""
+
+    account: int
+    test: bool
+
+
+async def find(connection: Querier, whose: Whose, slug: str) -> Profile:
     """The settings of a profile as they are used: own words that the operator has not approved are not.
 
     Raises UnknownProfile.
     """
-    row = await connection.fetchrow(*bind(SQL.profile, account=account_id, slug=slug))
+    row = await connection.fetchrow(*bind(SQL.profile, **whose._asdict(), slug=slug))
     if row is None:
         if slug == DEFAULT:
             return UNTOUCHED
@@ -44,65 +51,65 @@ async def find(connection: Querier, account_id: int, slug: str) -> Profile:
     return settings if _is_usable(row) else msgspec.structs.replace(settings, text=None)
 
 
-async def approve_text(connection: Querier, actor: Actor, account_id: int, slug: str) -> NamedProfile:
+async def approve_text(connection: Querier, actor: Actor, whose: Whose, slug: str) -> NamedProfile:
     """By the operator: the profile's own words as they stand may be sent. Raises UnknownProfile."""
-    row = await connection.fetchrow(*bind(SQL.approve_text, account=account_id, slug=slug))
+    row = await connection.fetchrow(*bind(SQL.approve_text, **whose._asdict(), slug=slug))
     if row is None:
         raise UnknownProfile(f"There is no profile {slug!r} with words of its own.", field="profile")
     await _record(connection, actor, "verify_profile.text_approved", row, {"text": row["approved_text"]})
     return _shown(row)
 
 
-async def show(connection: Querier, account_id: int, slug: str) -> NamedProfile:
+async def show(connection: Querier, whose: Whose, slug: str) -> NamedProfile:
     """Raises UnknownProfile."""
-    row = await connection.fetchrow(*bind(SQL.profile, account=account_id, slug=slug))
+    row = await connection.fetchrow(*bind(SQL.profile, **whose._asdict(), slug=slug))
     if row is None:
-        return _named(slug, await find(connection, account_id, slug), None)
+        return _named(slug, await find(connection, whose, slug), None)
     return _shown(row)
 
 
-async def page(connection: Querier, account_id: int, *, before: int, limit: int) -> paging.Page[NamedProfile]:
+async def page(connection: Querier, whose: Whose, *, before: int, limit: int) -> paging.Page[NamedProfile]:
     """An account's profiles, the newest first; the default one is among them once it has been changed."""
-    rows = await connection.fetch(*bind(SQL.profiles, account=account_id, before=before, limit=limit + 1))
+    rows = await connection.fetch(*bind(SQL.profiles, **whose._asdict(), before=before, limit=limit + 1))
     return paging.cut(rows, limit, _shown, lambda row: row["profile_id"])
 
 
-async def create(connection: Querier, actor: Actor, account_id: int, slug: str, changes: Changes) -> NamedProfile:
-    """Raises InvalidRequest naming the field, ProfileExists, and Conflict where there are 100 already."""
+async def create(connection: Querier, actor: Actor, whose: Whose, slug: str, changes: Changes) -> NamedProfile:
+    """Raises InvalidRequest naming the field, ProfileExists, and TooManyProfiles where there are 100 already."""
     if not _SLUG.fullmatch(slug):
         raise InvalidRequest(
             "A slug is 1 to 40 of a-z, 0-9, _ and -, and begins with none of the last two.", field="slug"
         )
     profile = _changed(UNTOUCHED, changes)
-    await connection.fetchval(SQL.hold_profiles, account_id)  # of those who make one at once each counts the others'
-    if await connection.fetchval(SQL.count_profiles, account_id) >= MOST_PROFILES:
-        raise Conflict(f"An account has at most {MOST_PROFILES} profiles.")
-    row = await connection.fetchrow(*bind(SQL.make_profile, account=account_id, slug=slug, settings=_stored(profile)))
+    await connection.fetchval(SQL.hold_profiles, whose.account)  # so that each counts the others'
+    if await connection.fetchval(SQL.count_profiles, whose.account, whose.test) >= MOST_PROFILES:
+        raise TooManyProfiles(f"An account has at most {MOST_PROFILES} profiles.")
+    row = await connection.fetchrow(*bind(SQL.make_profile, **whose._asdict(), slug=slug, settings=_stored(profile)))
     if row is None:
         raise ProfileExists(f"There is a profile {slug!r} already.")
     await _record(connection, actor, "verify_profile.created", row, changes)
     return _shown(row)
 
 
-async def change(connection: Querier, actor: Actor, account_id: int, slug: str, changes: Changes) -> NamedProfile:
+async def change(connection: Querier, actor: Actor, whose: Whose, slug: str, changes: Changes) -> NamedProfile:
     """What is not named stays. Raises UnknownProfile, InvalidRequest naming the field."""
-    await connection.fetchval(SQL.hold_profiles, account_id)
-    profile = _changed(await _as_set(connection, account_id, slug), changes)
-    row = await connection.fetchrow(*bind(SQL.put_profile, account=account_id, slug=slug, settings=_stored(profile)))
+    await connection.fetchval(SQL.hold_profiles, whose.account)
+    profile = _changed(await _as_set(connection, whose, slug), changes)
+    row = await connection.fetchrow(*bind(SQL.put_profile, **whose._asdict(), slug=slug, settings=_stored(profile)))
     assert row is not None
     if changes:
         await _record(connection, actor, "verify_profile.updated", row, changes)
     return _shown(row)
 
 
-async def delete(connection: Querier, actor: Actor, account_id: int, slug: str) -> NamedProfile:
+async def delete(connection: Querier, actor: Actor, whose: Whose, slug: str) -> NamedProfile:
     """As it last stood; what was started with it goes on. The default one is as if it had never been changed.
 
     Raises UnknownProfile.
     """
-    row = await connection.fetchrow(*bind(SQL.delete_profile, account=account_id, slug=slug))
+    row = await connection.fetchrow(*bind(SQL.delete_profile, **whose._asdict(), slug=slug))
     if row is None:
-        return await show(connection, account_id, slug)
+        return await show(connection, whose, slug)
     await _record(connection, actor, "verify_profile.deleted", row, {})
     return _shown(row)
 
@@ -114,9 +121,9 @@ async def _record(connection: Querier, actor: Actor, action: str, row: Row, chan
     await acts.record(connection, actor, action, f"verify_profile:{row['slug']}", noted, account_id=row["account_id"])
 
 
-async def _as_set(connection: Querier, account_id: int, slug: str) -> Profile:
-    row = await connection.fetchrow(*bind(SQL.profile, account=account_id, slug=slug))
-    return _settings(row) if row is not None else await find(connection, account_id, slug)
+async def _as_set(connection: Querier, whose: Whose, slug: str) -> Profile:
+    row = await connection.fetchrow(*bind(SQL.profile, **whose._asdict(), slug=slug))
+    return _settings(row) if row is not None else await find(connection, whose, slug)
 
 
 def _settings(row: Row) -> Profile:

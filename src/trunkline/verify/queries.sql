@@ -1,29 +1,29 @@
 -- name: profile
-SELECT * FROM verify_profile WHERE account_id = :account AND slug = :slug
+SELECT * FROM verify_profile WHERE account_id = :account AND test = :test AND slug = :slug
 
 -- name: profiles
-SELECT * FROM verify_profile WHERE account_id = :account AND profile_id < :before ORDER BY profile_id DESC LIMIT :limit
+SELECT * FROM verify_profile WHERE account_id = :account AND test = :test AND profile_id < :before ORDER BY profile_id DESC LIMIT :limit
 
 -- name: hold_profiles
 SELECT pg_advisory_xact_lock(:account::bigint # 8246746800000000)
 
 -- name: count_profiles
-SELECT count(*) FROM verify_profile WHERE account_id = :account
+SELECT count(*) FROM verify_profile WHERE account_id = :account AND test = :test
 
 -- name: make_profile
-INSERT INTO verify_profile (account_id, slug, settings) VALUES (:account, :slug, :settings::text::jsonb)
-ON CONFLICT (account_id, slug) DO NOTHING RETURNING *
+INSERT INTO verify_profile (account_id, test, slug, settings) VALUES (:account, :test, :slug, :settings::text::jsonb)
+ON CONFLICT (account_id, test, slug) DO NOTHING RETURNING *
 
 -- name: put_profile
-INSERT INTO verify_profile (account_id, slug, settings) VALUES (:account, :slug, :settings::text::jsonb)
-ON CONFLICT (account_id, slug) DO UPDATE SET settings = excluded.settings, updated_at = now() RETURNING *
+INSERT INTO verify_profile (account_id, test, slug, settings) VALUES (:account, :test, :slug, :settings::text::jsonb)
+ON CONFLICT (account_id, test, slug) DO UPDATE SET settings = excluded.settings, updated_at = now() RETURNING *
 
 -- name: delete_profile
-DELETE FROM verify_profile WHERE account_id = :account AND slug = :slug RETURNING *
+DELETE FROM verify_profile WHERE account_id = :account AND test = :test AND slug = :slug RETURNING *
 
 -- name: approve_text
 UPDATE verify_profile SET approved_text = settings ->> 'text', updated_at = now()
- WHERE account_id = :account AND slug = :slug AND settings ->> 'text' IS NOT NULL RETURNING *
+ WHERE account_id = :account AND test = :test AND slug = :slug AND settings ->> 'text' IS NOT NULL RETURNING *
 
 -- name: facts
 -- What a start is judged by, with the settings of its profile. The rest is read under the lock of the account's balance.

@@ -15,8 +15,8 @@ from trunkline.storage.queries import bind
 from trunkline.verify import budgets, messages, passcodes, profiles, screening, views
 from trunkline.verify.messages.segments import segments
 from trunkline.verify.policy import VerifyPolicy
-from trunkline.verify.problems import BlockedByGuard, InvalidPhoneNumber, NoRoute
-from trunkline.verify.profiles import SQL
+from trunkline.verify.problems import BlockedByGuard, InvalidPhoneNumber, NoRoute, Reason
+from trunkline.verify.profiles import SQL, Whose
 from trunkline.verify.routes import Route
 from trunkline.verify.views import Decision, Verification
 
@@ -59,7 +59,7 @@ async def start(
     check_metadata(asked.metadata)
     bound_to = bound(asked.amount, asked.payee)
     address = _network(asked.client_ip)
-    profile = await profiles.find(connection, account_id, asked.profile)
+    profile = await profiles.find(connection, Whose(account_id, test), asked.profile)
     country = phone.region_of(e164) or ""
     fixed = profile.test_numbers.get(e164) if test or policy.live_test_numbers else None
     code = fixed or passcodes.draw(profile.alphabet, asked.code_length or profile.code_length)
@@ -226,7 +226,7 @@ def _blocked(verification_id: str | None, blocked: Sequence[Decision]) -> Blocke
     return BlockedByGuard(
         f"The guard holds this back: {first.reason}",
         verification_id=verification_id or "",
-        reasons=[{"rule": each.rule, "value": each.value, "threshold": each.threshold} for each in blocked],
+        reasons=[Reason(each.rule, each.value, each.threshold) for each in blocked],
         **members,
     )
 

@@ -111,52 +111,60 @@ class VerificationDetail(Verification, frozen=True):
     decisions: Annotated[list[Decision], Meta(description="What each rule of the guard said.")] = []
 
 
+Brand = Annotated[str, Meta(description="The name that the text begins with.", examples=["ACME"])]
+CodeLength = Annotated[int, Meta(ge=4, le=10, description="Characters of a code.", examples=[6])]
+OfLetters = Annotated[
+    Alphabet, Meta(description="`letters`: capitals and digits that look like no other.", examples=["digits"])
+]
+Ttl = Annotated[int, Meta(ge=60, le=600, description="Seconds for which a code is good.", examples=[300])]
+Checks = Annotated[int, Meta(ge=1, le=5, description="Checks of one verification.", examples=[5])]
+Sends = Annotated[int, Meta(ge=1, le=5, description="Texts of one verification.", examples=[5])]
+UsualLocale = Annotated[
+    str, Meta(description="The language where a start names none; null: the number's country's.", examples=["de"])
+]
+UsualTemplate = Annotated[str, Meta(description="The template where a start names none.", examples=["default"])]
+OwnText = Annotated[
+    str,
+    Meta(
+        description="Words of your own, with `{code}` and, if you like, `{brand}` and `{minutes}`. With a link in them "
+        "they are used once the operator has approved them.",
+        examples=["{brand}: {code} is your code."],
+    ),
+]
+FromSender = Annotated[str, Meta(description="Whom texts come from; empty: the route's.", examples=["ACME"])]
+FromSenders = Annotated[
+    dict[str, str], Meta(description="The same by country, where it is another.", examples=[{"us": "+12025550100"}])
+]
+ToCountries = Annotated[
+    list[str], Meta(description="Where codes are sent; null: the operator's list.", examples=[["de", "at"]])
+]
+Channels = Annotated[tuple[Literal["sms"], ...], Meta(description="How codes travel.", examples=[["sms"]])]
+TestNumbers = Annotated[
+    dict[str, str],
+    Meta(
+        description="Numbers with a fixed code, to which nothing is sent and for which nothing is limited; for tests.",
+        examples=[{"+12025550199": "123456"}],
+    ),
+]
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """An app's settings for the codes that it sends."""
 
-    brand: Annotated[str, Meta(description="The name that the text begins with.", examples=["ACME"])] = ""
-    code_length: Annotated[int, Meta(ge=4, le=10, description="Characters of a code.", examples=[6])] = 6
-    alphabet: Annotated[
-        Alphabet,
-        Meta(description="`letters`: capitals and digits that look like no other.", examples=["digits"]),
-    ] = "digits"
-    ttl: Annotated[int, Meta(ge=60, le=600, description="Seconds for which a code is good.", examples=[300])] = 300
-    checks: Annotated[int, Meta(ge=1, le=5, description="Checks of one verification.", examples=[5])] = 5
-    sends: Annotated[int, Meta(ge=1, le=5, description="Texts of one verification.", examples=[5])] = 5
-    locale: Annotated[str, Meta(description="The language where a start names none; null: by country.")] | None = None
-    template: Annotated[str, Meta(description="The template where a start names none.", examples=["default"])] = (
-        "default"
-    )
-    text: (
-        Annotated[
-            str,
-            Meta(
-                description="Words of your own, with `{code}` and, if you like, `{brand}` and `{minutes}`. With a link "
-                "in them they are used once the operator has approved them.",
-                examples=["{brand}: {code} is your code."],
-            ),
-        ]
-        | None
-    ) = None
-    sender: Annotated[str, Meta(description="Whom texts come from; empty: the route's.", examples=["ACME"])] = ""
-    senders: Annotated[
-        dict[str, str], Meta(description="The same by country, where it is another.", examples=[{"us": "+12025550100"}])
-    ] = {}
-    countries: (
-        Annotated[
-            list[str], Meta(description="Where codes are sent; null: the operator's list.", examples=[["de", "at"]])
-        ]
-        | None
-    ) = None
-    channels: Annotated[tuple[Literal["sms"], ...], Meta(description="How codes travel.")] = ("sms",)
-    test_numbers: Annotated[
-        dict[str, str],
-        Meta(
-            description="Numbers with a fixed code, to which nothing is sent and for which nothing is limited; for "
-            "test keys.",
-            examples=[{"+12025550199": "123456"}],
-        ),
-    ] = {}
+    brand: Brand = ""
+    code_length: CodeLength = 6
+    alphabet: OfLetters = "digits"
+    ttl: Ttl = 300
+    checks: Checks = 5
+    sends: Sends = 5
+    locale: UsualLocale | None = None
+    template: UsualTemplate = "default"
+    text: OwnText | None = None
+    sender: FromSender = ""
+    senders: FromSenders = {}
+    countries: ToCountries | None = None
+    channels: Channels = ("sms",)
+    test_numbers: TestNumbers = {}
 
 
 class NamedProfile(Profile, frozen=True, kw_only=True):

@@ -22,6 +22,8 @@ from trunkline.surfaces.api import (
     statement,
     stats,
     status,
+    verifications,
+    verify_profiles,
     webhooks,
 )  # fmt: skip
 from trunkline.surfaces.api.openapi import document
@@ -45,6 +47,8 @@ TABLE: list[Route] = [
     *stats.routes(database=None, catalog=None),  # type: ignore[arg-type]
     *status.Status(NOTHING).routes(),
     *deliveries.Deliveries().routes(),
+    *verifications.Verifications(policy=None).routes(),  # type: ignore[arg-type]
+    *verify_profiles.Profiles().routes(),
     *webhooks.Webhooks(names=None, allow=(), most=20).routes(),  # type: ignore[arg-type]
 ]
 SURFACES = [

@@ -6,6 +6,7 @@ which entry is missing.
 
 import asyncio
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,6 +31,9 @@ PARAMETER = re.compile(r"{(\w+)}")
 
 # Different services with a domain, each for one proof of control.
 _services = (row["slug"] for row in services.starter_set() if row["domain"] and row["slug"] != "whatsapp")
+
+
+_lines = itertools.count(100)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,6 +73,17 @@ async def make_webhook(house: House, buyer: Buyer) -> str:
     return made["webhook_id"]
 
 
+async def make_verification(house: House, buyer: Buyer) -> str:
+    made: dict[str, str] = data(await buyer.post("/verifications", {"phone_number": f"+1202555{next(_lines):04d}"}))
+    await house.platform.database.execute("UPDATE verification SET resend_at = now()")
+    return made["verification_id"]
+
+
+async def make_profile(house: House, buyer: Buyer) -> str:
+    made: dict[str, str] = data(await buyer.post("/verify/profiles", {"slug": f"app-{next(_lines)}"}))
+    return made["slug"]
+
+
 # For each {name} in a path: the customer's own thing that it names.
 OBJECTS = {
     "activation_id": Object(make_lease, "99999999"),
@@ -76,6 +91,8 @@ OBJECTS = {
     "slug": Object(make_control, "whatsapp", live_only=True),
     "deposit_id": Object(make_deposit, "99999999", live_only=True),
     "webhook_id": Object(make_webhook, "99999999"),
+    "verification_id": Object(make_verification, "ver_99999999"),
+    "profile": Object(make_profile, "nobodys"),
 }
 
 # For each route that takes a body: two bodies that differ and are both good.
@@ -94,6 +111,15 @@ BODIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"url": "https://93.184.216.34/", "events": ["*"]},
         {"url": "https://93.184.216.34/", "events": ["key.*"]},
     ),
+    "POST /verifications": ({"phone_number": "+12025550142"}, {"phone_number": "+12025550143"}),
+    "POST /verifications/check": (
+        {"phone_number": "+12025550142", "code": "482913"},
+        {"phone_number": "+12025550142", "code": "482914"},
+    ),
+    "POST /verifications/{verification_id}/check": ({"code": "482913"}, {"code": "482914"}),
+    "POST /verify/profiles": ({"slug": "shop"}, {"slug": "bank"}),
+    "PATCH /verify/profiles/{profile}": ({"brand": "ACME"}, {"brand": "Emca"}),
+    "POST /verify/lint": ({"text": "{code} is your code."}, {"text": "Your code is {code}."}),
     "PATCH /webhooks/{webhook_id}": ({"description": "one"}, {"description": "another"}),
     "POST /webhooks/{webhook_id}/rotate-secret": ({"overlap_hours": 0}, {"overlap_hours": 1}),
     "POST /webhooks/{webhook_id}/test": ({"type": "webhook.test"}, {"type": "sms.received"}),

@@ -25,6 +25,8 @@ from trunkline.activations.views import Sms
 from trunkline.errors import TrunklineError
 from trunkline.surfaces.api.openapi import problems
 from trunkline.surfaces.http import wire
+from trunkline.verify import checking
+from trunkline.verify.problems import Reason
 
 SOURCE = Path(str(trunkline.__file__)).parent
 for module in pkgutil.walk_packages(trunkline.__path__, "trunkline."):
@@ -85,6 +87,7 @@ def test_the_pages_name_codes_that_there_are_with_their_status() -> None:
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     Decimal: st.decimals(0, 10**9, places=6),
     Sms: st.just(SmsAlreadyReceived.example["sms"]),
+    Reason: st.just(Reason("prefix_volume", 61, 60)),
     float: st.floats(0, 1),
     int: st.integers(0, 2**53),
     str: st.text(max_size=20),
@@ -156,7 +159,7 @@ def test_every_problem_that_sql_answers_with_becomes_an_error_with_that_code() -
             answered |= set(re.findall(r"'(\w+)'", re.sub(r"WHEN '\w+'", "", assigned)))
     assert len(answered) > 10
     assert answered <= codes
-    handled = set(re.findall(r'case "(\w+)"', inspect.getsource(lifecycle)))
+    handled = set(re.findall(r'case "(\w+)"', inspect.getsource(lifecycle) + inspect.getsource(checking)))
     assert answered - handled == set(), "nobody makes an error of these"
     assert handled & codes - answered == set(), "SQL answers with none of these"
 

@@ -1,15 +1,16 @@
 -- Verify: codes that customers send to their own users, and the texts that carry them.
 
--- An app's settings, by the name that its requests use. Both modes of an account share them.
+-- An app's settings, by the name that its requests use.
 CREATE TABLE verify_profile (
     profile_id  bigint GENERATED ALWAYS AS IDENTITY (START WITH 1001) PRIMARY KEY,
     account_id  bigint NOT NULL REFERENCES account,
+    test        boolean NOT NULL,
     slug        text NOT NULL CHECK (slug ~ '^[a-z0-9][a-z0-9_-]{0,39}$'),
     settings    jsonb NOT NULL,
     approved_text  text,  -- own words with a link in them, as the operator has approved them
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (account_id, slug)
+    UNIQUE (account_id, test, slug)
 );
 
 CREATE TYPE verification_state AS ENUM ('pending', 'approved', 'failed', 'expired', 'cancelled', 'blocked');

@@ -53,7 +53,8 @@ _Code = Annotated[
 ]  # fmt: skip
 _Slug = Annotated[str, Meta(description="The slug of the app's settings.", examples=["default"], max_length=40)]
 _Amount = Annotated[
-    str | int | float, Meta(description="What is paid, as the text shows it; with `payee`.", examples=["25.00 EUR"])
+    str | int | float | None,
+    Meta(description="What is paid, as the text shows it; with `payee`.", examples=["25.00 EUR"]),
 ]
 _Payee = Annotated[str, Meta(description="Who is paid; with `amount`.", examples=["ACME Books"], max_length=40)]
 
@@ -85,7 +86,7 @@ class StartVerification(msgspec.Struct, forbid_unknown_fields=True, frozen=True,
     app_hash: (
         Annotated[str, Meta(description="The hash of an Android app (SMS Retriever).", examples=["FA+9qCX9VSu"])] | None
     ) = None
-    amount: _Amount | None = None
+    amount: _Amount = None
     payee: _Payee | None = None
     client_ip: (
         Annotated[str, Meta(description="The address of your user, for limits by address.", examples=["203.0.113.9"])]
@@ -97,7 +98,7 @@ class StartVerification(msgspec.Struct, forbid_unknown_fields=True, frozen=True,
 
 class CheckVerification(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     code: _Code
-    amount: _Amount | None = None
+    amount: _Amount = None
     payee: _Payee | None = None
 
 

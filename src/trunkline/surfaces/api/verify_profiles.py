@@ -7,7 +7,6 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from trunkline.errors import (
-    Conflict,
     IdempotencyInFlight,
     IdempotencyKeyReused,
     InvalidRequest,
@@ -16,7 +15,8 @@ from trunkline.paging import Page
 from trunkline.surfaces.http.route import Call, PageQuery, Route
 from trunkline.verify import profiles, views
 from trunkline.verify.messages.lint import Report, lint
-from trunkline.verify.problems import ProfileExists, UnknownProfile, UnknownTemplate
+from trunkline.verify.problems import ProfileExists, TooManyProfiles, UnknownProfile, UnknownTemplate
+from trunkline.verify.profiles import Whose
 from trunkline.verify.views import NamedProfile
 
 TAG = "Profiles"
@@ -25,20 +25,20 @@ TAG = "Profiles"
 class ChangeProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What is left out stays."""
 
-    brand: str | UnsetType = UNSET
-    code_length: Annotated[int, Meta(ge=4, le=10)] | UnsetType = UNSET
-    alphabet: views.Alphabet | UnsetType = UNSET
-    ttl: Annotated[int, Meta(ge=60, le=600)] | UnsetType = UNSET
-    checks: Annotated[int, Meta(ge=1, le=5)] | UnsetType = UNSET
-    sends: Annotated[int, Meta(ge=1, le=5)] | UnsetType = UNSET
-    locale: str | UnsetType | None = UNSET
-    template: str | UnsetType = UNSET
-    text: str | UnsetType | None = UNSET
-    sender: str | UnsetType = UNSET
-    senders: dict[str, str] | UnsetType = UNSET
-    countries: list[str] | UnsetType | None = UNSET
-    channels: list[str] | UnsetType = UNSET
-    test_numbers: dict[str, str] | UnsetType = UNSET
+    brand: views.Brand | UnsetType = UNSET
+    code_length: views.CodeLength | UnsetType = UNSET
+    alphabet: views.OfLetters | UnsetType = UNSET
+    ttl: views.Ttl | UnsetType = UNSET
+    checks: views.Checks | UnsetType = UNSET
+    sends: views.Sends | UnsetType = UNSET
+    locale: views.UsualLocale | UnsetType | None = UNSET
+    template: views.UsualTemplate | UnsetType = UNSET
+    text: views.OwnText | UnsetType | None = UNSET
+    sender: views.FromSender | UnsetType = UNSET
+    senders: views.FromSenders | UnsetType = UNSET
+    countries: views.ToCountries | UnsetType | None = UNSET
+    channels: views.Channels | UnsetType = UNSET
+    test_numbers: views.TestNumbers | UnsetType = UNSET
 
 
 class CreateProfile(ChangeProfile, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -58,31 +58,33 @@ class Lint(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     app_hash: Annotated[str, Meta(description="The app of the last line (SMS Retriever).")] | None = None
 
 
+def _whose(call: Call) -> Whose:
+    return Whose(call.key.account_id, call.key.test)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Profiles:
     async def create(self, call: Call) -> NamedProfile:
         given = views.given(call.body)
-        return await profiles.create(call.connection, call.actor, call.key.account_id, given.pop("slug"), given)
+        return await profiles.create(call.connection, call.actor, _whose(call), given.pop("slug"), given)
 
     async def change(self, call: Call) -> NamedProfile:
         return await profiles.change(
-            call.connection, call.actor, call.key.account_id, call.path["slug"], views.given(call.body)
+            call.connection, call.actor, _whose(call), call.path["profile"], views.given(call.body)
         )
 
     async def delete(self, call: Call) -> NamedProfile:
-        return await profiles.delete(call.connection, call.actor, call.key.account_id, call.path["slug"])
+        return await profiles.delete(call.connection, call.actor, _whose(call), call.path["profile"])
 
     async def show(self, call: Call) -> NamedProfile:
-        return await profiles.show(call.connection, call.key.account_id, call.path["slug"])
+        return await profiles.show(call.connection, _whose(call), call.path["profile"])
 
     async def lint(self, call: Call) -> Report:
         body: Lint = call.body
         return lint(body.text, brand=body.brand, web_otp_domain=body.web_otp_domain, app_hash=body.app_hash)
 
     async def listing(self, call: Call) -> Page[NamedProfile]:
-        return await profiles.page(
-            call.connection, call.key.account_id, before=call.query.before, limit=call.query.limit
-        )
+        return await profiles.page(call.connection, _whose(call), before=call.query.before, limit=call.query.limit)
 
     def routes(self) -> list[Route]:
         """The table's lines for profiles."""
@@ -96,11 +98,10 @@ class Profiles:
                 transacts=True,
                 tag=TAG,
                 summary="Make a profile",
-                description="Both modes of an account share its profiles.",
                 body=CreateProfile,
                 answer=NamedProfile,
                 idempotent=True,
-                errors=(*errors, ProfileExists, Conflict, IdempotencyKeyReused, IdempotencyInFlight),
+                errors=(*errors, ProfileExists, TooManyProfiles, IdempotencyKeyReused, IdempotencyInFlight),
             ),
             Route(
                 method="GET",
@@ -116,7 +117,7 @@ class Profiles:
             ),
             Route(
                 method="GET",
-                path="/verify/profiles/{slug}",
+                path="/verify/profiles/{profile}",
                 scope="verify",
                 handler=self.show,
                 tag=TAG,
@@ -126,7 +127,7 @@ class Profiles:
             ),
             Route(
                 method="PATCH",
-                path="/verify/profiles/{slug}",
+                path="/verify/profiles/{profile}",
                 scope="verify",
                 handler=self.change,
                 transacts=True,
@@ -139,7 +140,7 @@ class Profiles:
             ),
             Route(
                 method="DELETE",
-                path="/verify/profiles/{slug}",
+                path="/verify/profiles/{profile}",
                 scope="verify",
                 handler=self.delete,
                 transacts=True,

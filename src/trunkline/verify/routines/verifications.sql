@@ -181,10 +181,15 @@ DECLARE
 BEGIN
     SELECT * INTO one FROM verification
      WHERE verification_id = p_verification AND account_id = p_account AND test = p_test FOR NO KEY UPDATE;
-    problem := CASE WHEN one.verification_id IS NULL THEN 'not_found'
-                    WHEN one.state = 'failed' THEN 'max_checks_reached'
-                    WHEN one.state = 'expired' THEN 'verification_expired'
-                    WHEN one.state <> 'pending' THEN 'verification_finished' END;
+    IF one.verification_id IS NULL THEN
+        problem := 'not_found';
+    ELSIF one.state = 'failed' THEN
+        problem := 'max_checks_reached';
+    ELSIF one.state = 'expired' THEN
+        problem := 'verification_expired';
+    ELSIF one.state <> 'pending' THEN
+        problem := 'verification_finished';
+    END IF;
     IF problem IS NOT NULL THEN
         RETURN;
     END IF;
@@ -228,13 +233,19 @@ DECLARE
 BEGIN
     SELECT * INTO one FROM verification
      WHERE verification_id = p_verification AND account_id = p_account AND test = p_test FOR NO KEY UPDATE;
-    problem := CASE WHEN one.verification_id IS NULL THEN 'not_found'
-                    WHEN one.state = 'expired' OR one.state = 'pending' AND one.expires_at <= now() THEN 'verification_expired'
-                    WHEN one.state <> 'pending' THEN 'verification_finished'
-                    WHEN one.sends_left = 0 THEN 'max_sends_reached'
-                    WHEN one.resend_at > now() THEN 'resend_too_early' END;
+    IF one.verification_id IS NULL THEN
+        problem := 'not_found';
+    ELSIF one.state = 'expired' OR one.state = 'pending' AND one.expires_at <= now() THEN
+        problem := 'verification_expired';
+    ELSIF one.state <> 'pending' THEN
+        problem := 'verification_finished';
+    ELSIF one.sends_left = 0 THEN
+        problem := 'max_sends_reached';
+    ELSIF one.resend_at > now() THEN
+        problem := 'resend_too_early';
+        retry_at := one.resend_at;
+    END IF;
     IF problem IS NOT NULL THEN
-        retry_at := CASE WHEN problem = 'resend_too_early' THEN one.resend_at END;
         RETURN;
     END IF;
     SELECT balance.available_micros INTO available_micros FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;

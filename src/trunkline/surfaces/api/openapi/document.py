@@ -152,6 +152,12 @@ def _query_parameters(route: Route) -> Iterator[Schema]:
                 "description": "Only rows with this label; `label.NAME` filters by any other label in the same way.",
             }  # fmt: skip
             continue
+        if name == "metadata":
+            yield {
+                "name": "metadata.user", "in": "query", "schema": each["additionalProperties"], "example": "1042",
+                "description": "Only rows with this entry; `metadata.NAME` filters by any other in the same way.",
+            }  # fmt: skip
+            continue
         if isinstance(each.get("type"), list):  # null stands for «not given», which a URL says by leaving it out
             each["type"] = each["type"][0]
         if None in each.get("enum", ()):

@@ -13,6 +13,7 @@ from trunkline.events import told
 from trunkline.surfaces.api.openapi.problems import problem
 from trunkline.surfaces.api.openapi.words import Schema
 from trunkline.surfaces.http.route import Route
+from trunkline.verify import starting
 
 REF = "#/components/schemas/"
 
@@ -94,6 +95,10 @@ def finished(schema: Schema, *, inward: bool) -> Schema:
         each = tidy(raw, inward=inward)
         if (name == "at" or name.endswith("_at")) and "type" in each:
             each["format"] = "date-time"
+        if name == "metadata" and inward and "additionalProperties" in each:
+            each["maxProperties"] = starting.MOST_METADATA
+            each["propertyNames"] = {"minLength": 1, "maxLength": starting.LONGEST_NAME}
+            each["additionalProperties"]["maxLength"] = starting.LONGEST_VALUE
         if name == "labels" and inward:
             each["maxProperties"] = lifecycle.MOST_LABELS
             each["propertyNames"] = {"minLength": 1, "maxLength": lifecycle.LONGEST_LABEL}
