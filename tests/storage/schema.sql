@@ -1698,6 +1698,8 @@ CREATE INDEX verification_due ON public.verification USING btree (expires_at) WH
 
 CREATE INDEX verification_failed ON public.verification USING btree (account_id, test, e164, failed_at) WHERE (failed > 0);
 
+CREATE INDEX verification_guarded ON public.verification USING btree (verification_id) WHERE (decisions @? '$[*]?(@."verdict" == "blocked" || @."verdict" == "shadow")'::jsonpath);
+
 CREATE INDEX verification_list ON public.verification USING btree (account_id, test, verification_id);
 
 CREATE INDEX verification_part_age ON public.verification_part USING btree (at);

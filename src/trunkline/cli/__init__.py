@@ -23,6 +23,7 @@ MODULES = {
     "simulate": "operator.simulate",
     "inbox": "operator.inbox",
     "extract": "customer.codes",
+    "verify": "operator.verify",
     "webhook": "operator.webhooks",
     "listen": "customer.listen",
     "trigger": "customer.trigger",

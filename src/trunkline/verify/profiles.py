@@ -91,6 +91,14 @@ async def create(connection: Querier, actor: Actor, whose: Whose, slug: str, cha
     return _shown(row)
 
 
+async def put(connection: Querier, actor: Actor, whose: Whose, slug: str, changes: Changes) -> NamedProfile:
+    """Changes a profile, or makes it where there is none. Raises InvalidRequest naming the field, TooManyProfiles."""
+    try:
+        return await change(connection, actor, whose, slug, changes)
+    except UnknownProfile:
+        return await create(connection, actor, whose, slug, changes)
+
+
 async def change(connection: Querier, actor: Actor, whose: Whose, slug: str, changes: Changes) -> NamedProfile:
     """What is not named stays. Raises UnknownProfile, InvalidRequest naming the field."""
     await connection.fetchval(SQL.hold_profiles, whose.account)

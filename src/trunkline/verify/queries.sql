@@ -104,3 +104,22 @@ WITH gone AS (
     DELETE FROM verify_traffic
      WHERE span = 'hour' AND began < now() - interval '26 hours' OR span = 'day' AND began < now() - interval '35 days' RETURNING 1)
 SELECT count(*) FROM gone
+
+-- name: count_starts
+SELECT count(*) FROM verification
+ WHERE (:account::bigint IS NULL OR account_id = :account) AND NOT test AND created_at > now() - :days::integer * interval '1 day'
+
+-- name: past_starts
+-- Ids are drawn in the order of starts, but for those of different accounts at the same moment.
+SELECT verification_id, account_id, test, profile, country, prefix, cost_micros, captured_micros, state,
+       extract(epoch FROM created_at)::double precision AS at, extract(epoch FROM ended_at)::double precision AS ended
+  FROM verification
+ WHERE (:account::bigint IS NULL OR account_id = :account) AND NOT test
+   AND created_at > now() - :days::integer * interval '1 day' AND verification_id > :after
+ ORDER BY verification_id LIMIT :limit
+
+-- name: guarded
+SELECT * FROM verification
+ WHERE (:account::bigint IS NULL OR account_id = :account) AND decisions IS NOT NULL
+   AND decisions @? '$[*] ? (@.verdict == "blocked" || @.verdict == "shadow")'
+ ORDER BY verification_id DESC LIMIT :limit

@@ -34,8 +34,8 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
         Literal["allowed", "blocked", "shadow"],
         Meta(description="`shadow`: it would have been blocked, but the rule is only watched.", examples=["allowed"]),
     ]
-    value: Annotated[float | str, Meta(description="What the rule saw.", examples=[3])] | None = None
-    threshold: Annotated[float | str, Meta(description="What it lets through.", examples=[60])] | None = None
+    value: Annotated[float | str | None, Meta(description="What the rule saw.", examples=[3])] = None
+    threshold: Annotated[float | str | None, Meta(description="What it lets through.", examples=[60])] = None
     reason: Annotated[str, Meta(description="In a sentence.", examples=["3 starts in this hour, 60 are usual."])] = ""
     retry_at: Annotated[str, Meta(description="When it would let it through.", examples=[fields.MOMENT])] | None = None
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,7 +32,7 @@ TEXT_SECONDS = WEBHOOK_SECONDS = 30  # as long as a call may be held
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on stdout.")
 @click.option("--data-dir", type=click.Path(path_type=pathlib.Path), help="Instead of a folder of the demo's own.")
 def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
-    """Lease a number, let a text arrive, get its code by polling and by webhook, and look at the books."""
+    """Lease a number and get the code of a text that arrives; send a code to a number and check it; see the books."""
     directory = data_dir or platformdirs.user_data_path("trunkline") / ("demo-smpp" if smpp else "demo")
     code = f"{secrets.randbelow(1_000_000):06}"
     text = f"Your WhatsApp code: {code}"
@@ -87,6 +87,7 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
         done = client.call("POST", f"/numbers/finish/{lease['activation_id']}", {"status": "completed"})
         money = client.call("GET", "/account")
         say("captured", f"{done['cost']:.2f} {money['currency']}, {money['balance']:.2f} available; {done['status']}")
+        verified = _verify(Client(base, account["test_key" if smpp else "live_key"]), say)
         books = run.command("ledger", "verify")
         say("books", f"{books['transfers']} transfers, " + ("balanced" if books["ok"] else "OFF"))
     if as_json:
@@ -97,6 +98,7 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
                     "received": received,
                     "webhook": {"event_id": webhook.event_id, "code": told, "signature_ok": webhook.good},
                     "lease": lease,
+                    "verification": verified,
                     "balance": money,
                     "books_ok": books["ok"],
                 }
@@ -106,7 +108,25 @@ def demo(smpp: bool, as_json: bool, data_dir: pathlib.Path | None) -> None:
         raise OperatorError(f"The code that came back is {received!r}, not {code!r}, or the books are off.")
     if told != code or not webhook.good:
         raise OperatorError(f"The webhook says {told!r}, not {code!r}, or is not signed with its secret.")
+    if verified["status"] != "approved":
+        raise OperatorError(f"The code that was sent to a user came back as {verified['status']!r}, not as approved.")
     say("done", f"the code that came back is the one that was sent ({time.monotonic() - started:.1f} s)")
+
+
+def _verify(client: Client, say: Callable[[str, str], None]) -> dict[str, Any]:
+    """The other half, and the loop closed: an app texts its user a code, and the user's number is leased here."""
+    user = client.call("POST", "/numbers/purchase", {"country": COUNTRY, "service": "any"})
+    say("act two", f"a user signs up somewhere with {user['phone_number']}, leased here")
+    started = client.call("POST", "/verifications", {"phone_number": user["phone_number"], "brand": "ACME"})
+    say("verify", f"{started['verification_id']}: a code is texted, good until {started['expires_at']}")
+    status, _ = _poll(client, user["activation_id"])
+    sms = status["sms"]
+    say("received", f"«{sms['full_text']}»")
+    checked = client.call("POST", f"/verifications/{started['verification_id']}/check", {"code": sms["code"]})
+    say("checked", f"{sms['code']}: {checked['status']}")
+    client.call("POST", f"/numbers/finish/{user['activation_id']}", {"status": "completed"})
+    shown: dict[str, Any] = client.call("GET", f"/verifications/{started['verification_id']}")
+    return shown
 
 
 def _poll(client: Client, activation_id: str) -> tuple[Any, float]:

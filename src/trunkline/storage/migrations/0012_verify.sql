@@ -62,6 +62,8 @@ CREATE INDEX verification_due ON verification (expires_at) WHERE ended_at IS NUL
 CREATE INDEX verification_pending ON verification (account_id, test, e164, verification_id) WHERE ended_at IS NULL;
 CREATE INDEX verification_failed ON verification (account_id, test, e164, failed_at) WHERE failed > 0;
 CREATE INDEX verification_address ON verification (account_id, test, address, created_at) WHERE address IS NOT NULL;
+CREATE INDEX verification_guarded ON verification (verification_id)
+ WHERE decisions @? '$[*] ? (@.verdict == "blocked" || @.verdict == "shadow")';
 CREATE INDEX verification_tested ON verification (ended_at) WHERE test AND ended_at IS NOT NULL;
 
 -- queued → submitting → sent → delivered | undelivered; submitting → refused | unknown; queued → dropped.
