@@ -12,8 +12,8 @@ import pytest_asyncio
 from tests import house
 from tests.house import Buyer, House
 
-from trunkline import clock
-from trunkline.activations import intervals, outcomes
+from trunkline import clock, intervals
+from trunkline.activations import outcomes
 from trunkline.catalog import numbers
 from trunkline.events.fan_out import FanOut
 

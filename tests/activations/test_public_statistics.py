@@ -13,8 +13,7 @@ from tests import house
 from tests.conftest import Server, Trunkline
 from tests.house import House, data, problem
 
-from trunkline import clock, ids
-from trunkline.activations import intervals
+from trunkline import clock, ids, intervals
 from trunkline.storage.database import Database
 from trunkline.surfaces.api import stats
 

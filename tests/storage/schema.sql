@@ -237,6 +237,9 @@ CREATE FUNCTION public.count_traffic(p_verifications bigint[], p_starts integer,
 CREATE FUNCTION public.count_usage(p_used public.used[]) RETURNS void
     LANGUAGE sql;
 
+CREATE FUNCTION public.count_verifications(p_events public.event[]) RETURNS void
+    LANGUAGE sql;
+
 CREATE FUNCTION public.count_verify_usage(p_made public.verification, p_micros bigint) RETURNS void
     LANGUAGE sql;
 
@@ -1266,6 +1269,25 @@ ALTER TABLE public.verification_send ALTER COLUMN send_id ADD GENERATED ALWAYS A
     CACHE 1
 );
 
+CREATE TABLE public.verify_outcome (
+    account_id bigint NOT NULL,
+    test boolean NOT NULL,
+    day date NOT NULL,
+    country text NOT NULL,
+    prefix text NOT NULL,
+    profile text NOT NULL,
+    template text NOT NULL,
+    route text NOT NULL,
+    sender text NOT NULL,
+    what text NOT NULL,
+    bucket smallint NOT NULL,
+    count integer NOT NULL,
+    micros bigint NOT NULL
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE public.verify_outcome IS 'What became of verifications by day, and how soon: counted by the durable reader of the outbox.';
+
 CREATE TABLE public.verify_profile (
     profile_id bigint NOT NULL,
     account_id bigint NOT NULL,
@@ -1561,6 +1583,9 @@ ALTER TABLE ONLY public.verification
 ALTER TABLE ONLY public.verification_send
     ADD CONSTRAINT verification_send_pkey PRIMARY KEY (send_id);
 
+ALTER TABLE ONLY public.verify_outcome
+    ADD CONSTRAINT verify_outcome_pkey PRIMARY KEY (account_id, test, day, country, prefix, profile, template, route, sender, what, bucket);
+
 ALTER TABLE ONLY public.verify_profile
     ADD CONSTRAINT verify_profile_account_id_test_slug_key UNIQUE (account_id, test, slug);
 
@@ -1719,6 +1744,8 @@ CREATE INDEX verification_send_of ON public.verification_send USING btree (verif
 CREATE INDEX verification_send_open ON public.verification_send USING btree (submitted_at) WHERE (state = ANY (ARRAY['submitting'::public.send_state, 'sent'::public.send_state, 'unknown'::public.send_state]));
 
 CREATE INDEX verification_tested ON public.verification USING btree (ended_at) WHERE (test AND (ended_at IS NOT NULL));
+
+CREATE INDEX verify_outcome_age ON public.verify_outcome USING btree (day);
 
 CREATE INDEX verify_traffic_age ON public.verify_traffic USING btree (span, began);
 

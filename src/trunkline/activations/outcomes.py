@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
-from trunkline.activations import intervals
-from trunkline.activations.intervals import Estimate
+from trunkline import intervals
 from trunkline.errors import InvalidRequest, Unavailable
+from trunkline.intervals import Estimate
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import bind, queries
 

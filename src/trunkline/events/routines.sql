@@ -106,6 +106,7 @@ BEGIN
         taken := cardinality(fresh);
         endpoints := plan_deliveries(fresh);
         PERFORM count_outcomes(fresh);
+        PERFORM count_verifications(fresh);
         place.most_event := greatest(place.most_event, (SELECT max(event_id) FROM unnest(fresh)));
     END IF;
     more := taken = p_limit OR is_on_the_way;  -- what came since that way began

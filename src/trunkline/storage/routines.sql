@@ -33,6 +33,11 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;
 END $$;
 
+-- Which bucket a time falls into: each is 5 % wider than the one before, from one at 0 to 0.05 s on.
+CREATE OR REPLACE FUNCTION text_seconds_bucket(p_seconds double precision) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
+    SELECT least(floor(ln(1 + greatest(p_seconds, 0)) / ln(1.05)), 250)::smallint
+$$;
+
 -- What the tables are, for whoever reads the database (psql: \d+).
 COMMENT ON TABLE schema_version IS
     'The scripts that were applied, and what they said.';

@@ -123,3 +123,34 @@ SELECT * FROM verification
  WHERE (:account::bigint IS NULL OR account_id = :account) AND decisions IS NOT NULL
    AND decisions @? '$[*] ? (@.verdict == "blocked" || @.verdict == "shadow")'
  ORDER BY verification_id DESC LIMIT :limit
+
+-- name: outcomes
+-- What became of verifications in these days, in groups by one column, with histograms of how long it took.
+SELECT grouped."group", account.currency,
+       coalesce(sum(count) FILTER (WHERE what = 'started'), 0)::bigint AS started,
+       coalesce(sum(count) FILTER (WHERE what = 'sent'), 0)::bigint AS sent,
+       coalesce(sum(count) FILTER (WHERE what = 'delivered'), 0)::bigint AS delivered,
+       coalesce(sum(count) FILTER (WHERE what = 'undelivered'), 0)::bigint AS undelivered,
+       coalesce(sum(count) FILTER (WHERE what = 'approved'), 0)::bigint AS approved,
+       coalesce(sum(count) FILTER (WHERE what = 'failed'), 0)::bigint AS failed,
+       coalesce(sum(count) FILTER (WHERE what = 'expired'), 0)::bigint AS expired,
+       coalesce(sum(count) FILTER (WHERE what = 'cancelled'), 0)::bigint AS cancelled,
+       coalesce(sum(count) FILTER (WHERE what = 'blocked'), 0)::bigint AS blocked,
+       coalesce(sum(micros), 0)::bigint AS micros,
+       jsonb_object_agg(bucket, count) FILTER (WHERE what = 'delivered') AS receipts,
+       jsonb_object_agg(bucket, count) FILTER (WHERE what = 'approved') AS approvals
+  FROM (SELECT CASE :by WHEN 'day' THEN day::text WHEN 'country' THEN country WHEN 'prefix' THEN prefix
+                        WHEN 'route' THEN route WHEN 'sender' THEN sender WHEN 'template' THEN template
+                        WHEN 'profile' THEN profile ELSE '' END AS "group",
+               what, bucket, sum(count) AS count, sum(micros) AS micros
+          FROM verify_outcome
+         WHERE account_id = :account AND test = :test AND day BETWEEN :first AND :last
+         GROUP BY 1, 2, 3) AS grouped,
+       account
+ WHERE account.account_id = :account
+ GROUP BY grouped."group", account.currency
+ ORDER BY CASE WHEN :by = 'day' THEN grouped."group" END, sum(count) DESC, grouped."group"
+ LIMIT :limit
+
+-- name: trim_outcomes
+WITH gone AS (DELETE FROM verify_outcome WHERE day < now() - interval '400 days' RETURNING 1) SELECT count(*) FROM gone

@@ -279,7 +279,7 @@ class Sender:
         return changed
 
     async def _trim(self) -> None:
-        for statement in (SQL.trim_parts, SQL.trim_receipts, SQL.trim_traffic):
+        for statement in (SQL.trim_parts, SQL.trim_receipts, SQL.trim_traffic, SQL.trim_outcomes):
             await self._database.execute(statement)
         await asyncio.sleep(TRIM_SECONDS)
 

@@ -1,10 +1,5 @@
 -- How texts arrive, counted by the reader of the outbox: each lease once, when its first text comes or it ends without.
 
--- Which bucket a time falls into: each is 5 % wider than the one before, from one at 0 to 0.05 s on.
-CREATE OR REPLACE FUNCTION text_seconds_bucket(p_seconds double precision) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
-    SELECT least(floor(ln(1 + greatest(p_seconds, 0)) / ln(1.05)), 250)::smallint
-$$;
-
 -- Samples for one endpoint are no outcomes. A number that went over to another carrier is gone with its operator, which
 -- is then '', as where none was given: its lease counts all the same.
 CREATE OR REPLACE FUNCTION count_outcomes(p_events event[]) RETURNS void LANGUAGE sql AS $$

@@ -4,15 +4,16 @@ import json
 import pathlib
 import sys
 import time
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
 
-from trunkline.accounts import accounts
+from trunkline import clock, paging
+from trunkline.accounts import accounts, usage
 from trunkline.cli.command import answer, common, opened, operator, run
 from trunkline.errors import InvalidRequest
-from trunkline.verify import profiles, replaying
+from trunkline.verify import outcomes, profiles, replaying
 from trunkline.verify.messages.lint import lint as look_at
 from trunkline.verify.profiles import Whose
 from trunkline.verify.views import Profile
@@ -41,7 +42,7 @@ async def list_profiles(email: str, test: bool, as_json: bool, data_dir: pathlib
     async with opened(data_dir) as (_, built):
         account_id = (await accounts.find(built.database, email))["account_id"]
         page = await profiles.page(
-            built.database, Whose(account_id, test), before=2**63 - 1, limit=profiles.MOST_PROFILES
+            built.database, Whose(account_id, test), before=paging.NEWEST, limit=profiles.MOST_PROFILES
         )
     shown = [msgspec.to_builtins(each) for each in page.data]
     lines = []
@@ -122,6 +123,39 @@ def lint(text: str, brand: str, as_json: bool, data_dir: pathlib.Path | None) ->
     answer(as_json, msgspec.to_builtins(report), "\n".join(lines))
     if not report.ok:
         raise click.exceptions.Exit(1)
+
+
+@verify.command()
+@ACCOUNT
+@MODE
+@click.option("--by", default="day", show_default=True, type=click.Choice(get_args(outcomes.By)), help="Groups.")
+@click.option("--from", "first", help="The first day, as in 2026-04-01; default: of this month.")
+@click.option("--to", "last", help="The last day; default: today.")
+@common
+@run
+async def stats(
+    email: str,
+    test: bool,
+    by: outcomes.By,
+    first: str | None,
+    last: str | None,
+    as_json: bool,
+    data_dir: pathlib.Path | None,
+) -> None:
+    """What became of an account's verifications: rates with their intervals, times, what an approval cost."""
+    since, until = usage.period(first, last, clock.now().date())
+    async with opened(data_dir) as (_, built):
+        account_id = (await accounts.find(built.database, email))["account_id"]
+        groups = await outcomes.conversion(built.database, account_id, test=test, first=since, last=until, by=by)
+    heads = ("started", "sent", "delivered", "approved", "blocked")
+    lines = [f"{by:<16}" + "".join(f"{head:>11}" for head in (*heads, "conversion", "cost"))]
+    for each in groups:
+        rate = each.conversion_rate
+        shown = f"{rate.value:.0%}" if rate is not None else "-"
+        counts = "".join(f"{getattr(each, head):>11}" for head in heads)
+        lines.append(f"{each.group:<16}{counts}{shown:>11}{each.cost:>11}")
+    told = {"from": since.isoformat(), "to": until.isoformat(), "by": by, "groups": msgspec.to_builtins(groups)}
+    answer(as_json, told, "\n".join(lines) if groups else "No verifications in these days.")
 
 
 @verify.group()

@@ -146,6 +146,26 @@ CREATE TABLE verify_traffic (
 ) WITH (fillfactor = 70);
 CREATE INDEX verify_traffic_age ON verify_traffic (span, began);
 
+-- What became of verifications by day (UTC), counted by the reader of the outbox, each event once. ``bucket``: how long
+-- after the submit it happened (``text_seconds_bucket``), of delivered and approved ones; -1 of all others.
+CREATE TABLE verify_outcome (
+    account_id  bigint NOT NULL,
+    test        boolean NOT NULL,
+    day         date NOT NULL,
+    country     text NOT NULL,
+    prefix      text NOT NULL,
+    profile     text NOT NULL,
+    template    text NOT NULL,
+    route       text NOT NULL,
+    sender      text NOT NULL,
+    what        text NOT NULL,  -- started, sent, delivered, …: the event
+    bucket      smallint NOT NULL,
+    count       integer NOT NULL,
+    micros      bigint NOT NULL,  -- what it cost
+    PRIMARY KEY (account_id, test, day, country, prefix, profile, template, route, sender, what, bucket)
+) WITH (fillfactor = 80);
+CREATE INDEX verify_outcome_age ON verify_outcome (day);
+
 -- A transfer is for a lease or for a verification; of one that is charged by the text, for one text.
 ALTER TABLE transfer
     ADD COLUMN verification_id bigint,

@@ -7,12 +7,12 @@ from msgspec import Meta
 
 from trunkline import ids
 from trunkline.activations import outcomes
-from trunkline.activations.intervals import Estimate
 from trunkline.activations.outcomes import Column, Mode, Outcomes, Window
 from trunkline.catalog.countries import countries
 from trunkline.catalog.prices import Catalog
 from trunkline.catalog.problems import UnknownCountry, UnknownService
 from trunkline.errors import InvalidRequest, Unavailable
+from trunkline.intervals import Estimate
 from trunkline.storage.database import Querier
 from trunkline.surfaces.http import wire
 from trunkline.surfaces.http.documents import Documents, Slices, document

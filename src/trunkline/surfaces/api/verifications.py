@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from trunkline import phone
+from trunkline import clock, fields, phone
+from trunkline.accounts import usage
 from trunkline.accounts.problems import AccountFrozen, SpendCapReached
 from trunkline.catalog.countries import countries
 from trunkline.catalog.problems import UnknownCountry
@@ -20,7 +21,8 @@ from trunkline.errors import (
 )
 from trunkline.paging import Page
 from trunkline.surfaces.http.route import Call, PageQuery, Route
-from trunkline.verify import checking, passcodes, profiles, starting, views
+from trunkline.verify import checking, outcomes, passcodes, profiles, starting, views
+from trunkline.verify.outcomes import Conversion
 from trunkline.verify.policy import VerifyPolicy
 from trunkline.verify.problems import (
     BlockedByGuard,
@@ -117,6 +119,12 @@ class ListQuery(PageQuery, frozen=True):
     metadata: views.Metadata = {}
 
 
+class StatsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"first": "from", "last": "to"}):
+    first: fields.FirstDay | None = None
+    last: fields.LastDay | None = None
+    by: Annotated[outcomes.By, Meta(description="What to group by.", examples=["country"])] = "day"
+
+
 _CHECKING = (
     InvalidRequest, NotFound, MaxChecksReached, TooManyChecks, VerificationExpired, VerificationFinished,
 )  # fmt: skip
@@ -185,6 +193,13 @@ class Verifications:
             call.connection, call.key.account_id, test=call.key.test, state=query.status, profile=query.profile,
             country=country, e164=query.phone_number, metadata=query.metadata, before=query.before, limit=query.limit,
         )  # fmt: skip
+
+    async def stats(self, call: Call) -> list[Conversion]:
+        query: StatsQuery = call.query
+        first, last = usage.period(query.first, query.last, clock.now().date())
+        return await outcomes.conversion(
+            call.connection, call.key.account_id, test=call.key.test, first=first, last=last, by=query.by
+        )
 
     def routes(self) -> list[Route]:
         """The table's lines for verifications."""
@@ -284,6 +299,18 @@ class Verifications:
                 answer=list[Verification],
                 is_list=True,
                 errors=(InvalidRequest, UnknownCountry),
+            ),
+            Route(
+                method="GET",
+                path="/verifications/stats",
+                scope="verify",
+                handler=self.stats,
+                tag=TAG,
+                summary="What became of your verifications",
+                description="Rates with their samples and intervals, times, and what an approval cost.",
+                query=StatsQuery,
+                answer=list[Conversion],
+                errors=(InvalidRequest,),
             ),
             Route(
                 method="GET",

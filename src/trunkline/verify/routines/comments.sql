@@ -9,5 +9,7 @@ COMMENT ON TABLE verification_part IS
     'The carrier''s message id of each part that was submitted, by which its delivery receipt is matched.';
 COMMENT ON TABLE early_receipt IS
     'Delivery receipts that came before the answer to their submit.';
+COMMENT ON TABLE verify_outcome IS
+    'What became of verifications by day, and how soon: counted by the durable reader of the outbox.';
 COMMENT ON TABLE verify_traffic IS
     'Starts, ends and money by hour and day, of accounts, profiles, countries and prefixes: what the guard judges by.';

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.activations import intervals
-from trunkline.activations.intervals import LEAST, edge, quantile, share
+from trunkline import intervals
+from trunkline.intervals import LEAST, edge, quantile, share
 
 PERCENTS = (50, 95)
 HAIR = 1e-9  # of floating point
