@@ -24,6 +24,7 @@ from bench import (
     streams,
     texts,
     usage,
+    verifying,
     webhooks,
 )
 from bench.stage import Stage
@@ -33,6 +34,7 @@ MEASURES: dict[str, Callable[[Stage], list[report.Figure]]] = {
     "public": public.measure,
     "purchases": purchases.measure,
     "texts": texts.measure,
+    "verify": verifying.measure,
     "webhooks": webhooks.measure,
     "streams": streams.measure,
     "codes": codes.measure,

@@ -119,3 +119,23 @@ SELECT account_id, false, 'key.created', '{"key_id": "0"}' FROM unnest(:accounts
 -- name: stock_everywhere
 INSERT INTO shelf (country, carrier, operator, numbers)
 SELECT country, 'simulated', 'everywhere', 100 FROM unnest(:countries::text[]) AS country
+
+-- A verification that waits for its code, held as a start holds it.
+-- name: pending_verification
+INSERT INTO verification (verification_id, account_id, key_id, test, profile, e164, country, prefix, mac, digits, checks_left,
+                          sends_left, charge, cost_micros, held_micros, currency, expires_at, resend_at)
+VALUES (:verification::bigint, :account::bigint, 0, false, 'default', :e164::text, 'de', left(:e164::text, -4), :mac::bytea, 6,
+        5, 4, 'approved', 50000, 50000, 'USD', now() + interval '1 hour', now())
+
+-- name: held_verifications
+INSERT INTO transfer (account_id, verification_id, kind, debit, credit, amount_micros, currency)
+SELECT account_id, verification_id, 'hold', 'available', 'held', 50000, 'USD' FROM verification
+ WHERE verification_id BETWEEN 50000000 AND 59999999
+
+-- Verifications of an account, one a second, that expired after a wrong code.
+-- name: past_verifications
+INSERT INTO verification (verification_id, account_id, key_id, test, profile, e164, country, prefix, state, checks_left,
+                          sends_left, failed, failed_at, charge, cost_micros, currency, created_at, expires_at, resend_at, ended_at)
+SELECT n, :account::bigint, 0, false, 'default', e164, 'de', left(e164, -4), 'expired', 4, 4, 1, at, 'approved', 0, 'USD', at, at, at, at
+  FROM generate_series(:first::bigint, :last::bigint) AS n,
+       LATERAL (SELECT '+4917' || (n % 900000000 + 100000000) AS e164, now() - n * interval '1 second' AS at) AS own
