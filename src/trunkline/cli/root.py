@@ -30,6 +30,7 @@ def drop(settings: Config, directory: pathlib.Path) -> str | None:
         return "its database is not the embedded one, whose user it could be"
     own = [
         settings.inbox.secret_path(directory),
+        settings.verify.secret_path(directory),
         settings.audit.key_path(directory),
         settings.audit.heads_path(directory),
     ]
