@@ -86,13 +86,12 @@ def _start(verification: str) -> dict[str, str]:
 
 
 def _starts(stage: Stage, url: str, file: Path, accounts: Sequence[Customer]) -> report.Figure:
-    """In both: the profile, the facts under the account's lock, and the row with its hold, its text and its event."""
+    """In both: the facts under the account's lock, and the row with its hold, its text and its event."""
     script = stage.directory / "start.pgbench"
     facts = _statement(SQL.facts, _FACTS).rstrip(";")
     script.write_text(
         f"\\set account {accounts[0].account_id} + :client_id\n\\set line random(100000000, 999999999)\nBEGIN;\n"
-        + _statement(SQL.profile, {"account": ":account::bigint", "test": "false", "slug": "'default'::text"})
-        + f"\n{facts} \\gset\n{_statement(SQL.start, _start(':verification_id::bigint'))}\nCOMMIT;\n"
+        + f"{facts} \\gset\n{_statement(SQL.start, _start(':verification_id::bigint'))}\nCOMMIT;\n"
     )
     api = stage.serve(url, "--role", "api", TRUNKLINE_CONFIG=str(file))
     lines = itertools.count(100_000_000)

@@ -540,7 +540,7 @@ CREATE FUNCTION public.traffic_of(p_account bigint, p_test boolean, p_profile te
 CREATE FUNCTION public.unfreeze_number(p_e164 text) RETURNS SETOF bigint
     LANGUAGE plpgsql;
 
-CREATE FUNCTION public.verification_facts(p_account bigint, p_key bigint, p_test boolean, p_profile text, p_e164 text, p_country text, p_prefix text, p_address cidr, p_micros bigint, p_address_seconds integer, OUT verification_id bigint, OUT clock timestamp with time zone, OUT frozen_reason text, OUT currency text, OUT available_micros bigint, OUT cost_micros bigint, OUT cap jsonb, OUT is_simulated boolean, OUT sends timestamp with time zone[], OUT failed smallint[], OUT failed_at timestamp with time zone[], OUT starts_of_address timestamp with time zone[], OUT traffic jsonb) RETURNS record
+CREATE FUNCTION public.verification_facts(p_account bigint, p_key bigint, p_test boolean, p_profile text, p_e164 text, p_country text, p_prefix text, p_address cidr, p_micros bigint, p_address_seconds integer, OUT settings jsonb, OUT approved_text text, OUT verification_id bigint, OUT clock timestamp with time zone, OUT frozen_reason text, OUT currency text, OUT available_micros bigint, OUT cost_micros bigint, OUT cap jsonb, OUT is_simulated boolean, OUT sends timestamp with time zone[], OUT failed smallint[], OUT failed_at timestamp with time zone[], OUT starts_of_address timestamp with time zone[], OUT traffic jsonb) RETURNS record
     LANGUAGE plpgsql;
 
 CREATE FUNCTION public.wants(p_types text[], p_type text) RETURNS boolean

@@ -42,8 +42,12 @@ async def find(connection: Querier, whose: Whose, slug: str) -> Profile:
 
     Raises UnknownProfile.
     """
-    row = await connection.fetchrow(*bind(SQL.profile, **whose._asdict(), slug=slug))
-    if row is None:
+    return used(await connection.fetchrow(*bind(SQL.profile, **whose._asdict(), slug=slug)), slug)
+
+
+def used(row: Row | None, slug: str) -> Profile:
+    """The same of a row that has been read: its settings, and which words of its own are approved."""
+    if row is None or row["settings"] is None:
         if slug == DEFAULT:
             return UNTOUCHED
         raise UnknownProfile(f"There is no profile {slug!r}.", field="profile")

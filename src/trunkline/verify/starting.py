@@ -16,7 +16,7 @@ from trunkline.verify import budgets, messages, passcodes, profiles, screening, 
 from trunkline.verify.messages.segments import segments
 from trunkline.verify.policy import VerifyPolicy
 from trunkline.verify.problems import BlockedByGuard, InvalidPhoneNumber, NoRoute, Reason
-from trunkline.verify.profiles import SQL, Whose
+from trunkline.verify.profiles import SQL
 from trunkline.verify.routes import Route
 from trunkline.verify.views import Decision, Verification
 
@@ -59,24 +59,7 @@ async def start(
     check_metadata(asked.metadata)
     bound_to = bound(asked.amount, asked.payee)
     address = _network(asked.client_ip)
-    profile = await profiles.find(connection, Whose(account_id, test), asked.profile)
     country = phone.region_of(e164) or ""
-    fixed = profile.test_numbers.get(e164) if test or policy.live_test_numbers else None
-    code = fixed or passcodes.draw(profile.alphabet, asked.code_length or profile.code_length)
-    ttl = asked.ttl or profile.ttl
-    message = messages.render(
-        brand=asked.brand or profile.brand,
-        code=code,
-        seconds=ttl,
-        locale=asked.locale or profile.locale,
-        country=country,
-        template=asked.template or profile.template,
-        text=profile.text if asked.template is None else None,
-        web_otp_domain=asked.web_otp_domain,
-        app_hash=asked.app_hash,
-        amount=asked.amount,
-        payee=asked.payee,
-    )
     facts = await connection.fetchrow(
         *bind(
             SQL.facts,
@@ -95,6 +78,23 @@ async def start(
     assert facts is not None
     if facts["frozen_reason"]:
         raise AccountFrozen(f"The operator has frozen the account: {facts['frozen_reason']}.")
+    profile = profiles.used(facts, asked.profile)
+    fixed = profile.test_numbers.get(e164) if test or policy.live_test_numbers else None
+    code = fixed or passcodes.draw(profile.alphabet, asked.code_length or profile.code_length)
+    ttl = asked.ttl or profile.ttl
+    message = messages.render(
+        brand=asked.brand or profile.brand,
+        code=code,
+        seconds=ttl,
+        locale=asked.locale or profile.locale,
+        country=country,
+        template=asked.template or profile.template,
+        text=profile.text if asked.template is None else None,
+        web_otp_domain=asked.web_otp_domain,
+        app_hash=asked.app_hash,
+        amount=asked.amount,
+        payee=asked.payee,
+    )
     routes: Sequence[Route] = ()
     decisions: tuple[Decision, ...] = ()
     if fixed is None:

@@ -7,6 +7,7 @@
 CREATE OR REPLACE FUNCTION verification_facts(
     p_account bigint, p_key bigint, p_test boolean, p_profile text, p_e164 text, p_country text, p_prefix text,
     p_address cidr, p_micros bigint, p_address_seconds integer,
+    OUT settings jsonb, OUT approved_text text,  -- of the profile; NULL: there is none
     OUT verification_id bigint, OUT clock timestamptz, OUT frozen_reason text, OUT currency text, OUT available_micros bigint,
     OUT cost_micros bigint, OUT cap jsonb, OUT is_simulated boolean, OUT sends timestamptz[],
     OUT failed smallint[], OUT failed_at timestamptz[], OUT starts_of_address timestamptz[], OUT traffic jsonb
@@ -19,6 +20,8 @@ BEGIN
       FROM balance WHERE account_id = p_account FOR NO KEY UPDATE;
     SELECT * INTO buyer FROM account WHERE account_id = p_account;
     frozen_reason := CASE WHEN buyer.frozen_at IS NOT NULL THEN buyer.frozen_reason END;
+    SELECT verify_profile.settings, verify_profile.approved_text INTO settings, approved_text
+      FROM verify_profile WHERE account_id = p_account AND test = p_test AND slug = p_profile;
     verification_id := nextval('verification_number');
     clock := now();
     cost_micros := CASE WHEN p_test THEN 0 ELSE discounted(p_account, p_micros) END;
