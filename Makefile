@@ -12,7 +12,7 @@ FAST   := tests/test_*.py tests/accounts/test_keys.py tests/activations/test_whi
           tests/ledger/test_books.py tests/monitoring/test_health.py tests/storage/test_schema.py \
           tests/surfaces/api/test_openapi.py tests/surfaces/http/test_methods.py tests/surfaces/web
 
-.PHONY: help demo test fast serve check format snapshot bench faults lock clean
+.PHONY: help demo test fast serve check format snapshot released bench faults lock clean
 
 demo: $(VENV)/.runtime  ## leases a number, lets a text arrive, gets its code, shows the books
 	@$(BIN)/trunkline demo
@@ -41,6 +41,9 @@ format: $(VENV)/.development  ## writes the code in the style that `make check` 
 
 snapshot: $(VENV)/.development  ## writes tests/storage/schema.sql anew, after a migration or a change of routines
 	@$(BIN)/python -m tests.storage.snapshot
+
+released: $(VENV)/.development  ## writes down the statements that the next release's database must still take
+	@$(BIN)/python -m tests.storage.released
 
 bench: $(VENV)/.development .cache/node/.installed  ## figures, as ratios measured in one run (QUICK=1)
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)

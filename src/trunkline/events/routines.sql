@@ -42,8 +42,7 @@ END $$;
 
 -- What an event says, with the lease and the text that it is about; ``contents.content`` writes it down. No row: it is kept
 -- no longer. LIMIT: so it is looked up by its keys alone, however many are asked for.
-DROP FUNCTION IF EXISTS contents_of(bigint, bigint, timestamptz);
-CREATE FUNCTION contents_of(p_account bigint, p_event bigint, p_at timestamptz) RETURNS TABLE (
+CREATE OR REPLACE FUNCTION contents_of(p_account bigint, p_event bigint, p_at timestamptz) RETURNS TABLE (
     event_id bigint, type text, data jsonb, created_at timestamptz, activation_id bigint, e164 text, country text, service text,
     cost_micros bigint, refund_micros bigint, currency text, labels jsonb, revision integer, sender text,
     received_at timestamptz, incomplete boolean, code text, body text, sealed bytea, key bytea

@@ -18,7 +18,6 @@ $$;
 -- Why an account may lease no more numbers on real carriers at the moment: too many active, too many in an hour, too few
 -- that got a text. NULL: it may. Lives of leases end within the hour, so that two hours of them are all to look at. Leases
 -- for services that are the buyer's own count only where another such is asked for (p_proved).
-DROP FUNCTION IF EXISTS capped_because(account, integer, integer, numeric);
 CREATE OR REPLACE FUNCTION capped_because(
     p_account account, p_max_active integer, p_per_hour integer, p_floor numeric, p_proved boolean,
     OUT problem text, OUT facts jsonb

@@ -64,7 +64,6 @@ END $$;
 -- Takes the next fresh number of a stripe that the caller has locked, or none. A number that the buyer is kept off is
 -- put aside (rested_at 'infinity', open_at not): it has its slot at once and is found again among the rested ones, as
 -- soon as the lease that is in the way has ended (``settle``), at the latest at its deadline.
-DROP FUNCTION IF EXISTS take_fresh(integer, integer, integer, bigint);
 CREATE OR REPLACE FUNCTION take_fresh(
     p_service integer, p_shelf integer, p_stripe integer, p_account bigint, OUT picked number, OUT put_aside boolean
 ) LANGUAGE plpgsql AS $$
@@ -108,7 +107,6 @@ END $$;
 -- still, and to wait for those others would be to wait for each other.
 -- Once a shelf has no fresh number it is noted, which stays true until numbers are put onto it. The note is left to
 -- whoever is writing it, since buyers look at the shelves in any order.
-DROP FUNCTION IF EXISTS pick_fresh(integer, integer, bigint);
 CREATE OR REPLACE FUNCTION pick_fresh(
     p_service integer, p_shelf integer, p_account bigint, INOUT has_put_aside boolean, OUT picked number
 ) LANGUAGE plpgsql AS $$

@@ -41,7 +41,6 @@ END $$;
 -- Puts numbers on the shelves of a carrier, at places beyond all that are taken; the row of the shelf is the lock.
 -- Answers the numbers that the pool already had, with their carriers; those are left as they are. One that the simulated network had, and
 -- that nobody leases at the moment, goes over to the operator's carrier: it is theirs, and simulated ones are many.
-DROP FUNCTION IF EXISTS stock_numbers(text, boolean, text[], text[], text[]);
 CREATE OR REPLACE FUNCTION stock_numbers(
     p_carrier text, p_test boolean, p_e164 text[], p_countries text[], p_operators text[]
 ) RETURNS TABLE (known text, known_carrier text) LANGUAGE plpgsql AS $$

@@ -176,3 +176,10 @@ ALTER TABLE transfer
 CREATE UNIQUE INDEX transfer_verification_once ON transfer
     (verification_id, (coalesce(send_number, 0)), (CASE kind WHEN 'hold' THEN 1 ELSE 2 END))
  WHERE verification_id IS NOT NULL;
+
+-- Functions of earlier versions, whose signatures changed before there was a rule for that (docs/upgrading.md).
+DROP FUNCTION IF EXISTS stock_numbers(text, boolean, text[], text[], text[]);
+DROP FUNCTION IF EXISTS take_fresh(integer, integer, integer, bigint);
+DROP FUNCTION IF EXISTS pick_fresh(integer, integer, bigint);
+DROP FUNCTION IF EXISTS capped_because(account, integer, integer, numeric);
+DROP FUNCTION IF EXISTS contents_of(bigint, bigint, timestamptz);
