@@ -187,7 +187,7 @@ async def serve(
             tasks.append(asyncio.create_task(sweeper.sweep(built.database, built.inbox, keep)))
             tasks.append(asyncio.create_task(deposits.sweep(built.database)))
             tasks.append(asyncio.create_task(outcomes.sweep(built.database)))
-            tasks.append(asyncio.create_task(checking.sweep(built.database)))
+            tasks.append(asyncio.create_task(checking.sweep(built.database, test_days=kept.test_days)))
             tasks.append(asyncio.create_task(health.watch(built.database, built.registry)))
             key_file, heads_file = config.audit.key_path(data_dir), config.audit.heads_path(data_dir)
             linking = chain.keep(built.database, key_file, heads_file, export_seconds=config.audit.export_seconds)

@@ -355,6 +355,9 @@ CREATE FUNCTION public.has_stock(p_service integer, p_shelves integer[]) RETURNS
 CREATE FUNCTION public.hold_for_verification(p_made public.verification, p_send smallint) RETURNS void
     LANGUAGE plpgsql;
 
+CREATE FUNCTION public.hold_texts(p_sends bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql;
+
 CREATE FUNCTION public.incomplete_text(p_wait interval) RETURNS TABLE(carrier text, sender text, recipient text, total smallint, number smallint, alphabet text, payload bytea, key_id bigint, key bytea, began_at timestamp with time zone)
     LANGUAGE plpgsql;
 
@@ -457,6 +460,9 @@ CREATE FUNCTION public.service_enabled(p_service integer, p_country text) RETURN
 
 CREATE FUNCTION public.settle(p_activations bigint[], p_without_text public.activation_state) RETURNS void
     LANGUAGE sql;
+
+CREATE FUNCTION public.settle_texts(p_verifications bigint[]) RETURNS void
+    LANGUAGE plpgsql;
 
 CREATE FUNCTION public.settle_verification(p_one public.verification, p_send smallint, p_capture boolean) RETURNS void
     LANGUAGE plpgsql;

@@ -121,7 +121,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Used(msgspec.Struct, frozen=True):
-    """Leases by how they ended, and what they cost."""
+    """Leases by how they ended, and what they and verifications (the service `verify`) cost."""
 
     leases: Annotated[int, Meta(description="Numbers that were leased.")]
     received: Annotated[int, Meta(description="Of these, leases that got a text.")]

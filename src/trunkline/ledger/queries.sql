@@ -8,7 +8,7 @@ SELECT account_id, 'credit', 'funding', 'available', :micros, currency, :act
 SELECT currency, available_micros, held_micros FROM balance WHERE account_id = :account
 
 -- name: transfers
-SELECT transfer_id, activation_id, deposit_id, kind, change_of('available', debit, credit, amount_micros) AS micros,
+SELECT transfer_id, activation_id, deposit_id, verification_id, kind, change_of('available', debit, credit, amount_micros) AS micros,
        amount_micros, currency, created_at
   FROM transfer
  WHERE account_id = :account AND transfer_id < :before ORDER BY transfer_id DESC LIMIT :limit
@@ -32,11 +32,14 @@ SELECT coalesce(sum(change_of('available', debit, credit, amount_micros)), 0)::b
 -- A page of an account's transfers, with what each did to the balance that can be spent.
 
 -- name: statement
-SELECT transfer_id, transfer.created_at, kind, transfer.activation_id, deposit_id, service.slug AS service, country, e164,
+SELECT transfer_id, transfer.created_at, kind, transfer.activation_id, deposit_id,
+       coalesce(service.slug, CASE WHEN transfer.verification_id IS NOT NULL THEN 'verify' END) AS service,
+       coalesce(activation.country, one.country) AS country, coalesce(activation.e164, one.e164) AS e164,
        change_of('available', debit, credit, amount_micros) AS micros,
        transfer.currency
   FROM transfer
   LEFT JOIN activation USING (activation_id)
+  LEFT JOIN verification AS one ON one.verification_id = transfer.verification_id
   LEFT JOIN service USING (service_id)
  WHERE transfer.account_id = :account AND transfer_id > :after AND transfer_id <= :until ORDER BY transfer_id LIMIT :limit
 

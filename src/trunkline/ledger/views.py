@@ -21,6 +21,7 @@ class Transaction(msgspec.Struct, frozen=True):
     ]
     activation_id: fields.ActivationId | None
     deposit_id: fields.DepositId | None
+    verification_id: fields.VerificationId | None
     amount: Annotated[Decimal, Meta(description="What this did to the balance that can be spent.", examples=[-0.8])]
     moved: Annotated[Decimal, Meta(description="The amount that moved, without a sign.", examples=[0.8])]
     currency: fields.Currency
@@ -56,6 +57,7 @@ def transaction(row: Row) -> Transaction:
         row["kind"],
         str(row["activation_id"]) if row["activation_id"] is not None else None,
         str(row["deposit_id"]) if row["deposit_id"] is not None else None,
+        f"ver_{row['verification_id']}" if row["verification_id"] is not None else None,
         money.show(row["micros"]),
         money.show(row["amount_micros"]),
         row["currency"],

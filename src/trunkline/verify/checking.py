@@ -205,10 +205,17 @@ async def expire_due(database: Database) -> int:
             return ended
 
 
-async def sweep(database: Database) -> None:
+async def forget_tested(database: Database, days: int) -> int:
+    """Removes a group of test keys' verifications that ended so long ago; how many. Live ones stay with the books."""
+    count: int = await database.fetchval(*bind(SQL.forget_tested, days=days, limit=EXPIRED_AT_ONCE))
+    return count
+
+
+async def sweep(database: Database, *, test_days: int) -> None:
     """Until cancelled; a database that is away is tried again."""
     while True:
         try:
+            await forget_tested(database, test_days)
             if ended := await expire_due(database):
                 log.info("%d verifications expired", ended)
         except Unavailable as error:

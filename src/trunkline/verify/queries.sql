@@ -154,3 +154,15 @@ SELECT grouped."group", account.currency,
 
 -- name: trim_outcomes
 WITH gone AS (DELETE FROM verify_outcome WHERE day < now() - interval '400 days' RETURNING 1) SELECT count(*) FROM gone
+
+-- name: forget_tested
+-- Verifications of test keys that ended so long ago, with their texts.
+WITH old AS (
+    SELECT verification_id FROM verification
+     WHERE test AND ended_at IS NOT NULL AND ended_at < now() - :days::integer * interval '1 day' ORDER BY ended_at LIMIT :limit
+), texts AS (
+    DELETE FROM verification_send USING old WHERE verification_send.verification_id = old.verification_id
+), gone AS (
+    DELETE FROM verification USING old WHERE verification.verification_id = old.verification_id RETURNING 1
+)
+SELECT count(*) FROM gone

@@ -19,6 +19,7 @@ from trunkline.carriers.carrier import (
     LinkDown,
     LinkState,
     OutboundText,
+    StoreAway,
     SubmitRefused,
     SubmitUnknown,
     receipt_names,
@@ -100,12 +101,12 @@ class Sender:
         self._news.set()
 
     def report(self, receipt: DeliveryReceipt) -> "asyncio.Future[None]":
-        """A receipt from a carrier; done when it is committed, Unavailable where it cannot be now."""
+        """A receipt from a carrier; done when it is committed, StoreAway where it cannot be now."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if receipt.state not in FINAL:
             done.set_result(None)
         elif len(self._told) >= MOST_RECEIPTS:
-            done.set_exception(Unavailable("Too many receipts wait for the database."))
+            done.set_exception(StoreAway("Too many receipts wait for the database."))
         else:
             self._told.append(_Told(receipt, done))
             self._to_write.set()
@@ -232,12 +233,12 @@ class Sender:
                 if told:
                     await self._take(told)
                     del self._told[: len(told)]
-            except Unavailable as error:
+            except Exception:
                 for each in self._told:
                     if not each.done.done():
-                        each.done.set_exception(error)
+                        each.done.set_exception(StoreAway("Receipts cannot be kept at the moment."))
                 self._told.clear()
-                self._to_write.set()
+                self._to_write.set()  # outcomes are kept, and tried again
                 raise
 
     async def _record(self, outcomes: list[Outcome]) -> None:

@@ -41,15 +41,8 @@ RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     recorded bigint[];
     sent bigint[];
-    one record;
+    paid constant bigint[] := hold_texts(p_sends);
 BEGIN
-    PERFORM FROM verification WHERE charge = 'sent' AND cost_micros > 0
-        AND verification_id IN (SELECT verification_id FROM verification_send WHERE send_id = ANY (p_sends))
-      ORDER BY verification_id FOR NO KEY UPDATE;
-    PERFORM FROM balance WHERE account_id IN (
-          SELECT paid.account_id FROM verification_send JOIN verification AS paid USING (verification_id)
-           WHERE send_id = ANY (p_sends) AND charge = 'sent' AND cost_micros > 0)
-      ORDER BY account_id FOR NO KEY UPDATE;
     WITH written AS (
         UPDATE verification_send AS sending
            SET state = said.state, error = said.error,
@@ -72,18 +65,14 @@ BEGIN
         RETURN;
     END IF;
     PERFORM tell_of_verifications(array_agg(verification_id), 'sent') FROM verification_send WHERE send_id = ANY (sent);
-    FOR one IN SELECT whole, number FROM verification_send JOIN verification AS whole USING (verification_id)
-                WHERE send_id = ANY (sent) AND charge = 'sent' AND cost_micros > 0 ORDER BY send_id LOOP
-        IF NOT EXISTS (SELECT FROM transfer WHERE verification_id = (one.whole).verification_id
-                          AND send_number = one.number AND kind <> 'hold') THEN
-            PERFORM settle_verification(one.whole, one.number, true);
-        END IF;
-    END LOOP;
     PERFORM fall_back(ARRAY(SELECT send_id FROM verification_send WHERE send_id = ANY (recorded) AND state = 'refused'));
     PERFORM tell_of_verifications(array_agg(verification_id), 'undelivered') FROM verification_send AS refused
       WHERE send_id = ANY (recorded) AND state = 'refused'
         AND NOT EXISTS (SELECT FROM verification_send AS other WHERE other.fallback_of = refused.send_id);
     PERFORM take_early_receipts(recorded);
+    IF paid IS NOT NULL THEN
+        PERFORM settle_texts(paid);
+    END IF;
 END $$;
 
 -- Puts texts onto their next route, each once, as long as their verification waits for its code.
@@ -156,6 +145,7 @@ END $$;
 CREATE OR REPLACE FUNCTION judge_receipts(p_sends bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     ended bigint[];
+    paid constant bigint[] := hold_texts(p_sends);
 BEGIN
     IF p_sends IS NULL THEN
         RETURN;
@@ -176,6 +166,9 @@ BEGIN
     PERFORM tell_of_verifications(ARRAY[verification_id], CASE state WHEN 'delivered' THEN 'delivered' ELSE 'undelivered' END)
        FROM verification_send WHERE send_id = ANY (ended) ORDER BY send_id;
     PERFORM fall_back(ARRAY(SELECT send_id FROM verification_send WHERE send_id = ANY (ended) AND state = 'undelivered'));
+    IF paid IS NOT NULL THEN
+        PERFORM settle_texts(paid);
+    END IF;
 END $$;
 
 -- Claims whose process is gone: nobody knows whether they went out. And texts of which nothing was heard within the time
@@ -183,14 +176,19 @@ END $$;
 CREATE OR REPLACE FUNCTION look_after_sends(p_claim_seconds double precision, p_route_seconds double precision, p_limit integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-    lost integer;
+    lost constant bigint[] := ARRAY(
+        SELECT send_id FROM verification_send
+         WHERE state = 'submitting' AND submitted_at < now() - p_claim_seconds * interval '1 second'
+         ORDER BY submitted_at LIMIT p_limit);
+    paid constant bigint[] := hold_texts(lost);
+    changed integer;
 BEGIN
-    UPDATE verification_send SET state = 'unknown', error = 'no_answer'
-     WHERE send_id IN (SELECT send_id FROM verification_send
-                        WHERE state = 'submitting' AND submitted_at < now() - p_claim_seconds * interval '1 second'
-                        ORDER BY submitted_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED);
-    GET DIAGNOSTICS lost = ROW_COUNT;
-    RETURN lost + fall_back(ARRAY(
+    UPDATE verification_send SET state = 'unknown', error = 'no_answer' WHERE send_id = ANY (lost) AND state = 'submitting';
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    IF paid IS NOT NULL THEN
+        PERFORM settle_texts(paid);
+    END IF;
+    RETURN changed + fall_back(ARRAY(
         SELECT send_id FROM verification_send AS was
          WHERE state IN ('sent', 'unknown') AND submitted_at < now() - p_route_seconds * interval '1 second'
            AND submitted_at > now() - interval '20 minutes' AND others <> '[]'

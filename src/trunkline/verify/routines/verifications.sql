@@ -140,20 +140,50 @@ BEGIN
                 WHERE verification_id = ANY (p_verifications) RETURNING * LOOP
         IF one.charge = 'approved' AND one.cost_micros > 0 THEN
             PERFORM settle_verification(one, NULL, p_state = 'approved');
-        ELSIF one.cost_micros > 0 THEN
-            PERFORM settle_verification(one, unsent.number, false)
-               FROM (SELECT hold.send_number AS number FROM transfer AS hold
-                      WHERE hold.verification_id = one.verification_id AND kind = 'hold'
-                        AND NOT EXISTS (SELECT FROM transfer AS done
-                                         WHERE done.verification_id = one.verification_id AND done.send_number = hold.send_number
-                                           AND done.kind <> 'hold')
-                        AND NOT EXISTS (SELECT FROM verification_send AS sending
-                                         WHERE sending.verification_id = one.verification_id AND sending.number = hold.send_number
-                                           AND sending.state IN ('submitting', 'unknown'))) AS unsent;
         END IF;
     END LOOP;
+    PERFORM settle_texts(p_verifications);
     PERFORM count_traffic(p_verifications, 0, 0, (p_state <> 'cancelled')::integer, (p_state = 'approved')::integer, 0);
     PERFORM tell_of_verifications(p_verifications, p_state::text);
+END $$;
+
+-- Of verifications that are charged by the text: captures what is held for each text that a carrier took, and gives back
+-- what is held for those that will not go out any more, once the verification has ended. The caller holds balances.
+CREATE OR REPLACE FUNCTION settle_texts(p_verifications bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    held record;
+BEGIN
+    FOR held IN SELECT one AS whole, hold.send_number AS number, coalesce(texts.is_taken, false) AS is_taken
+                  FROM verification AS one
+                  JOIN transfer AS hold ON hold.verification_id = one.verification_id AND hold.kind = 'hold'
+                  LEFT JOIN LATERAL (
+                      SELECT bool_or(sent_at IS NOT NULL) AS is_taken, bool_or(state IN ('queued', 'submitting')) AS is_open
+                        FROM verification_send AS sending
+                       WHERE sending.verification_id = one.verification_id AND sending.number = hold.send_number) AS texts ON true
+                 WHERE one.verification_id = ANY (p_verifications) AND charge = 'sent'
+                   AND NOT EXISTS (SELECT FROM transfer AS done
+                                    WHERE done.verification_id = one.verification_id AND done.send_number = hold.send_number
+                                      AND done.kind <> 'hold')
+                   AND (texts.is_taken OR one.state <> 'pending' AND NOT coalesce(texts.is_open, false))
+                 ORDER BY one.verification_id, hold.send_number LOOP
+        PERFORM settle_verification(held.whole, held.number, held.is_taken);
+    END LOOP;
+END $$;
+
+-- Locks what settling the texts of these sends needs: verifications by id, then balances by account.
+CREATE OR REPLACE FUNCTION hold_texts(p_sends bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    paid bigint[];
+BEGIN
+    SELECT array_agg(DISTINCT verification_id) INTO paid
+      FROM verification_send JOIN verification USING (verification_id)
+     WHERE send_id = ANY (p_sends) AND charge = 'sent' AND cost_micros > 0;
+    IF paid IS NOT NULL THEN
+        PERFORM FROM verification WHERE verification_id = ANY (paid) ORDER BY verification_id FOR NO KEY UPDATE;
+        PERFORM FROM balance WHERE account_id IN (SELECT account_id FROM verification WHERE verification_id = ANY (paid))
+          ORDER BY account_id FOR NO KEY UPDATE;
+    END IF;
+    RETURN paid;
 END $$;
 
 -- Captures what is held for a verification, or for one text of it, or gives it back. The caller holds the balance.
