@@ -115,6 +115,15 @@ PURCHASES = Counter(
     "Orders for a number, by what became of them: leased, or the problem code. Dry runs are left out.",
     "mode", "result",
 )  # fmt: skip
+VERIFICATIONS = Counter(
+    "trunkline_verifications_total",
+    "Starts of verifications, by what became of them: started, or the problem code. Dry runs are left out.",
+    "mode",
+    "result",
+)
+CODES_SENT = Counter(
+    "trunkline_codes_sent_total", "Texts with a code that were submitted, by what became of that.", "carrier", "state"
+)
 TEXTS = Counter(
     "trunkline_texts_total",
     "Texts that came in and are stored, by what became of them; put_off: the carrier was told to send it again.",
@@ -175,7 +184,8 @@ PROCESS: dict[str, Counter | Gauge] = {
 
 _ALL: tuple[Instrument, ...] = (
     HTTP_REQUESTS, HTTP_SECONDS, HTTP_ERRORS, HTTP_REFUSED, HTTP_DENIED, HTTP_CONNECTIONS, CONNECTIONS_REFUSED,
-    LOG_DROPPED, STREAMS, HELD_CALLS, LEASES_REMEMBERED, POLLS, PURCHASES, TEXTS, TEXTS_SHOWN, TEXTS_WAITING,
+    LOG_DROPPED, STREAMS, HELD_CALLS, LEASES_REMEMBERED, POLLS, PURCHASES, VERIFICATIONS,
+    CODES_SENT, TEXTS, TEXTS_SHOWN, TEXTS_WAITING,
     CARRIER_UP, TAIL_LAG, FAN_OUT_LAG, EVENTS_TAKEN, DELIVERY_ATTEMPTS, ATTEMPT_DURATION, DELIVERIES_DUE,
     DELIVERIES_LAG, DATABASE_UP, DATABASE_BYTES, CONNECTIONS, CONNECTIONS_MOST, PROCESSES, REPORTED, BUILD,
     *PROCESS.values(),

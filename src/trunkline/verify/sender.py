@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from trunkline import metrics
 from trunkline.carriers.carrier import (
     Carrier,
     DeliveryReceipt,
@@ -206,6 +207,7 @@ class Sender:
             self._came(row, "sent", None, names)
 
     def _came(self, row: Row, state: str, error: str | None, names: Collection[str] = ()) -> None:
+        metrics.CODES_SENT.add(1, row["carrier"], state)
         self._outcomes.append(Outcome(row["send_id"], row["lease"], state, error, [_name(each) for each in names]))
         self._to_write.set()
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from trunkline import clock, fields, phone
+from trunkline import clock, fields, metrics, phone
 from trunkline.accounts import usage
 from trunkline.accounts.problems import AccountFrozen, SpendCapReached
 from trunkline.catalog.countries import countries
@@ -153,9 +153,17 @@ class Verifications:
             dry_run=body.dry_run,
         )
         key = call.key
-        return await starting.start(
-            call.connection, key.account_id, asked, key_id=key.key_id, test=key.test, policy=self.policy
-        )
+        try:
+            started = await starting.start(
+                call.connection, key.account_id, asked, key_id=key.key_id, test=key.test, policy=self.policy
+            )
+        except TrunklineError as refused:
+            metrics.VERIFICATIONS.add(1, key.mode, refused.code)
+            raise
+        result = started.code if isinstance(started, TrunklineError) else "started"
+        if not body.dry_run:
+            call.after_commit = lambda: metrics.VERIFICATIONS.add(1, key.mode, result)
+        return started
 
     async def check(self, call: Call) -> Checked | TrunklineError:
         body: CheckVerification = call.body
