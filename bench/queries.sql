@@ -139,3 +139,14 @@ INSERT INTO verification (verification_id, account_id, key_id, test, profile, e1
 SELECT n, :account::bigint, 0, false, 'default', e164, 'de', left(e164, -4), 'expired', 4, 4, 1, at, 'approved', 0, 'USD', at, at, at, at
   FROM generate_series(:first::bigint, :last::bigint) AS n,
        LATERAL (SELECT '+4917' || (n % 900000000 + 100000000) AS e164, now() - n * interval '1 second' AS at) AS own
+
+-- name: queued_verification
+WITH one AS (
+    INSERT INTO verification (verification_id, account_id, key_id, test, profile, e164, country, prefix, mac, sealed, digits,
+                              checks_left, sends_left, charge, cost_micros, currency, expires_at, resend_at)
+    VALUES (:verification::bigint, :account::bigint, 0, false, 'default', :e164::text, 'de', left(:e164::text, -4),
+            decode(repeat('5a', 32), 'hex'), :sealed::bytea, 6, 5, 4, 'approved', 0, 'USD', now() + interval '1 hour', now())
+    RETURNING *
+)
+INSERT INTO verification_send (verification_id, account_id, test, e164, number, carrier, sender, segments, deadline)
+SELECT verification_id, account_id, test, e164, 1, 'north', 'ACME', 1, expires_at FROM one

@@ -99,23 +99,24 @@ DECLARE
     known bigint[];
 BEGIN
     WITH said AS (
-        SELECT * FROM unnest(p_carriers, p_names, p_states, p_errors) WITH ORDINALITY AS told (carrier, names, state, error, place)
-    ), part AS (
-        SELECT said.place, (SELECT part.name FROM jsonb_array_elements_text(said.names) WITH ORDINALITY AS form (name, rank)
-                              JOIN verification_part AS part ON part.carrier = said.carrier AND part.name = form.name
-                             ORDER BY form.rank LIMIT 1) AS name
-          FROM said
+        SELECT carrier, state, error, place, ARRAY(SELECT jsonb_array_elements_text(names)) AS names
+          FROM unnest(p_carriers, p_names, p_states, p_errors) WITH ORDINALITY AS told (carrier, names, state, error, place)
+    ), part AS MATERIALIZED (  -- each looked up by itself, however many parts there are
+        SELECT said.place, found.row_at
+          FROM said LEFT JOIN LATERAL (
+              SELECT part.ctid AS row_at FROM verification_part AS part
+               WHERE part.carrier = said.carrier AND part.name = ANY (said.names)
+               ORDER BY array_position(said.names, part.name) LIMIT 1) AS found ON true
     ), applied AS (
         UPDATE verification_part AS had SET state = last.state
-          FROM (SELECT DISTINCT ON (said.carrier, part.name) said.carrier, part.name, said.state
-                  FROM said JOIN part USING (place) WHERE part.name IS NOT NULL
-                 ORDER BY said.carrier, part.name, said.place DESC) AS last
-         WHERE had.carrier = last.carrier AND had.name = last.name
+          FROM (SELECT DISTINCT ON (row_at) row_at, said.state FROM said JOIN part USING (place)
+                 WHERE row_at IS NOT NULL ORDER BY row_at, place DESC) AS last
+         WHERE had.ctid = last.row_at
         RETURNING had.send_id
     ), early AS (
         INSERT INTO early_receipt AS had (carrier, name, names, state, error)
-        SELECT DISTINCT ON (carrier, names ->> 0) carrier, names ->> 0, ARRAY(SELECT jsonb_array_elements_text(names)), state, error
-          FROM said JOIN part USING (place) WHERE part.name IS NULL ORDER BY carrier, names ->> 0, place DESC
+        SELECT DISTINCT ON (carrier, names[1]) carrier, names[1], names, state, error
+          FROM said JOIN part USING (place) WHERE row_at IS NULL ORDER BY carrier, names[1], place DESC
         ON CONFLICT (carrier, name) DO UPDATE SET state = excluded.state, error = excluded.error, at = now()
     )
     SELECT array_agg(DISTINCT send_id) INTO known FROM applied;
@@ -163,8 +164,8 @@ BEGIN
         RETURNING sending.send_id
     )
     SELECT array_agg(send_id ORDER BY send_id) INTO ended FROM written;
-    PERFORM tell_of_verifications(ARRAY[verification_id], CASE state WHEN 'delivered' THEN 'delivered' ELSE 'undelivered' END)
-       FROM verification_send WHERE send_id = ANY (ended) ORDER BY send_id;
+    PERFORM tell_of_verifications(array_agg(verification_id), state::text)
+       FROM verification_send WHERE send_id = ANY (ended) GROUP BY state ORDER BY state;
     PERFORM fall_back(ARRAY(SELECT send_id FROM verification_send WHERE send_id = ANY (ended) AND state = 'undelivered'));
     IF paid IS NOT NULL THEN
         PERFORM settle_texts(paid);

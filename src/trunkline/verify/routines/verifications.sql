@@ -119,10 +119,10 @@ $$;
 CREATE OR REPLACE FUNCTION tell_of_verifications(p_verifications bigint[], p_what text) RETURNS void LANGUAGE sql AS $$
     INSERT INTO event (account_id, test, type, data)
     SELECT account_id, test, 'verification.' || p_what,
-           jsonb_build_object('verification_id', 'ver_' || verification_id, 'phone_number', e164, 'country', country,
+           jsonb_build_object('verification_id', 'ver_' || told.verification_id, 'phone_number', e164, 'country', country,
                               'profile', profile, 'status', state, 'metadata', coalesce(metadata, '{}'),
                               'cost_micros', captured_micros, 'currency', currency)
-      FROM verification WHERE verification_id = ANY (p_verifications) ORDER BY verification_id
+      FROM unnest(p_verifications) AS told (verification_id) JOIN verification USING (verification_id) ORDER BY verification_id
 $$;
 
 -- Ends verifications whose rows the caller has locked. What an approval costs is captured, everything else that is still
