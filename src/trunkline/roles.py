@@ -7,7 +7,7 @@ import logging
 import pathlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, Literal
 
 from trunkline import app, asgi, egress
@@ -128,14 +128,29 @@ def carrying(built: Platform, pushed: Push) -> list[asyncio.Task[None]]:
 
     pushed.tail.follow(told)
     return [
-        *(
-            asyncio.create_task(_keep_running(owner, carriers[name], built.inbox.put, sender.report))
-            for name, owner in owners.items()
-        ),
         asyncio.create_task(links.watch(built.database, [network, *owners.values()])),
-        asyncio.create_task(simulator.send(built.database, built.inbox.put, sender.report)),
-        asyncio.create_task(sender.run()),
+        asyncio.create_task(
+            _send_over(
+                sender,
+                simulator.send(built.database, built.inbox.put, sender.report),
+                *(
+                    _keep_running(owner, carriers[name], built.inbox.put, sender.report)
+                    for name, owner in owners.items()
+                ),
+            )
+        ),
     ]
+
+
+async def _send_over(sender: Sender, *ways: Coroutine[Any, Any, None]) -> None:
+    """Runs the links, and what is sent over them, until cancelled: then the answers to what is under way come first."""
+    running = [asyncio.create_task(way) for way in ways]
+    try:
+        await sender.run()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def dispatcher(config: Config, built: Platform) -> Dispatcher:

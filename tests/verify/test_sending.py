@@ -11,7 +11,7 @@ from tests.carriers.smpp_peer import Smsc, needs_node
 from tests.house import Buyer, House, data, opened
 from tests.verify.codes import check, code_of, started
 
-from trunkline.carriers.carrier import DeliveryReceipt, LinkState
+from trunkline.carriers.carrier import DeliveryReceipt, LinkState, StoreAway
 
 pytestmark = pytest.mark.asyncio
 
@@ -289,3 +289,21 @@ async def test_what_is_approved_falls_back_no_more(routed: House, smsc: Smsc) ->
 async def test_a_receipt_that_says_it_is_under_way_changes_nothing(house: House) -> None:
     done = house.sender.report(DeliveryReceipt("simulated", "1", "enroute", None))
     assert done.done()
+
+
+@needs_node
+async def test_a_sender_that_is_told_to_end_waits_for_the_answers_to_what_it_has_submitted(
+    routed: House, smsc: Smsc
+) -> None:
+    buyer = await routed.buyer()
+    verification = await started(buyer, GERMAN)
+    await smsc.behave("on_submit", hold=True)
+    sending = asyncio.create_task(routed.sender.run())
+    await smsc.event("submit")
+    sending.cancel()
+    smsc.order("release")
+    await asyncio.gather(sending, return_exceptions=True)
+    [send] = await sends_of(buyer, verification)
+    assert send["state"] == "sent"
+    late = routed.sender.report(DeliveryReceipt("north", "1", "delivered", None))
+    assert isinstance(late.exception(), StoreAway)

@@ -94,8 +94,8 @@ class Sender:
         self._outcomes: list[Outcome] = []
         self._put_back: list[tuple[int, int, float]] = []
         self._told: list[_Told] = []
+        self._is_over = False
         self._to_write = asyncio.Event()
-        self._written = asyncio.Event()
 
     def news(self) -> None:
         """Something may be due."""
@@ -106,6 +106,8 @@ class Sender:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if receipt.state not in FINAL:
             done.set_result(None)
+        elif self._is_over:
+            done.set_exception(StoreAway("The process ends; the receipt is to come again."))
         elif len(self._told) >= MOST_RECEIPTS:
             done.set_exception(StoreAway("Too many receipts wait for the database."))
         else:
@@ -126,8 +128,11 @@ class Sender:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=GRACE_SECONDS)
-            for each in self._under_way:
+            left = list(self._under_way)
+            for each in left:
                 each.cancel()
+            await asyncio.gather(*left, return_exceptions=True)  # each says that nobody knows
+            self._is_over = True
             try:
                 async with asyncio.timeout(GRACE_SECONDS):
                     await self.write()
