@@ -7,6 +7,7 @@ says the same.
 
 import datetime
 import enum
+import functools
 import math
 from collections.abc import Mapping
 from decimal import Decimal
@@ -60,7 +61,7 @@ class GuardOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def cap_micros(self, dimension: str) -> int:
         """What may be spent in an hour."""
-        return money.parse(getattr(self, f"spend_{dimension}"))
+        return _micros(getattr(self, f"spend_{dimension}"))
 
 
 class Traffic(msgspec.Struct):
@@ -154,8 +155,8 @@ def judge(
         cap, spent = options.cap_micros(dimension), traffic[dimension].micros_this_hour + micros
         decisions.append(
             _decided(
-                f"spend_{dimension}", options, micros > 0 and spent > cap, float(money.show(spent)),
-                float(money.show(cap)), hour + HOUR, f"of money for this {dimension} in this hour",
+                f"spend_{dimension}", options, micros > 0 and spent > cap, spent / money.MICROS, cap / money.MICROS,
+                hour + HOUR, f"of money for this {dimension} in this hour",
             )
         )  # fmt: skip
     return tuple(decisions)
@@ -174,6 +175,11 @@ def _decided(
         return Decision(rule, "allowed", value, threshold)
     reason = f"{value:g} {what}; {threshold:g} is the limit."
     return Decision(rule, "shadow" if rule in options.shadow else "blocked", value, threshold, reason, iso(until))
+
+
+@functools.lru_cache
+def _micros(amount: str) -> int:
+    return money.parse(amount)
 
 
 def _highest(approved: int, decided: int) -> float:
