@@ -142,3 +142,20 @@ def test_every_start_that_was_acknowledged_is_sent_once_or_honestly_unknown(
     assert len(apps.heard) >= ROUNDS * STARTS_EACH_ROUND
     assert ends["delivered"] > len(apps.heard) / 2, ends
     assert trunkline("ledger", "verify")["ok"]
+
+
+def test_an_api_and_a_carrier_in_processes_of_their_own_bring_a_code_to_its_number(
+    serve: Serve, trunkline: Trunkline, settings: dict[str, str], smsc: Smsc
+) -> None:
+    api = serve("--role", "api", **settings)
+    serve("--role", "carrier", **settings)
+    with Apps(trunkline.customer().live_key).session() as client:
+        started = client.post(api.api + "/verifications", json={"phone_number": "+4915123456789"}, timeout=30).json()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            address = f"{api.api}/verifications/{started['data']['verification_id']}"
+            [send] = client.get(address, timeout=30).json()["data"]["sends"]
+            if send["state"] == "delivered" or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)  # there is no event to await: the state is the servers'
+    assert (send["state"], smsc.submits) == ("delivered", {"+4915123456789": 1})

@@ -12,7 +12,7 @@ import msgspec
 from trunkline import clock, paging
 from trunkline.accounts import accounts, usage
 from trunkline.cli.command import answer, common, opened, operator, run
-from trunkline.errors import InvalidRequest
+from trunkline.errors import InvalidRequest, OperatorError
 from trunkline.verify import outcomes, profiles, replaying
 from trunkline.verify.messages.lint import lint as look_at
 from trunkline.verify.profiles import Whose
@@ -122,7 +122,7 @@ def lint(text: str, brand: str, as_json: bool, data_dir: pathlib.Path | None) ->
     ]
     answer(as_json, msgspec.to_builtins(report), "\n".join(lines))
     if not report.ok:
-        raise click.exceptions.Exit(1)
+        raise OperatorError("The text would be refused.")
 
 
 @verify.command()
