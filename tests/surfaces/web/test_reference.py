@@ -122,6 +122,15 @@ def test_every_error_code_has_an_anchor_and_an_example() -> None:
         assert shown == example["value"]
 
 
+def test_every_type_of_event_is_on_the_page_with_its_body() -> None:
+    for item in DOCUMENT["webhooks"].values():
+        operation = item["post"]
+        [shown] = [json.loads(text) for where, _, text in PAGE.samples if where == operation["operationId"]]
+        assert shown == json.loads(
+            json.dumps(operation["requestBody"]["content"]["application/json"]["example"], default=float)
+        )
+
+
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:40])
 def test_the_examples_fit_the_document(path: str, method: str, operation: dict[str, Any]) -> None:
     def check(text: str, holder: dict[str, Any]) -> None:

@@ -108,6 +108,12 @@ class _Reference:
             )
             operations.append(f"<p>{_text(tag.get('description', ''))}</p></section>")
             operations += [self._operation(*each) for each in self._operations if each[2]["tags"] == [tag["name"]]]
+        operations.append(
+            '<section class="part tag" id="events-by-type">'
+            '<h2><a class="anchor" href="#events-by-type">Events by type</a></h2>'
+            "<p>What is posted to your webhooks (Standard Webhooks 1.0) and told on streams.</p></section>"
+        )
+        operations += [self._event(item["post"]) for item in self._document.get("webhooks", {}).values()]
         return _fill(
             "page",
             title=html.escape(info["title"]),
@@ -138,6 +144,11 @@ class _Reference:
                 if operation["tags"] == [tag["name"]]
             ]
             groups.append((tag["name"], links))
+        types = [item["post"] for item in self._document.get("webhooks", {}).values()]
+        links = [
+            f'<a href="#{each["operationId"]}">{_badge("post")}{html.escape(each["summary"])}</a>' for each in types
+        ]
+        groups.append(("Events by type", links))
         groups.append(("Errors", ['<a href="#errors-by-code">Errors by code</a>']))
         return "\n".join(
             f"<section><h2>{html.escape(name)}</h2><ul>{''.join(f'<li>{link}</li>' for link in links)}</ul></section>"
@@ -182,6 +193,21 @@ class _Reference:
             description=_text(operation["description"]),
             fields="\n".join([*fields, self._errors_of(operation)]),
             samples="\n".join(samples),
+        )
+
+    def _event(self, operation: Schema) -> str:
+        """A type of event: what its data holds, and an example of the whole body."""
+        body = operation["requestBody"]["content"][JSON]
+        held = self._resolve(body["schema"])["properties"]["data"]
+        return _fill(
+            "operation",
+            id=html.escape(operation["operationId"]),
+            summary=html.escape(operation["summary"]),
+            method=_badge("post"),
+            path="your URL",
+            description=_text(operation["description"]),
+            fields="<h4>Data</h4>" + _table(ANSWER_HEADS, list(self._rows(held, answer=True))),
+            samples=_panel("Body", _json(body["example"])),
         )
 
     def _parameter(self, parameter: Schema) -> str:
