@@ -23,8 +23,12 @@ from trunkline.events.types import TYPES
 
 ABOUT = {  # what tells which one an event is about
     "activation_id": ("sms.received", "activation.created", "activation.completed", "activation.cancelled"),
+    "verification_id": (
+        "verification.started", "verification.sent", "verification.delivered", "verification.undelivered",
+        "verification.approved", "verification.failed", "verification.cancelled", "verification.blocked",
+    ),
     "key_id": ("key.created", "key.rotated", "key.revoked"),
-}
+}  # fmt: skip
 
 
 def triggered(server: Server, key: str, event: str) -> Result:
@@ -51,12 +55,13 @@ def test_each_type_that_a_test_key_can_make_is_on_the_stream(server: Server, tru
                 told = comes(event, about, made[about])
                 if event == "sms.received":
                     assert told["code"] == made["code"]
-        made = json.loads(triggered(server, customer.test_key, "activation.expired").stdout)
-        asyncio.run(a_minute_later(url))
-        comes("activation.expired", "activation_id", made["activation_id"])
+        for event, about in (("activation.expired", "activation_id"), ("verification.expired", "verification_id")):
+            made = json.loads(triggered(server, customer.test_key, event).stdout)
+            asyncio.run(a_minute_later(url))
+            comes(event, about, made[about])
     keys = Customer(server, customer.test_key).get("/keys").json()["data"]
     assert [key["name"] for key in keys] == ["first test key"]
-    assert {*sum(ABOUT.values(), ()), "activation.expired", "webhook.test"} == MAKERS.keys()
+    assert {*sum(ABOUT.values(), ()), "activation.expired", "verification.expired", "webhook.test"} == MAKERS.keys()
 
 
 async def a_minute_later(url: str) -> None:
@@ -65,6 +70,9 @@ async def a_minute_later(url: str) -> None:
         "UPDATE activation SET created_at = created_at - '1 minute'::interval,"
         " expires_at = expires_at - '1 minute'::interval, cancel_after = cancel_after - '1 minute'::interval"
         " WHERE ended_at IS NULL"
+    )
+    await connection.execute(
+        "UPDATE verification SET expires_at = expires_at - '1 minute'::interval WHERE ended_at IS NULL"
     )
     await connection.close()
 

@@ -4,6 +4,7 @@ Each is made through the public API with a test key, so that everything that lis
 ``trunkline listen``.
 """
 
+import contextlib
 import pathlib
 import secrets
 from collections.abc import Callable
@@ -14,12 +15,13 @@ import click
 from trunkline.cli.command import answer
 from trunkline.cli.customer.client import Client, client, customer
 from trunkline.cli.terminal import say
-from trunkline.errors import OperatorError
+from trunkline.errors import OperatorError, TrunklineError
 from trunkline.events.types import TYPES
 
 COUNTRY = "us"
 TEXT_SECONDS = 20  # a text of test_success comes within a second
 SHORTEST_TTL = 60
+UNDELIVERED_NUMBER, BLOCKED_NUMBER = "+443069990001", "+443069990005"  # docs/verifying.md
 
 Say = Callable[[str], None]
 Made = dict[str, Any]
@@ -128,12 +130,71 @@ def _tested(asked: Client, say: Say) -> Made:
     return {"webhooks": sent}
 
 
+def _started(asked: Client, say: Say, number: str | None = None, **more: Any) -> Made:
+    """A code to a number that is leased for it, or to one of the magic ones."""
+    lease: Any = None if number is not None else _leased(asked, say, "any")
+    started = asked.call("POST", "/verifications", {"phone_number": number or lease["phone_number"], **more})
+    say(f"a code is texted to {started['phone_number']}: {started['verification_id']}")
+    made = {"verification_id": started["verification_id"]}
+    return made | ({"activation_id": lease["activation_id"]} if lease is not None else {})
+
+
+def _checked(asked: Client, say: Say, *, right: bool) -> Made:
+    made = _started(asked, say)
+    status = asked.call("GET", f"/numbers/status/{made['activation_id']}?wait={TEXT_SECONDS}&after_revision=0")
+    if status["status"] != "received":
+        raise OperatorError(
+            f"The code did not come to activation {made['activation_id']} within {TEXT_SECONDS} seconds."
+        )
+    code, path = status["sms"]["code"], f"/verifications/{made['verification_id']}/check"
+    if right:
+        asked.call("POST", path, {"code": code})
+        say(f"{code} is checked: approved")
+        return made
+    wrong = f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
+    with contextlib.suppress(TrunklineError):  # which the last of them is answered with
+        while True:
+            asked.call("POST", path, {"code": wrong})
+    say(f"{wrong}, which is wrong, is checked until no check is left")
+    return made
+
+
+def _ended(asked: Client, say: Say) -> Made:
+    made = _started(asked, say)
+    asked.call("POST", f"/verifications/{made['verification_id']}/cancel")
+    say(f"{made['verification_id']} is cancelled")
+    return made
+
+
+def _lapsed(asked: Client, say: Say) -> Made:
+    made = _started(asked, say, ttl=SHORTEST_TTL)
+    say("it takes a minute until it expires, and the event follows by itself")
+    return made
+
+
+def _blocked(asked: Client, say: Say) -> Made:
+    with contextlib.suppress(TrunklineError):
+        _started(asked, say, BLOCKED_NUMBER)
+    [blocked] = asked.call("GET", "/verifications?status=blocked&limit=1")
+    say(f"the guard blocks every start to {BLOCKED_NUMBER}: {blocked['verification_id']}")
+    return {"verification_id": blocked["verification_id"]}
+
+
 MAKERS: dict[str, Callable[[Client, Say], Made]] = {
     "sms.received": _received,
     "activation.created": _created,
     "activation.completed": _completed,
     "activation.cancelled": _cancelled,
     "activation.expired": _expired,
+    "verification.started": _started,
+    "verification.sent": _started,
+    "verification.delivered": _started,
+    "verification.undelivered": lambda asked, say: _started(asked, say, UNDELIVERED_NUMBER),
+    "verification.approved": lambda asked, say: _checked(asked, say, right=True),
+    "verification.failed": lambda asked, say: _checked(asked, say, right=False),
+    "verification.cancelled": _ended,
+    "verification.expired": _lapsed,
+    "verification.blocked": _blocked,
     "key.created": _key,
     "key.rotated": lambda asked, say: _key(asked, say, rotate=True),
     "key.revoked": _key,
