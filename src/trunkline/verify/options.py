@@ -2,14 +2,13 @@
 
 import pathlib
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
 from trunkline import money
 from trunkline.errors import InvalidRequest
 from trunkline.verify.guard import GuardOptions
-
-CHARGES = ("approved", "sent")
 
 
 class RouteOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -34,7 +33,7 @@ class VerifyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     secret: str
     price: str
     prices: dict[str, str]
-    charge: str
+    charge: Literal["approved", "sent"]
     countries: list[str]
     sender: str
     live_test_numbers: bool
@@ -52,8 +51,6 @@ class VerifyOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         _amount(self.price, "price")
         for country, price in self.prices.items():
             _amount(price, f"prices.{country}")
-        if self.charge not in CHARGES:
-            raise ValueError(f"charge is one of {', '.join(CHARGES)}")
         if not self.resend_seconds or min(self.resend_seconds) < 1:
             raise ValueError("resend_seconds has a pause of 1 second or more for each resend")
         if min(self.checks_per_day, self.sends_per_ten_minutes, self.sends_per_day, self.starts_per_address) < 1:

@@ -9,6 +9,7 @@ import msgspec
 
 from trunkline import clock, money, phone
 from trunkline.accounts.problems import AccountFrozen, SpendCapReached
+from trunkline.carriers import ranges
 from trunkline.errors import InvalidRequest, PaymentRequired, TrunklineError
 from trunkline.storage.database import Querier, Row
 from trunkline.storage.queries import bind
@@ -71,15 +72,15 @@ async def start(
             country=country,
             prefix=e164[:-LINE_DIGITS],
             address=address,
-            micros=policy.price_micros(country),
-            address_seconds=policy.address_seconds,
+            micros=policy.options.price_micros(country),
+            address_seconds=policy.options.address_seconds,
         )
     )
     assert facts is not None
     if facts["frozen_reason"]:
         raise AccountFrozen(f"The operator has frozen the account: {facts['frozen_reason']}.")
     profile = profiles.used(facts, asked.profile)
-    fixed = profile.test_numbers.get(e164) if test or policy.live_test_numbers else None
+    fixed = profile.test_numbers.get(e164) if test or policy.options.live_test_numbers else None
     code = fixed or passcodes.draw(profile.alphabet, asked.code_length or profile.code_length)
     ttl = asked.ttl or profile.ttl
     message = messages.render(
@@ -98,7 +99,7 @@ async def start(
     routes: Sequence[Route] = ()
     decisions: tuple[Decision, ...] = ()
     if fixed is None:
-        is_simulated = test or facts["is_simulated"] or policy.is_reserved(e164)
+        is_simulated = test or facts["is_simulated"] or ranges.is_reserved(e164)
         screening.admit(e164, country, profile, policy, is_simulated=is_simulated)
         budgets.check(facts, policy)
         decisions = screening.decide(e164, facts, policy, is_simulated=is_simulated)
@@ -130,13 +131,13 @@ async def start(
         "bound": bool(bound_to),
         "checks": profile.checks,
         "sends": profile.sends - 1,
-        "charge": policy.charge,
+        "charge": policy.options.charge,
         "cost": 0 if fixed else facts["cost_micros"],
         "currency": facts["currency"],
         "metadata": msgspec.json.encode(asked.metadata).decode() if asked.metadata else None,
         "decisions": msgspec.json.encode(decisions).decode() if decisions else None,
         "ttl": ttl,
-        "resend": policy.resend_seconds[0],
+        "resend": policy.options.resend_seconds[0],
         "send": fixed is None,
         "carrier": routes[0].carrier if routes else "",
         "sender": routes[0].sender if routes else "",
@@ -249,7 +250,7 @@ def _dry(made: Mapping[str, Any], now: datetime.datetime, policy: VerifyPolicy, 
         locale=made["locale"],
         template=made["template"],
         cost=money.show(made["cost"]),
-        charge=policy.charge,
+        charge=policy.options.charge,
         charged=money.show(0),
         currency=made["currency"],
         metadata=msgspec.json.decode(made["metadata"]) if made["metadata"] else {},
