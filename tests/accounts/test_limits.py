@@ -69,7 +69,9 @@ def test_sixty_requests_at_one_instant_pass_and_the_next_waits_a_second() -> Non
     burst=st.none() | st.integers(1, 500),
     of_account=st.integers(1, 1500),
     keys=st.integers(1, 4),
-    now=st.floats(0, 1e9),
+    now=st.floats(
+        0, 1e8
+    ),  # seconds since the machine was started; each sum of time stamps is rounded to its last digit
 )
 def test_what_passes_at_one_instant_is_exactly_the_burst(
     per_minute: int, burst: int | None, of_account: int, keys: int, now: float

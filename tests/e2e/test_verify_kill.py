@@ -19,7 +19,7 @@ import requests
 from tests.conftest import Serve, Server, Trunkline
 
 ROOT = pathlib.Path(__file__).parents[2]
-ROUNDS = 20
+ROUNDS = int(os.environ.get("KILLS", "8"))
 APPS = 3
 STARTS_EACH_ROUND = 25
 PATIENCE_SECONDS = 120

@@ -87,9 +87,9 @@ class Dispatcher:
         claiming = asyncio.create_task(self._keep_on(self._claim))
         steps = (self._look, self._trim)
         others = [asyncio.create_task(self._keep_on(step)) for step in steps]
-        others.append(asyncio.create_task(self._recorder.run()))
+        recording = asyncio.create_task(self._recorder.run())
         try:
-            await asyncio.wait([claiming, *others])
+            await asyncio.wait([claiming, recording, *others])
         finally:
             self._is_stopping = True
             self._news.set()
@@ -97,12 +97,15 @@ class Dispatcher:
                 task.cancel()
             await asyncio.wait([claiming], timeout=GRACE_SECONDS)
             claiming.cancel()
-            await self._wind_up()
+            await self._wind_up(recording)
             await asyncio.gather(claiming, *others, return_exceptions=True)
 
-    async def _wind_up(self) -> None:
+    async def _wind_up(self, recording: "asyncio.Task[None]") -> None:
+        """What ends within the grace is written down as it comes, and the rest at its end."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=GRACE_SECONDS)
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)
         left = dict(self._under_way)
         for task in left:
             task.cancel()
